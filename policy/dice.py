@@ -1,0 +1,74 @@
+"""Dice: every random number is a function of (seed, stream, entity, ordinal), never of the order of use.
+
+So a what-if that changes a batch size leaves every other draw as it was. A die is 64 bits of splitmix64 (Steele, Lea,
+Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014); an integer inverse-CDF table turns it into
+nanoseconds or counts. Tables are built outside the engines (sim/scenario/distributions.py); reading one takes integers
+only. It stands in policy because engines and server must roll alike; rules never import it, drivers roll and pass on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw"]
+
+_MASK = 2**64 - 1
+
+CELLS = 1024
+"""Cells of equal probability in one level of an inverse-CDF table."""
+
+LEVELS = 3
+"""Level k + 1 divides the last cell of level k again, so the last cell of all has probability 2**-30."""
+
+KNOTS = CELLS + 1
+
+
+class Stream(IntEnum):
+    """What a die is for; entity and ordinal follow."""
+
+    SIZE = 1  # request, 0
+    PATIENCE = 2  # request, 0: the client's timeout
+    BACKOFF = 3  # request, attempt: jitter of the wait after that attempt's refusal
+    THINK = 4  # client, cycle
+    PASS_SPREAD = 5  # request, attempt of the first member of the batch
+    FRONT_END_WORKER = 6  # request, attempt
+    FRONT_END_REQUEST = 7  # request, attempt
+    FRONT_END_RESPONSE = 8  # request, attempt
+    BATCH_IN = 9  # request, attempt of the first member of the batch
+    RESULTS_OUT = 10  # request, attempt of the first member of the batch
+
+
+def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
+    """Return 64 random bits, the same for the same arguments on every machine."""
+    bits = _mix(seed + 0x9E3779B97F4A7C15 * (stream + 1))
+    bits = _mix(bits + 0x9E3779B97F4A7C15 * (entity + 1))
+    return _mix(bits + 0x9E3779B97F4A7C15 * (ordinal + 1))
+
+
+def _mix(bits: int) -> int:
+    """Return the finaliser of splitmix64."""
+    bits &= _MASK
+    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _MASK
+    return bits ^ (bits >> 31)
+
+
+def draw(knots: Sequence[int], bits: int) -> int:
+    """Return the value that a die has in an inverse-CDF table.
+
+    `knots` is one constant, or LEVELS rows of KNOTS non-decreasing values, one row behind the other: knot i of level k
+    is the quantile 1 - 2**(-10 k) (1 - i / CELLS). Between two knots the value runs on a straight line.
+    """
+    if len(knots) == 1:
+        return knots[0]
+    level = 0
+    cell = bits >> 54
+    while cell == CELLS - 1 and level < LEVELS - 1:
+        level += 1
+        cell = (bits >> (54 - 10 * level)) & (CELLS - 1)
+    fraction = bits & 0xFFFF
+    low = knots[level * KNOTS + cell]
+    span = knots[level * KNOTS + cell + 1] - low
+    # In two parts, so that the product stays below 2**62.
+    return low + (span >> 16) * fraction + ((span & 0xFFFF) * fraction >> 16)

@@ -1,0 +1,216 @@
+"""Plain settings -> checked rules. This is the one place that rejects a range.
+
+Times come in as integer nanoseconds, counts as integers, names as the lower-case names of the enums. Shapes and units
+are checked before, where text is read (sim/scenario). The bounds keep every product inside the rules below 2**62,
+because compiled integers wrap silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from itertools import pairwise
+from typing import TypeVar
+
+from policy.admission import NO_CAP, AdmissionRule
+from policy.batching import (
+    PREFERRED_SIZES_MAX,
+    BatchingRule,
+    Collector,
+    Freeze,
+    TimerOrigin,
+)
+from policy.deadlines import DeadlineRule
+from policy.errors import SettingError
+from policy.instant import NEVER_NS
+from policy.pass_time import PADDED_SIZES_MAX, TABLE_POINTS_MAX, PassTimeRule
+from policy.retries import RetryRule
+
+__all__ = [
+    "COUNT_MAX",
+    "SIZE_MAX",
+    "TIME_MAX_NS",
+    "admission_rule",
+    "batching_rule",
+    "check_count",
+    "check_time_ns",
+    "deadline_rule",
+    "pass_time_rule",
+    "retry_rule",
+]
+
+TIME_MAX_NS = 31 * 86_400 * 10**9
+"""The longest time of any setting: 31 days, 2**51.2 ns."""
+
+PASS_PART_MAX_NS = 3_600 * 10**9
+"""The longest base, table entry, or product of the variable parts of a pass time: an hour, 2**41.7 ns."""
+
+COUNT_MAX = 1_000_000
+"""The largest batch, queue, slot or instance count."""
+
+SIZE_MAX = 10_000_000
+"""The largest size of one request in the model's unit."""
+
+Name = TypeVar("Name", bound=IntEnum)
+
+
+def check_time_ns(key: str, value: int, least_ns: int = 0, most_ns: int = TIME_MAX_NS) -> int:
+    """Return a time in nanoseconds that lies in [least_ns, most_ns], or raise SettingError."""
+    if not least_ns <= value <= most_ns:
+        allowed = f"a time from {_in_words(least_ns)} to {_in_words(most_ns)}"
+        raise SettingError(key, allowed, _in_words(value))
+    return int(value)
+
+
+def check_count(key: str, value: int, least: int = 1, most: int = COUNT_MAX) -> int:
+    """Return a whole number that lies in [least, most], or raise SettingError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise SettingError(key, f"a whole number from {least} to {most}", value)
+    return value
+
+
+def batching_rule(
+    *,
+    max_batch: int,
+    max_wait_ns: int,
+    timer_origin: str = "enqueue",
+    freeze: str = "pull",
+    collector: str = "dispatcher",
+    slots: int | None = None,
+    instances: int = 1,
+    preferred_sizes: Sequence[int] = (),
+) -> BatchingRule:
+    """Return the batching rule of one replica.
+
+    `slots` None means one for each instance, 0 no limit. Raises SettingError.
+    """
+    check_count("batching.max_batch", max_batch)
+    check_time_ns("batching.max_wait", max_wait_ns)
+    freeze_value = _named("batching.freeze", freeze, Freeze)
+    collector_value = _named("batching.collector", collector, Collector)
+    if collector_value != Collector.DISPATCHER and freeze_value == Freeze.TIMER:
+        raise SettingError(
+            "batching.freeze",
+            f"pull when batching.collector is {collector} (a worker runs at once what it has collected)",
+            freeze,
+        )
+    slot_count = instances if slots is None else check_count("batching.slots", slots, 0)
+    sizes = _ascending("batching.preferred_sizes", preferred_sizes, PREFERRED_SIZES_MAX)
+    if sizes and sizes[-1] > max_batch:
+        raise SettingError("batching.preferred_sizes", f"at most batching.max_batch ({max_batch})", sizes[-1])
+    return BatchingRule(
+        timer_origin=int(_named("batching.timer_origin", timer_origin, TimerOrigin)),
+        freeze=int(freeze_value),
+        collector=int(collector_value),
+        slots=slot_count,
+        max_batch=max_batch,
+        max_wait_ns=max_wait_ns,
+        preferred=_filled(sizes, PREFERRED_SIZES_MAX),
+        preferred_count=len(sizes),
+    )
+
+
+def admission_rule(*, cap: int | None) -> AdmissionRule:
+    """Return the admission rule; `cap` None means no limit. Raises SettingError."""
+    return AdmissionRule(NO_CAP if cap is None else check_count("queue.cap", cap))
+
+
+def deadline_rule(*, deadline_ns: int | None) -> DeadlineRule:
+    """Return the rule of the server's time limit; None means no limit. Raises SettingError."""
+    if deadline_ns is None:
+        return DeadlineRule(NEVER_NS)
+    return DeadlineRule(check_time_ns("queue.deadline", deadline_ns, least_ns=1))
+
+
+def retry_rule(
+    *,
+    attempts: int = 1,
+    backoff_ns: int = 100_000_000,
+    backoff_max_ns: int = 10_000_000_000,
+    jitter: bool = True,
+) -> RetryRule:
+    """Return the rule of a client's retries; `attempts` counts the first send. Raises SettingError."""
+    check_count("traffic.retries.attempts", attempts, 1, 100)
+    check_time_ns("traffic.retries.backoff", backoff_ns, least_ns=1)
+    check_time_ns("traffic.retries.backoff_max", backoff_max_ns, least_ns=backoff_ns)
+    return RetryRule(attempts, backoff_ns, backoff_max_ns, jitter)
+
+
+def pass_time_rule(
+    *,
+    base_ns: int = 0,
+    per_item_ns: int = 0,
+    per_unit_ns: int = 0,
+    padded_sizes: Sequence[int] = (),
+    table: Mapping[int, int] | None = None,
+    max_batch: int = 1,
+    size_max: int = 1,
+) -> PassTimeRule:
+    """Return the pass-time rule.
+
+    `table` maps measured batch sizes to times in ns and takes the place of base and per_item. `max_batch` and
+    `size_max` are the largest batch and request that can come; they bound the products. Raises SettingError.
+    """
+    key = "model.pass_time"
+    check_time_ns(f"{key}.base", base_ns, 0, PASS_PART_MAX_NS)
+    check_time_ns(f"{key}.per_item", per_item_ns, 0, PASS_PART_MAX_NS)
+    check_time_ns(f"{key}.per_unit", per_unit_ns, 0, PASS_PART_MAX_NS)
+    check_count("traffic.sizes", size_max, 1, SIZE_MAX)
+    padded = _ascending(f"{key}.padded_sizes", padded_sizes, PADDED_SIZES_MAX)
+    if padded and padded[-1] < max_batch:
+        raise SettingError(f"{key}.padded_sizes", f"up to batching.max_batch ({max_batch}) at least", padded[-1])
+    largest = padded[-1] if padded else max_batch
+    variable_ns = (per_item_ns + per_unit_ns * size_max) * largest
+    if variable_ns > PASS_PART_MAX_NS:
+        limit = _in_words(PASS_PART_MAX_NS)
+        raise SettingError(key, f"at most {limit} for the largest batch and request", _in_words(variable_ns))
+    points = dict(table or {})
+    sizes = _ascending(f"{key}.table", sorted(points), TABLE_POINTS_MAX)
+    times = [check_time_ns(f"{key}.table.{size}", points[size], 0, PASS_PART_MAX_NS) for size in sizes]
+    if sizes and sizes[-1] < largest:
+        allowed = f"a table up to the largest padded batch ({largest}): it is not extrapolated"
+        raise SettingError(f"{key}.table", allowed, f"a largest size of {sizes[-1]}")
+    if not points and base_ns + per_item_ns + per_unit_ns == 0:
+        raise SettingError(key, "more than zero: give base, per_item, per_unit or table", "0 ns")
+    return PassTimeRule(
+        base_ns=base_ns,
+        per_item_ns=per_item_ns,
+        per_unit_ns=per_unit_ns,
+        padded=_filled(padded, PADDED_SIZES_MAX),
+        padded_count=len(padded),
+        table_sizes=_filled(sizes, TABLE_POINTS_MAX),
+        table_ns=_filled(times, TABLE_POINTS_MAX),
+        table_count=len(sizes),
+    )
+
+
+def _named(key: str, name: str, names: type[Name]) -> Name:
+    """Return the member with that lower-case name."""
+    for member in names:
+        if member.name.lower() == name:
+            return member
+    raise SettingError(key, "one of " + ", ".join(member.name.lower() for member in names), name)
+
+
+def _ascending(key: str, sizes: Sequence[int], most: int) -> list[int]:
+    """Return sizes that are positive, strictly ascending and not too many."""
+    if len(sizes) > most:
+        raise SettingError(key, f"at most {most} sizes", len(sizes))
+    for size in sizes:
+        check_count(key, size)
+    if any(high <= low for low, high in pairwise(sizes)):
+        raise SettingError(key, "in ascending order, each size once", list(sizes))
+    return list(sizes)
+
+
+def _filled(values: Sequence[int], length: int) -> tuple[int, ...]:
+    """Return the values with zeros behind: tuples of one length compile once."""
+    return tuple(values) + (0,) * (length - len(values))
+
+
+def _in_words(time_ns: int) -> str:
+    """Return a time as a user writes it, in the largest unit that leaves it short."""
+    for unit, unit_ns in (("d", 86_400 * 10**9), ("h", 3_600 * 10**9), ("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+        if time_ns and abs(time_ns) >= unit_ns:
+            return f"{time_ns / unit_ns:.12g}{unit}"
+    return f"{time_ns}ns"

@@ -1,0 +1,71 @@
+"""The columns of a timeline: one row for every attempt of a request, one for every GPU pass.
+
+Both engines and the server's log write these columns, so one set of outcome code reads all three. All values are
+integers; times are nanoseconds on the clock of the run, UNSET (-1) where the moment never came.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+__all__ = ["Attempt", "Outcome", "Pass", "Reason"]
+
+
+class Outcome(IntEnum):
+    """How an attempt ended, as its client saw it."""
+
+    IN_FLIGHT = 0  # not ended when the run stopped
+    ANSWERED = 1
+    REFUSED = 2  # 429 or 503, see Reason
+    TIMED_OUT = 3  # the server's deadline passed: 504
+    ABANDONED = 4  # the client's timeout passed and it hung up
+    FAILED = 5  # accepted, then lost or broken by the server: 500
+
+
+class Reason(IntEnum):
+    """Why an attempt was refused. The HTTP status belongs to the server's handlers."""
+
+    NONE = 0
+    QUEUE_FULL = 1
+    DRAINING = 2  # the server is stopping
+
+
+class Attempt(NamedTuple):
+    """One attempt of one request. Rows are ordered by (request, attempt)."""
+
+    request: int  # 0, 1, ... by intended send; closed loop: cycle * clients + client
+    attempt: int  # 0 is the first send, 1 the first retry
+    size: int  # in the model's unit, for example tokens; 1 where sizes play no role
+    replica: int
+    instance: int
+    serial: int  # of the pass that carried it
+    batch_size: int
+    intended_ns: int  # when the request should first have been sent: latency runs from here
+    sent_ns: int  # when this attempt was sent
+    received_ns: int  # it reached the front end
+    enqueued_ns: int  # it left the front end and was admitted or refused
+    closed_ns: int  # its batch was frozen
+    started_ns: int
+    ended_ns: int
+    returned_ns: int  # the dispatcher held the result
+    answered_ns: int  # the response left the front end
+    delivered_ns: int  # the client held the response, or hung up
+    outcome: int  # Outcome
+    reason: int  # Reason
+
+
+class Pass(NamedTuple):
+    """One pass of a batch through the device. Rows are ordered by serial, the order in which batches closed."""
+
+    serial: int
+    replica: int
+    instance: int
+    batch_size: int
+    cause: int  # policy.batching.Cause: why the batch was closed
+    idle_since_ns: int  # when this instance last became idle: before it, members waited for a device
+    closed_ns: int
+    handed_ns: int  # the batch left for the instance
+    started_ns: int
+    ended_ns: int
+    returned_ns: int

@@ -1,0 +1,146 @@
+"""The batching rule: a table of cases, each run interpreted and compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policy import batching
+from policy.batching import BatchingDecision, BatchingRule, Cause, CollectorState, CollectorView
+from policy.instant import NEVER_NS, UNSET
+from policy.settings import batching_rule
+from tests.policy.both_ways import WAYS, run_way
+
+
+def rule(**options: Any) -> BatchingRule:
+    """Return a rule: at most 4, wait 100, one slot."""
+    return batching_rule(**{"max_batch": 4, "max_wait_ns": 100, **options})
+
+
+def view(queued: int = 0, held: int = 0, oldest: int = UNSET, parked: int = 0, running: int = 0) -> CollectorView:
+    """Return what a collector sees that is free to collect."""
+    return CollectorView(True, held, queued, oldest, parked, running)
+
+
+FRESH = CollectorState(UNSET, UNSET)
+COLLECT = {"timer_origin": "collect", "collector": "exclusive"}
+WINDOW = {"timer_origin": "window", "collector": "exclusive"}
+COMPETING = {"timer_origin": "collect", "collector": "competing", "instances": 2}
+GREEDY_COMPETING = {**COMPETING, "max_wait_ns": 0}
+
+CASES: list[tuple[str, dict[str, Any], CollectorState, CollectorView, int, tuple[int, int, Cause, int]]] = [
+    # name, rule, state, view, now -> collect, close, cause, ask again
+    ("nothing there", {}, FRESH, view(), 7, (0, 0, Cause.NONE, NEVER_NS)),
+    ("one waits until its age is 100", {}, FRESH, view(queued=1, oldest=5), 7, (1, 0, Cause.NONE, 105)),
+    ("one is old enough", {}, FRESH, view(queued=1, oldest=5), 105, (1, 1, Cause.WAITED, NEVER_NS)),
+    ("one nanosecond too young", {}, FRESH, view(queued=1, oldest=5), 104, (1, 0, Cause.NONE, 105)),
+    ("full at once", {}, FRESH, view(queued=9, oldest=5), 7, (4, 4, Cause.FULL, NEVER_NS)),
+    ("the hand is filled up", {}, CollectorState(0, 3), view(3, 3, 2), 7, (1, 4, Cause.FULL, NEVER_NS)),
+    ("full, no slot", {}, FRESH, view(queued=9, oldest=5, running=1), 7, (4, 0, Cause.NONE, 105)),
+    ("old, no slot", {}, FRESH, view(queued=2, oldest=5, running=1), 200, (2, 0, Cause.NONE, NEVER_NS)),
+    ("a parked batch holds a slot", {}, FRESH, view(queued=9, oldest=5, parked=1), 7, (4, 0, Cause.NONE, 105)),
+    ("two slots, one taken", {"slots": 2}, FRESH, view(9, 0, 5, 0, 1), 7, (4, 4, Cause.FULL, NEVER_NS)),
+    ("no slot limit", {"slots": 0}, FRESH, view(9, 0, 5, 3, 3), 7, (4, 4, Cause.FULL, NEVER_NS)),
+    ("no wait", {"max_wait_ns": 0}, FRESH, view(queued=2, oldest=7), 7, (2, 2, Cause.WAITED, NEVER_NS)),
+    ("timer, no slot", {"freeze": "timer"}, FRESH, view(2, 0, 5, 1, 1), 105, (2, 2, Cause.WAITED, NEVER_NS)),
+    ("preferred 2 of 3", {"preferred_sizes": [2, 4]}, FRESH, view(3, 0, 5), 7, (3, 2, Cause.PREFERRED, NEVER_NS)),
+    ("below every preferred", {"preferred_sizes": [2, 4]}, FRESH, view(1, 0, 5), 7, (1, 0, Cause.NONE, 105)),
+    ("late: preferred is ignored", {"preferred_sizes": [2]}, FRESH, view(3, 0, 5), 105, (3, 3, Cause.WAITED, NEVER_NS)),
+    ("preferred, no slot", {"preferred_sizes": [2]}, FRESH, view(3, 0, 5, 0, 1), 7, (3, 0, Cause.NONE, 105)),
+    ("first take counts, not age", COLLECT, FRESH, view(queued=1, oldest=5), 300, (1, 0, Cause.NONE, 400)),
+    ("taken before", COLLECT, CollectorState(0, 250), view(0, 1, 5), 300, (0, 0, Cause.NONE, 350)),
+    ("taken long ago", COLLECT, CollectorState(0, 200), view(0, 1, 5), 300, (0, 1, Cause.WAITED, NEVER_NS)),
+    ("a worker needs no free slot", COLLECT, FRESH, view(9, 0, 5, 0, 1), 7, (4, 4, Cause.FULL, NEVER_NS)),
+    ("first window", WINDOW, CollectorState(1000, UNSET), view(1, 0, 5), 1030, (1, 0, Cause.NONE, 1100)),
+    ("third window", WINDOW, CollectorState(1000, UNSET), view(1, 0, 5), 1230, (1, 0, Cause.NONE, 1300)),
+    ("at a window's end", WINDOW, CollectorState(1000, UNSET), view(1, 0, 5), 1200, (1, 1, Cause.WAITED, NEVER_NS)),
+    ("window opens now", WINDOW, FRESH, view(1, 0, 5), 1200, (1, 0, Cause.NONE, 1300)),
+    ("window of no length", {**WINDOW, "max_wait_ns": 0}, FRESH, view(2, 0, 5), 9, (2, 2, Cause.WAITED, NEVER_NS)),
+    ("competing: one at a time", COMPETING, FRESH, view(3, 0, 5), 7, (1, 0, Cause.NONE, 107)),
+    ("more to be dealt", GREEDY_COMPETING, FRESH, view(3, 0, 5), 7, (1, 0, Cause.NONE, NEVER_NS)),
+    ("last one dealt", GREEDY_COMPETING, FRESH, view(1, 0, 5), 7, (1, 1, Cause.WAITED, NEVER_NS)),
+    ("competing: full", COMPETING, CollectorState(0, 3), view(5, 3, 2), 7, (1, 4, Cause.FULL, NEVER_NS)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("name", "options", "state", "seen", "now", "expected"), CASES, ids=[case[0] for case in CASES]
+)
+def test_case_decides_as_the_table_says(
+    way: str,
+    name: str,
+    options: dict[str, Any],
+    state: CollectorState,
+    seen: CollectorView,
+    now: int,
+    expected: tuple[int, int, Cause, int],
+) -> None:
+    """How many to take, how many to close, why, and when to be asked again."""
+    _, decision = run_way(way, batching.step)(rule(**options), state, seen, now)
+    assert BatchingDecision(*decision) == BatchingDecision(*expected)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_collector_that_is_not_free_decides_nothing_and_forgets(way: str) -> None:
+    """While its instance runs, a worker neither takes nor waits; its next window starts when it is free again."""
+    busy = view(queued=3, oldest=5)._replace(collecting=False)
+    state, decision = run_way(way, batching.step)(rule(**WINDOW), CollectorState(1000, 1010), busy, 1020)
+    assert CollectorState(*state) == CollectorState(UNSET, UNSET)
+    assert BatchingDecision(*decision) == BatchingDecision(0, 0, Cause.NONE, NEVER_NS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_asking_twice_changes_nothing(way: str) -> None:
+    """A second question at the same moment, the first answer carried out, finds the same state and takes nothing."""
+    step = run_way(way, batching.step)
+    first, decision = step(rule(**COLLECT), FRESH, view(queued=2, oldest=5), 300)
+    again, second = step(rule(**COLLECT), first, view(held=2, oldest=5), 300)
+    assert again == first
+    assert (decision.collect, second.collect) == (2, 0)
+    assert second.ask_again_ns == decision.ask_again_ns == 400
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_preferred_size_leaves_over_counts_from_now(way: str) -> None:
+    """Three in hand, two are closed: for a rule that counts from the first take, the third was taken now."""
+    state, decision = run_way(way, batching.step)(
+        rule(preferred_sizes=[2], timer_origin="collect"), CollectorState(0, 10), view(held=3, oldest=5), 50
+    )
+    assert decision.close == 2
+    assert CollectorState(*state) == CollectorState(50, 50)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("collector", "any_idle", "own_idle", "collectors", "may", "own"),
+    [
+        ("dispatcher", False, False, 1, True, UNSET),
+        ("exclusive", False, False, 1, False, UNSET),
+        ("exclusive", True, False, 1, True, UNSET),
+        ("competing", True, False, 3, False, 2),
+        ("competing", True, True, 3, True, 2),
+    ],
+)
+def test_who_collects_follows_from_the_setting(
+    way: str, collector: str, any_idle: bool, own_idle: bool, collectors: int, may: bool, own: int
+) -> None:
+    """How many collectors there are, when one may collect, and which instance must run its batch."""
+    chosen = rule(collector=collector, instances=3)
+    assert run_way(way, batching.collector_count)(chosen, 3) == collectors
+    assert run_way(way, batching.may_collect)(chosen, any_idle, own_idle) == may
+    assert run_way(way, batching.own_instance)(chosen, 2) == own
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("slots", "running", "may"), [(0, 99, True), (2, 1, True), (2, 2, False)])
+def test_closed_batch_goes_on_while_a_slot_is_free(way: str, slots: int, running: int, may: bool) -> None:
+    """Zero slots mean no limit."""
+    assert run_way(way, batching.may_hand_over)(rule(slots=slots), running) == may
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_new_collector_is_closed(way: str) -> None:
+    """Before the first question a collector has not been free."""
+    assert CollectorState(*run_way(way, batching.closed_collector)()) == CollectorState(UNSET, UNSET)
