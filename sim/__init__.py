@@ -1,0 +1,1 @@
+"""The forecast: scenario -> integer tables -> engine -> timeline -> figures with intervals."""

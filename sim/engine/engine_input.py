@@ -1,0 +1,71 @@
+"""What an engine is given: integer tables and checked rules, and nothing that needs a float."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.admission import AdmissionRule
+from policy.batching import BatchingRule
+from policy.deadlines import DeadlineRule
+from policy.pass_time import PassTimeRule
+from policy.retries import RetryRule
+
+__all__ = ["EngineInput", "FleetInput", "FrontEndInput", "Table", "TrafficInput"]
+
+Table = Sequence[int]
+"""An inverse-CDF table as policy/dice.py reads it, or a single constant."""
+
+
+@dataclass(frozen=True)
+class TrafficInput:
+    """Who sends what, and when. Either arrivals (open loop) or clients (closed loop)."""
+
+    arrivals_ns: npt.NDArray[np.int64]  # (requests,) intended first sends, ascending; empty in closed loop
+    sizes: npt.NDArray[np.int64]  # (requests,) recorded sizes; empty: drawn from size_table
+    size_table: Table
+    clients: int  # closed loop: how many; 0 in open loop
+    think_table: Table  # ns between an outcome and the client's next send, at least 1 counts
+    timeout_table: Table | None  # ns from an attempt's send until the client hangs up; None: never
+    retry: RetryRule
+    there_ns: int  # from the client to the front end, occupying neither
+    back_ns: int  # from the front end to the client
+
+
+@dataclass(frozen=True)
+class FrontEndInput:
+    """A station on the way in and out: each worker serves requests and responses first come, first served."""
+
+    workers: int
+    request_table: Table  # ns of work for one request
+    response_table: Table  # ns of work for one response, of whatever outcome
+
+
+@dataclass(frozen=True)
+class FleetInput:
+    """The replica and its rules."""
+
+    instances: int
+    batching: BatchingRule
+    admission: AdmissionRule
+    deadline: DeadlineRule
+    pass_time: PassTimeRule
+    spread_table: Table  # factor of a pass time in units of 1 / policy.pass_time.SPREAD_ONE
+    batch_in_table: Table  # ns from the hand-over of a batch to the start of its pass
+    results_out_table: Table  # ns from the end of a pass until the dispatcher holds its results
+
+
+@dataclass(frozen=True)
+class EngineInput:
+    """One run. Requests intended in [measure_from_ns, measure_to_ns) are measured."""
+
+    seed: int  # of the dice, 0 <= seed < 2**64
+    traffic: TrafficInput
+    front_end: FrontEndInput
+    fleet: FleetInput
+    measure_from_ns: int
+    measure_to_ns: int
+    stop_ns: int  # the run ends when every measured request has its outcome, at the latest here

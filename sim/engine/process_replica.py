@@ -1,0 +1,215 @@
+"""One replica of the process engine: its queue, its collectors' hands, its closed batches and its idle instances.
+
+It asks policy and carries out what policy decides; when time passes, what a pass costs and who waits for an answer is
+process_engine.py's business. The order of decisions inside an instant is the law of policy/instant.py.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from policy import admission, batching, deadlines
+from policy.instant import NEVER_NS, UNSET
+from policy.timeline import Attempt, Outcome, Pass, Reason
+from sim.engine.engine_input import FleetInput
+
+__all__ = ["Batch", "LiveAttempt", "Replica"]
+
+
+@dataclass(slots=True, eq=False)
+class LiveAttempt:
+    """One attempt on its way; its fields become its row."""
+
+    request: int
+    attempt: int
+    size: int
+    intended_ns: int
+    sent_ns: int
+    received_ns: int
+    hang_up_ns: int  # when the client's patience ends; NEVER_NS: it waits for ever
+    worker: int  # of the front end
+    enqueued_ns: int = UNSET
+    collector: int = UNSET  # whose hand holds it
+    batch: Batch | None = None  # set when its batch is frozen
+    answered_ns: int = UNSET
+    delivered_ns: int = UNSET
+    outcome: int = int(Outcome.IN_FLIGHT)
+    reason: int = int(Reason.NONE)
+
+    def row(self) -> Attempt:
+        """Return the attempt as a row of the timeline."""
+        batch = self.batch
+        returned = batch is not None and batch.returned_ns != UNSET
+        return Attempt(
+            request=self.request,
+            attempt=self.attempt,
+            size=self.size,
+            replica=0,
+            instance=batch.instance if batch else UNSET,
+            serial=batch.serial if batch else UNSET,
+            batch_size=len(batch.members) if batch else UNSET,
+            intended_ns=self.intended_ns,
+            sent_ns=self.sent_ns,
+            received_ns=self.received_ns,
+            enqueued_ns=self.enqueued_ns,
+            closed_ns=batch.closed_ns if batch else UNSET,
+            started_ns=batch.started_ns if batch and returned else UNSET,
+            ended_ns=batch.ended_ns if batch and returned else UNSET,
+            returned_ns=batch.returned_ns if batch else UNSET,
+            answered_ns=self.answered_ns,
+            delivered_ns=self.delivered_ns,
+            outcome=self.outcome,
+            reason=self.reason,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """One closed batch on its way."""
+
+    serial: int
+    members: list[LiveAttempt]
+    cause: int
+    closed_ns: int
+    instance: int = UNSET
+    idle_since_ns: int = UNSET
+    handed_ns: int = UNSET
+    started_ns: int = UNSET
+    ended_ns: int = UNSET
+    returned_ns: int = UNSET
+
+    def row(self) -> Pass:
+        """Return the batch as a row of the timeline."""
+        return Pass(
+            serial=self.serial,
+            replica=0,
+            instance=self.instance,
+            batch_size=len(self.members),
+            cause=self.cause,
+            idle_since_ns=self.idle_since_ns,
+            closed_ns=self.closed_ns,
+            handed_ns=self.handed_ns,
+            started_ns=self.started_ns,
+            ended_ns=self.ended_ns,
+            returned_ns=self.returned_ns,
+        )
+
+
+@dataclass(slots=True)
+class _Collector:
+    """A collector's memory, its hand, and when it wants to be asked again."""
+
+    state: batching.CollectorState = field(default_factory=batching.closed_collector)
+    hand: list[LiveAttempt] = field(default_factory=list)
+    ask_again_ns: int = NEVER_NS
+
+
+class Replica:
+    """The queue and the batches of one replica. `start` is called with each batch that an instance takes."""
+
+    def __init__(self, fleet: FleetInput, start: Callable[[Batch], None]) -> None:
+        self._fleet = fleet
+        self._start = start
+        self._queue: OrderedDict[tuple[int, int], LiveAttempt] = OrderedDict()
+        self._collectors = [_Collector() for _ in range(batching.collector_count(fleet.batching, fleet.instances))]
+        self._took_last = len(self._collectors) - 1
+        self._parked: deque[Batch] = deque()
+        self._idle_since_ns = dict.fromkeys(range(fleet.instances), 0)
+        self._waiting = 0
+        self._running = 0
+        self._batches = 0
+
+    def admit(self, attempt: LiveAttempt, now_ns: int) -> Reason:
+        """Let an attempt into the queue, or return why not."""
+        attempt.enqueued_ns = now_ns
+        view = admission.AdmissionView(waiting=self._waiting, draining=False)
+        reason = admission.decide(self._fleet.admission, view)
+        if reason == Reason.NONE:
+            self._queue[attempt.request, attempt.attempt] = attempt
+            self._waiting += 1
+        return reason
+
+    def withdraw(self, attempt: LiveAttempt) -> None:
+        """Take out an attempt that ended early, if its place can be freed."""
+        if not deadlines.frees_its_place(attempt.batch is not None):
+            return
+        if attempt.collector == UNSET:
+            del self._queue[attempt.request, attempt.attempt]
+        else:
+            self._collectors[attempt.collector].hand.remove(attempt)
+        self._waiting -= 1
+
+    def take_back(self, batch: Batch, now_ns: int) -> None:
+        """Note that an instance has returned its batch and is idle."""
+        batch.returned_ns = now_ns
+        self._idle_since_ns[batch.instance] = now_ns
+        self._running -= 1
+
+    def decide(self, now_ns: int) -> int:
+        """Hand over and close batches until nothing more is to be decided; return when to ask again at the latest."""
+        self._hand_over(now_ns)
+        if len(self._collectors) == 1:
+            # A lone collector that closed nothing and left nothing in the queue would only say the same again.
+            decision = self._ask(0, now_ns)
+            while decision.close or (decision.collect and self._queue):
+                decision = self._ask(0, now_ns)
+            return decision.ask_again_ns
+        index = self._took_last
+        quiet = 0
+        while quiet < len(self._collectors):
+            index = (index + 1) % len(self._collectors)
+            decision = self._ask(index, now_ns)
+            quiet = 0 if decision.collect or decision.close else quiet + 1
+        return min(collector.ask_again_ns for collector in self._collectors)
+
+    def _hand_over(self, now_ns: int) -> None:
+        while self._parked and batching.may_hand_over(self._fleet.batching, self._running):
+            batch = self._parked[0]
+            wanted = batch.instance if batch.instance != UNSET else min(self._idle_since_ns, default=UNSET)
+            if wanted not in self._idle_since_ns:
+                return
+            self._parked.popleft()
+            batch.instance = wanted
+            batch.handed_ns = now_ns
+            batch.idle_since_ns = self._idle_since_ns.pop(wanted)
+            self._running += 1
+            self._waiting -= len(batch.members)
+            self._start(batch)
+
+    def _ask(self, index: int, now_ns: int) -> batching.BatchingDecision:
+        """Ask one collector and carry out what it decides."""
+        collector = self._collectors[index]
+        hand = collector.hand
+        rule = self._fleet.batching
+        oldest = hand[0] if hand else next(iter(self._queue.values()), None)
+        view = batching.CollectorView(
+            batching.may_collect(rule, bool(self._idle_since_ns), index in self._idle_since_ns),
+            len(hand),
+            len(self._queue),
+            oldest.enqueued_ns if oldest is not None else UNSET,
+            len(self._parked),
+            self._running,
+        )
+        collector.state, decision = batching.step(rule, collector.state, view, now_ns)
+        collector.ask_again_ns = decision.ask_again_ns
+        for _ in range(decision.collect):
+            _, attempt = self._queue.popitem(last=False)
+            attempt.collector = index
+            hand.append(attempt)
+            self._took_last = index
+        if decision.close:
+            self._close(index, decision.close, int(decision.cause), now_ns)
+        return decision
+
+    def _close(self, index: int, size: int, cause: int, now_ns: int) -> None:
+        """Freeze the front of a hand as a batch, and hand it over where that can be."""
+        collector = self._collectors[index]
+        members, collector.hand = collector.hand[:size], collector.hand[size:]
+        batch = Batch(self._batches, members, cause, now_ns, batching.own_instance(self._fleet.batching, index))
+        self._batches += 1
+        for attempt in members:
+            attempt.batch = batch
+        self._parked.append(batch)
+        self._hand_over(now_ns)

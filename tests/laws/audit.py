@@ -1,0 +1,374 @@
+"""An audit of a timeline from its settings alone.
+
+It does not import policy: parity of the drivers proves nothing about a rule that all of them share, so the laws are
+written here a second time, from the outside, as statements about what may be seen on a timeline. `audit` returns one
+sentence for each breach, beginning with the name of the law.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sim.engine.engine_input import EngineInput
+from sim.engine.timelines import ATTEMPT_COLUMNS, PASS_COLUMNS, Timeline
+
+__all__ = ["audit"]
+
+NONE = -1
+NEVER = 2**62
+IN_FLIGHT, ANSWERED, REFUSED, TIMED_OUT, ABANDONED, FAILED = range(6)
+ENQUEUE, COLLECT, WINDOW = range(3)
+PULL, TIMER = range(2)
+DISPATCHER, EXCLUSIVE, COMPETING = range(3)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An attempt with its columns as attributes."""
+
+    request: int
+    attempt: int
+    size: int
+    replica: int
+    instance: int
+    serial: int
+    batch_size: int
+    intended_ns: int
+    sent_ns: int
+    received_ns: int
+    enqueued_ns: int
+    closed_ns: int
+    started_ns: int
+    ended_ns: int
+    returned_ns: int
+    answered_ns: int
+    delivered_ns: int
+    outcome: int
+    reason: int
+
+
+@dataclass(frozen=True)
+class PassRow:
+    """A pass with its columns as attributes."""
+
+    serial: int
+    replica: int
+    instance: int
+    batch_size: int
+    cause: int
+    idle_since_ns: int
+    closed_ns: int
+    handed_ns: int
+    started_ns: int
+    ended_ns: int
+    returned_ns: int
+
+
+class Books:
+    """A timeline and its settings, indexed the ways that the laws need."""
+
+    def __init__(self, given: EngineInput, timeline: Timeline) -> None:
+        assert set(ATTEMPT_COLUMNS) == set(Row.__annotations__), "the columns have changed: so must the audit"
+        assert set(PASS_COLUMNS) == set(PassRow.__annotations__), "the columns have changed: so must the audit"
+        self.given = given
+        self.rule = given.fleet.batching
+        attempts = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.attempts.tolist()]
+        self.rows = attempts
+        self.passes = [PassRow(**dict(zip(PASS_COLUMNS, row, strict=True))) for row in timeline.passes.tolist()]
+        self.members: dict[int, list[Row]] = defaultdict(list)
+        for row in attempts:
+            if row.serial != NONE:
+                self.members[row.serial].append(row)
+        for rows in self.members.values():
+            rows.sort(key=lambda row: (row.enqueued_ns, row.request, row.attempt))
+        self.handed_ns = {each.serial: each.handed_ns for each in self.passes}
+
+    def left_queue_ns(self, row: Row) -> int:
+        """When an admitted attempt stopped waiting: its batch was handed over, or it was withdrawn before."""
+        if row.serial != NONE:
+            return self.handed_ns.get(row.serial, NEVER)
+        if row.outcome == TIMED_OUT:
+            return row.enqueued_ns + self.given.fleet.deadline.deadline_ns
+        if row.outcome == ABANDONED:
+            expired_ns = row.enqueued_ns + self.given.fleet.deadline.deadline_ns
+            return min(row.delivered_ns, expired_ns)  # a 504 may have been on its way to a client that left
+        return NEVER
+
+    def admitted(self) -> list[Row]:
+        """Attempts that the queue took."""
+        return [row for row in self.rows if row.enqueued_ns != NONE and row.reason == 0]
+
+
+def audit(given: EngineInput, timeline: Timeline) -> list[str]:
+    """Return every breach of a law on this timeline."""
+    books = Books(given, timeline)
+    laws = (
+        batch_within_maximum,
+        no_wait_past_bound,
+        no_partial_batch_early,
+        batches_in_queue_order,
+        every_attempt_ends_once,
+        queue_cap_holds,
+        time_limits_hold,
+        moments_in_order,
+        instances_run_one_pass,
+        passes_last_what_they_cost,
+        little,
+    )
+    return [f"{law.__name__}: {breach}" for law in laws for breach in law(books)]
+
+
+def batch_within_maximum(books: Books) -> Iterator[str]:
+    """No batch is larger than max_batch, and its size is the number of its members."""
+    for each in books.passes:
+        if each.batch_size > books.rule.max_batch:
+            yield f"pass {each.serial} has {each.batch_size} members"
+        if each.batch_size != len(books.members[each.serial]):
+            yield f"pass {each.serial} says {each.batch_size}, members say {len(books.members[each.serial])}"
+
+
+def no_wait_past_bound(books: Books) -> Iterator[str]:
+    """No batch stays open past its wait while something is free to take it."""
+    previous_close_ns = 0
+    for each in sorted(books.passes, key=lambda each: each.serial):
+        oldest_ns = books.members[each.serial][0].enqueued_ns
+        free_since_ns = _free_since_ns(books, each)
+        wait_ns = books.rule.max_wait_ns
+        if books.rule.timer_origin == ENQUEUE:
+            bound_ns = max(oldest_ns + wait_ns, free_since_ns)
+        elif books.rule.collector == DISPATCHER:
+            bound_ns = max(max(oldest_ns, previous_close_ns) + wait_ns, free_since_ns)
+        else:
+            bound_ns = max(oldest_ns, previous_close_ns, free_since_ns) + wait_ns
+        if each.closed_ns > bound_ns:
+            yield f"pass {each.serial} closed at {each.closed_ns}, its bound was {bound_ns}"
+        previous_close_ns = each.closed_ns
+
+
+def _free_since_ns(books: Books, this: PassRow) -> int:
+    """Since when, up to its closing, the batch could have been closed as far as slots and instances go."""
+    if books.rule.collector == COMPETING:
+        return this.idle_since_ns
+    if books.rule.collector == DISPATCHER and (books.rule.freeze == TIMER or books.rule.slots == 0):
+        return 0
+    free = books.given.fleet.instances if books.rule.collector == EXCLUSIVE else books.rule.slots
+    # Taken slots over time: +1 at a close (or hand-over), -1 at a return; the last moment they were all taken.
+    changes: list[tuple[int, int]] = []
+    for each in books.passes:
+        if each.serial < this.serial:
+            changes.append((each.closed_ns, 1))
+            if each.returned_ns != NONE and each.returned_ns <= this.closed_ns:
+                changes.append((each.returned_ns, -1))
+    taken, since_ns = 0, 0
+    for moment_ns, change in sorted(changes):
+        was_full = taken >= free
+        taken += change
+        if was_full and taken < free:
+            since_ns = moment_ns
+    return since_ns
+
+
+def no_partial_batch_early(books: Books) -> Iterator[str]:
+    """A batch below max_batch and off the preferred sizes closes only when its wait is over."""
+    if books.rule.timer_origin != ENQUEUE:
+        return
+    preferred = books.rule.preferred[: books.rule.preferred_count]
+    for each in books.passes:
+        if each.batch_size < books.rule.max_batch and each.batch_size not in preferred:
+            due_ns = books.members[each.serial][0].enqueued_ns + books.rule.max_wait_ns
+            if each.closed_ns < due_ns:
+                yield f"pass {each.serial} of {each.batch_size} closed at {each.closed_ns}, due {due_ns}"
+
+
+def batches_in_queue_order(books: Books) -> Iterator[str]:
+    """Requests enter batches first come, first served: for each collector, in the order of their arrival."""
+    last: dict[int, tuple[int, int, int, int]] = {}
+    for each in sorted(books.passes, key=lambda each: each.serial):
+        collector = each.instance if books.rule.collector == COMPETING else 0
+        for row in books.members[each.serial]:
+            place = (row.enqueued_ns, row.request, row.attempt, each.serial)
+            if place < last.get(collector, place):
+                yield f"request {row.request}.{row.attempt} came before {last[collector]} and was batched after it"
+            last[collector] = max(place, last.get(collector, place))
+    waiting = [row for row in books.admitted() if row.serial == NONE]
+    for row in waiting:
+        if books.rule.collector != COMPETING and last and (row.enqueued_ns, row.request, row.attempt) < last[0][:3]:
+            left_ns = books.left_queue_ns(row)
+            closed_ns = max(each.closed_ns for each in books.passes)
+            if left_ns > closed_ns:
+                yield f"request {row.request}.{row.attempt} was passed over"
+
+
+def every_attempt_ends_once(books: Books) -> Iterator[str]:
+    """Arrived = answered + refused + timed out + abandoned + failed + in flight, per attempt and per request."""
+    seen: set[tuple[int, int]] = set()
+    last_of: dict[int, Row] = {}
+    for row in books.rows:
+        name = f"{row.request}.{row.attempt}"
+        if (row.request, row.attempt) in seen:
+            yield f"{name} has two rows"
+        seen.add((row.request, row.attempt))
+        last_of[row.request] = row
+        if (row.outcome == REFUSED) and (row.serial != NONE or row.reason == 0):
+            yield f"{name} is refused, in pass {row.serial}, for reason {row.reason}"
+        if row.outcome == ANSWERED and row.returned_ns == NONE:
+            yield f"{name} is answered without a pass"
+        if (row.outcome == IN_FLIGHT) != (row.delivered_ns == NONE):
+            yield f"{name} has outcome {row.outcome} and delivery {row.delivered_ns}"
+        if row.attempt > 0 and (row.request, row.attempt - 1) not in seen:
+            yield f"{name} has no attempt before it"
+    for row in books.rows:
+        again = row.outcome == REFUSED and row.attempt + 1 < books.given.traffic.retry.attempts
+        if again == (last_of[row.request] is row) and row.outcome != IN_FLIGHT and row.delivered_ns < _end_ns(books):
+            yield f"{row.request}.{row.attempt} {'is not' if again else 'is'} sent again"
+    arrived = int((books.given.traffic.arrivals_ns < _end_ns(books)).sum())
+    if not books.given.traffic.clients and len(last_of) < arrived:
+        yield f"{arrived} requests were due, {len(last_of)} have rows"
+
+
+def _end_ns(books: Books) -> int:
+    """Until when the run certainly went."""
+    return books.given.measure_to_ns
+
+
+def queue_cap_holds(books: Books) -> Iterator[str]:
+    """At no time do more wait than the cap lets in, and nobody is refused while there is room."""
+    cap = books.given.fleet.admission.cap
+    full = [row for row in books.rows if row.reason == 1]
+    if cap == 0:
+        if full:
+            yield f"{len(full)} were refused for a full queue without a cap"
+        return
+    stays = [(row.enqueued_ns, row.request, row.attempt, books.left_queue_ns(row)) for row in books.admitted()]
+    for row in full:
+        place = (row.enqueued_ns, row.request, row.attempt)
+        waiting = sum(1 for stay in stays if stay[:3] < place and _still_waits(books, stay, row.enqueued_ns))
+        if waiting < cap:
+            yield f"request {row.request}.{row.attempt} was refused with {waiting} waiting"
+    for stay in stays:
+        waiting = sum(1 for other in stays if other[:3] < stay[:3] and _still_waits(books, other, stay[0]))
+        if waiting >= cap:
+            yield f"request {stay[1]}.{stay[2]} was let in with {waiting} waiting"
+
+
+def _still_waits(books: Books, stay: tuple[int, int, int, int], now_ns: int) -> bool:
+    """Hand-overs of an instant come after its admissions, withdrawals before them."""
+    left_ns = stay[3]
+    handed = left_ns in books.handed_ns.values() and any(
+        row.request == stay[1] and row.attempt == stay[2] for rows in books.members.values() for row in rows
+    )
+    return left_ns >= now_ns if handed else left_ns > now_ns
+
+
+def time_limits_hold(books: Books) -> Iterator[str]:
+    """A 504 comes at the deadline, a hang-up at the client's timeout, and nothing is answered after either."""
+    deadline_ns = books.given.fleet.deadline.deadline_ns
+    timeout = books.given.traffic.timeout_table
+    for row in books.rows:
+        name = f"{row.request}.{row.attempt}"
+        limit_ns = NEVER if deadline_ns == NEVER or row.enqueued_ns == NONE else row.enqueued_ns + deadline_ns
+        if row.outcome == ANSWERED and row.returned_ns > limit_ns:
+            yield f"{name} was answered {row.returned_ns - limit_ns} ns after its deadline"
+        if row.outcome == TIMED_OUT and row.answered_ns < limit_ns:
+            yield f"{name} timed out before its deadline"
+        if timeout is not None and len(timeout) == 1 and row.delivered_ns != NONE:
+            patience_ns = row.sent_ns + max(timeout[0], 1)
+            if (row.outcome == ABANDONED) != (row.delivered_ns == patience_ns) and row.outcome == ABANDONED:
+                yield f"{name} was abandoned at {row.delivered_ns}, its patience ended at {patience_ns}"
+            if row.delivered_ns > patience_ns:
+                yield f"{name} was delivered after its client had gone"
+        withdrawn_ns = {TIMED_OUT: limit_ns, ABANDONED: row.delivered_ns}.get(row.outcome, NEVER)
+        if row.closed_ns != NONE and row.closed_ns >= min(withdrawn_ns, limit_ns):
+            yield f"{name} was batched after it had ended"
+        if timeout is None and row.outcome == ABANDONED:
+            yield f"{name} was abandoned by a client that waits for ever"
+
+
+def moments_in_order(books: Books) -> Iterator[str]:
+    """The moments of an attempt follow each other in the order of its path."""
+    path = (
+        "intended_ns",
+        "sent_ns",
+        "received_ns",
+        "enqueued_ns",
+        "closed_ns",
+        "started_ns",
+        "ended_ns",
+        "returned_ns",
+    )
+    for row in books.rows:
+        moments = [getattr(row, column) for column in path if getattr(row, column) != NONE]
+        if row.outcome == ANSWERED:
+            moments += [row.answered_ns, row.delivered_ns]
+        if moments != sorted(moments):
+            yield f"{row.request}.{row.attempt}: {moments}"
+
+
+def instances_run_one_pass(books: Books) -> Iterator[str]:
+    """An instance is handed a batch only when it has returned the one before; busy time is the sum of passes."""
+    idle_since: dict[int, int] = defaultdict(int)
+    for each in sorted(books.passes, key=lambda each: (each.handed_ns, each.serial)):
+        if each.idle_since_ns != idle_since[each.instance]:
+            yield f"pass {each.serial} says idle since {each.idle_since_ns}, not {idle_since[each.instance]}"
+        if each.handed_ns < idle_since[each.instance] or each.handed_ns < each.closed_ns:
+            yield f"pass {each.serial} was handed over at {each.handed_ns}"
+        if not 0 <= each.instance < books.given.fleet.instances:
+            yield f"pass {each.serial} ran on instance {each.instance}"
+        idle_since[each.instance] = each.returned_ns if each.returned_ns != NONE else NEVER
+    slots = books.rule.slots
+    for this in books.passes:
+        running = sum(
+            each.handed_ns <= this.handed_ns < (each.returned_ns if each.returned_ns != NONE else NEVER)
+            for each in books.passes
+        )
+        if running > (slots or NEVER):
+            yield f"{running} batches ran at {this.handed_ns}, slots are {slots}"
+
+
+def passes_last_what_they_cost(books: Books) -> Iterator[str]:
+    """A pass lasts what its members cost, on both sides of it lies the turnaround; constant tables only."""
+    fleet = books.given.fleet
+    if any(len(table) > 1 for table in (fleet.spread_table, fleet.batch_in_table, fleet.results_out_table)):
+        return
+    cost = fleet.pass_time
+    for each in books.passes:
+        if each.returned_ns == NONE:
+            continue
+        allowed = [size for size in cost.padded[: cost.padded_count] if size >= each.batch_size]
+        padded = min(allowed, default=each.batch_size)
+        line_ns = cost.base_ns + cost.per_item_ns * padded
+        points = list(zip(cost.table_sizes, cost.table_ns, strict=True))[: cost.table_count]
+        if points:
+            (low, low_ns), (high, high_ns) = points[0], points[-1]
+            line_ns = low_ns + (high_ns - low_ns) * (padded - low) // (high - low)
+        longest = max(row.size for row in books.members[each.serial])
+        expected_ns = max((line_ns + cost.per_unit_ns * padded * longest) * fleet.spread_table[0] // 2**20, 1)
+        if each.ended_ns - each.started_ns != expected_ns:
+            yield f"pass {each.serial} lasted {each.ended_ns - each.started_ns}, it costs {expected_ns}"
+        if each.started_ns - each.handed_ns != fleet.batch_in_table[0]:
+            yield f"pass {each.serial} started {each.started_ns - each.handed_ns} after its hand-over"
+        if each.returned_ns - each.ended_ns != fleet.results_out_table[0]:
+            yield f"pass {each.serial} returned {each.returned_ns - each.ended_ns} after its end"
+
+
+def little(books: Books) -> Iterator[str]:
+    """L = lambda W: the area under the number inside, counted from the passes, is the time spent, summed over requests.
+
+    Arrivals and withdrawals are counted from the attempts, departures from the passes: two tables must tell one story.
+    """
+    admitted = [row for row in books.admitted() if books.left_queue_ns(row) != NEVER]
+    in_pass = [row for row in admitted if row.serial != NONE and row.returned_ns != NONE]
+    withdrawn = [(row, books.left_queue_ns(row)) for row in admitted if row.serial == NONE]
+    changes = [(row.enqueued_ns, 1) for row in in_pass] + [(row.enqueued_ns, 1) for row, _ in withdrawn]
+    changes += [(left_ns, -1) for _, left_ns in withdrawn]
+    changes += [(each.returned_ns, -each.batch_size) for each in books.passes if each.returned_ns != NONE]
+    area = inside = last_ns = 0
+    for moment_ns, change in sorted(changes):
+        area += inside * (moment_ns - last_ns)
+        inside, last_ns = inside + change, moment_ns
+    spent = sum(row.returned_ns - row.enqueued_ns for row in in_pass)
+    spent += sum(left_ns - row.enqueued_ns for row, left_ns in withdrawn)
+    if area != spent or inside != 0:
+        yield f"the area is {area}, the times add up to {spent}, {inside} are left"

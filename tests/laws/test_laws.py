@@ -1,0 +1,207 @@
+"""The laws of DESIGN: on any input the audit finds nothing, and for each law it finds a planted fault."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from policy import admission, batching, deadlines, pass_time, retries
+from policy.pass_time import SPREAD_ONE
+from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
+from policy.timeline import Reason
+from sim.engine import process_engine, process_replica
+from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
+from sim.engine.process_engine import run
+from tests.laws.audit import audit
+from tests.parity.inputs import inputs
+from tests.parity.virtual_server import VirtualServer
+
+
+@settings(max_examples=300, deadline=None)
+@given(inputs())
+def test_any_timeline_of_the_engine_keeps_every_law(given_: EngineInput) -> None:
+    """Whatever the rule, the load and the ties, the audit has nothing to say."""
+    assert audit(given_, run(given_)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(inputs())
+def test_any_timeline_of_the_dispatcher_keeps_every_law(given_: EngineInput) -> None:
+    """The same holds for the server's dispatcher core."""
+    given_open = given_ if not given_.traffic.clients else None
+    if given_open is not None:
+        assert audit(given_open, VirtualServer(given_open).play()) == []
+
+
+def busy_input() -> EngineInput:
+    """A load that meets every law: ties, a cap, a deadline, a timeout and retries, at twice the capacity."""
+    rng = np.random.default_rng(7)
+    arrivals = np.cumsum(rng.integers(0, 4, 400)) * 10
+    return EngineInput(
+        seed=3,
+        traffic=TrafficInput(
+            arrivals_ns=arrivals.astype(np.int64),
+            sizes=np.array([], dtype=np.int64),
+            size_table=[1],
+            clients=0,
+            think_table=[0],
+            timeout_table=[123],
+            retry=retry_rule(attempts=2, backoff_ns=50, backoff_max_ns=100),
+            there_ns=0,
+            back_ns=0,
+        ),
+        front_end=FrontEndInput(workers=1, request_table=[1], response_table=[1]),
+        fleet=FleetInput(
+            instances=2,
+            batching=batching_rule(max_batch=4, max_wait_ns=40, instances=2),
+            admission=admission_rule(cap=10),
+            deadline=deadline_rule(deadline_ns=120),
+            pass_time=pass_time_rule(base_ns=60, per_item_ns=10, max_batch=4),
+            spread_table=[SPREAD_ONE],
+            batch_in_table=[2],
+            results_out_table=[3],
+        ),
+        measure_from_ns=0,
+        measure_to_ns=int(arrivals[-1]) + 1,
+        stop_ns=10**9,
+    )
+
+
+def test_busy_input_has_every_outcome_and_no_breach() -> None:
+    """The input on which faults are planted is sound, and rich enough for them to show."""
+    timeline = run(busy_input())
+    assert audit(busy_input(), timeline) == []
+    assert set(timeline.attempt("outcome").tolist()) == {1, 2, 3, 4}
+
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def one_too_many(patch: pytest.MonkeyPatch) -> None:
+    """Batches grow to max_batch + 1."""
+    step = batching.step
+    patch.setattr(batching, "step", lambda rule, *rest: step(rule._replace(max_batch=rule.max_batch + 1), *rest))
+
+
+def waits_too_long(patch: pytest.MonkeyPatch) -> None:
+    """The wait counts 30 ns too long."""
+    step = batching.step
+    patch.setattr(batching, "step", lambda rule, *rest: step(rule._replace(max_wait_ns=rule.max_wait_ns + 30), *rest))
+
+
+def never_waits(patch: pytest.MonkeyPatch) -> None:
+    """Whatever is there goes at once."""
+    step = batching.step
+    patch.setattr(batching, "step", lambda rule, *rest: step(rule._replace(max_wait_ns=0), *rest))
+
+
+def last_come_first_served(patch: pytest.MonkeyPatch) -> None:
+    """The queue is a stack."""
+
+    class Stack(OrderedDict[Any, Any]):
+        def popitem(self, last: bool = True) -> Any:
+            return super().popitem(last=not last)
+
+    patch.setattr(process_replica, "OrderedDict", Stack)
+
+
+def cap_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Everybody is let in."""
+    patch.setattr(admission, "decide", lambda rule, view: Reason.NONE)
+
+
+def refuses_with_room(patch: pytest.MonkeyPatch) -> None:
+    """The cap is one lower than it says."""
+    decide = admission.decide
+    patch.setattr(admission, "decide", lambda rule, view: decide(rule._replace(cap=rule.cap - 1), view))
+
+
+def deadline_too_early(patch: pytest.MonkeyPatch) -> None:
+    """The deadline runs 20 ns less than it says."""
+    due_ns = deadlines.due_ns
+    patch.setattr(deadlines, "due_ns", lambda rule, enqueued_ns: due_ns(rule, enqueued_ns) - 20)
+
+
+def withdrawn_keeps_its_place(patch: pytest.MonkeyPatch) -> None:
+    """A request that timed out is batched all the same."""
+    patch.setattr(deadlines, "frees_its_place", lambda frozen: False)
+
+
+def no_retry(patch: pytest.MonkeyPatch) -> None:
+    """Clients give up at once."""
+    patch.setattr(retries, "wants_retry", lambda rule, attempt, outcome: False)
+
+
+def pass_too_short(patch: pytest.MonkeyPatch) -> None:
+    """A pass costs a member less."""
+    pass_ns = pass_time.pass_ns
+    patch.setattr(process_engine, "pass_ns", lambda rule, size, *rest: pass_ns(rule, size - 1, *rest))
+
+
+def instance_runs_two(patch: pytest.MonkeyPatch) -> None:
+    """A batch goes to an instance that has not returned the one before."""
+
+    def hand_over(self: Any, now_ns: int) -> None:
+        while self._parked:
+            batch = self._parked.popleft()
+            batch.instance, batch.handed_ns = 0, now_ns
+            batch.idle_since_ns = self._idle_since_ns.get(0, 0)
+            self._running += 1
+            self._waiting -= len(batch.members)
+            self._start(batch)
+
+    patch.setattr(process_replica.Replica, "_hand_over", hand_over)
+
+
+def delivers_too_early(patch: pytest.MonkeyPatch) -> None:
+    """Clients hold responses before they have left the front end."""
+    settle = process_engine._Run._settle
+    patch.setattr(
+        process_engine._Run,
+        "_settle",
+        lambda self, attempt, outcome, delivered_ns: settle(self, attempt, outcome, delivered_ns - 2),
+    )
+
+
+def forgets_a_row(patch: pytest.MonkeyPatch) -> None:
+    """The last attempt leaves no row."""
+    build = process_engine.timeline_from_rows
+    patch.setattr(process_engine, "timeline_from_rows", lambda rows, passes: build(list(rows)[:-1], passes))
+
+
+def returns_too_early(patch: pytest.MonkeyPatch) -> None:
+    """The table of passes says 1 ns less than the attempts."""
+    row = process_replica.Batch.row
+    patch.setattr(process_replica.Batch, "row", lambda self: row(self)._replace(returned_ns=self.returned_ns - 1))
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (one_too_many, "batch_within_maximum"),
+        (waits_too_long, "no_wait_past_bound"),
+        (never_waits, "no_partial_batch_early"),
+        (last_come_first_served, "batches_in_queue_order"),
+        (cap_is_ignored, "queue_cap_holds"),
+        (refuses_with_room, "queue_cap_holds"),
+        (deadline_too_early, "time_limits_hold"),
+        (withdrawn_keeps_its_place, "time_limits_hold"),
+        (no_retry, "every_attempt_ends_once"),
+        (pass_too_short, "passes_last_what_they_cost"),
+        (instance_runs_two, "instances_run_one_pass"),
+        (delivers_too_early, "moments_in_order"),
+        (forgets_a_row, "every_attempt_ends_once"),
+        (returns_too_early, "little"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value,
+)
+def test_planted_fault_is_found_by_its_law(plant: Patch, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A law that no fault can break would be no law."""
+    plant(monkeypatch)
+    breaches = audit(busy_input(), run(busy_input()))
+    assert law in {breach.split(":")[0] for breach in breaches}

@@ -1,0 +1,105 @@
+"""Generated inputs for parity and laws: every rule and feature, with times on a coarse grid so that ties abound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from policy.batching import Collector, Freeze, TimerOrigin
+from policy.pass_time import SPREAD_ONE
+from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
+from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
+
+GRID = 10  # ns
+
+QUIET_NS = 10**6
+"""All that a generated open loop sends has ended by then; one last request comes then, so that engines run so far."""
+
+
+def grid(least: int, most: int) -> st.SearchStrategy[int]:
+    """Multiples of GRID: many things happen in the same nanosecond."""
+    return st.integers(least, most).map(lambda steps: steps * GRID)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> FleetInput:
+    """Any replica: all batching rules, caps, deadlines, pass times and turnarounds."""
+    max_batch = draw(st.integers(1, 5))
+    instances = draw(st.integers(1, 3))
+    collector = draw(st.sampled_from(Collector))
+    dispatcher = collector == Collector.DISPATCHER
+    options: dict[str, Any] = {
+        "max_batch": max_batch,
+        "max_wait_ns": draw(grid(0, 6)),
+        "timer_origin": draw(st.sampled_from(TimerOrigin)).name.lower(),
+        "freeze": draw(st.sampled_from(Freeze)).name.lower() if dispatcher else "pull",
+        "collector": collector.name.lower(),
+        "slots": draw(st.sampled_from([None, 0, 1, 2, 4])) if dispatcher else None,
+        "instances": instances,
+        "preferred_sizes": sorted(draw(st.sets(st.integers(1, max_batch), max_size=2))),
+    }
+    table = draw(st.none() | st.just({1: 3 * GRID, max_batch + 1: 5 * GRID}))
+    return FleetInput(
+        instances=instances,
+        batching=batching_rule(**options),
+        admission=admission_rule(cap=draw(st.none() | st.integers(1, 8))),
+        deadline=deadline_rule(deadline_ns=draw(st.none() | grid(1, 12))),
+        pass_time=pass_time_rule(
+            base_ns=draw(grid(1, 8)),
+            per_item_ns=draw(grid(0, 2)),
+            per_unit_ns=draw(st.sampled_from([0, 0, GRID])),
+            padded_sizes=draw(st.sampled_from([(), (2, max_batch + 1)])) if max_batch > 1 else (),
+            table=table,
+            max_batch=max_batch,
+            size_max=3,
+        ),
+        spread_table=draw(st.sampled_from([[SPREAD_ONE], [SPREAD_ONE * 2]])),
+        batch_in_table=[draw(grid(0, 2))],
+        results_out_table=[draw(grid(0, 2))],
+    )
+
+
+@st.composite
+def traffics(draw: st.DrawFn) -> TrafficInput:
+    """Open or closed loop, with time-outs and retries."""
+    closed = draw(st.integers(0, 3)) == 0
+    gaps = [] if closed else draw(st.lists(grid(0, 6), min_size=1, max_size=40))
+    arrivals = np.append(np.cumsum(np.array(gaps, dtype=np.int64)), [] if closed else [QUIET_NS]).astype(np.int64)
+    recorded = draw(st.booleans())
+    sizes = np.array([1 + index % 3 for index in range(len(arrivals))] if recorded else [], dtype=np.int64)
+    return TrafficInput(
+        arrivals_ns=arrivals,
+        sizes=sizes,
+        size_table=[2],
+        clients=draw(st.integers(1, 6)) if closed else 0,
+        think_table=[draw(grid(0, 6))],
+        timeout_table=draw(st.none() | grid(1, 15).map(lambda ns: [ns])),
+        retry=retry_rule(
+            attempts=draw(st.integers(1, 3)),
+            backoff_ns=draw(grid(1, 5)),
+            backoff_max_ns=8 * GRID,
+            jitter=draw(st.booleans()),
+        ),
+        there_ns=draw(grid(0, 2)),
+        back_ns=draw(grid(0, 2)),
+    )
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> EngineInput:
+    """A whole run: what has ended before measure_to_ns is final."""
+    traffic = draw(traffics())
+    measured_ns = 120 * GRID if traffic.clients else QUIET_NS
+    return EngineInput(
+        seed=draw(st.integers(0, 2**64 - 1)),
+        traffic=traffic,
+        front_end=FrontEndInput(
+            workers=draw(st.integers(1, 2)), request_table=[draw(grid(0, 2))], response_table=[draw(grid(0, 2))]
+        ),
+        fleet=draw(fleets()),
+        measure_from_ns=0,
+        measure_to_ns=measured_ns,
+        stop_ns=2 * QUIET_NS,
+    )
