@@ -1,0 +1,1 @@
+"""When requests come: one function per process, each from a specification and a random generator to integer ns."""

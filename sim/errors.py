@@ -1,0 +1,22 @@
+"""The errors of sim.
+
+SimError
+|-- ScenarioError      the scenario, or a file it names, is bad input; the message is one sentence for its author
+`-- RefusedToAnswer    the question is clear and any answer would be nonsense; the message says why
+"""
+
+from __future__ import annotations
+
+__all__ = ["RefusedToAnswer", "ScenarioError", "SimError"]
+
+
+class SimError(Exception):
+    """Base of what sim raises."""
+
+
+class ScenarioError(SimError, ValueError):
+    """Bad input: key, what is allowed, what was got. A SettingError of policy is bad input too."""
+
+
+class RefusedToAnswer(SimError):
+    """No honest figure can be given: unstable load, too few samples, outside what was calibrated."""

@@ -1,0 +1,1 @@
+"""What is asked: a scenario file -> checked settings -> the integer tables of one run."""

@@ -1,0 +1,101 @@
+"""How much load comes, and how much the replica can take, by arithmetic alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from policy.dice import CELLS, LEVELS
+from policy.pass_time import SPREAD_ONE, pass_ns
+from sim.arrivals.renewal import NS_PER_S
+from sim.errors import ScenarioError
+from sim.scenario.arrival_spec import DayCurve, Mmpp, Spike, Steps
+from sim.scenario.costs import costs_of
+from sim.scenario.distributions import mean_of, size_table
+from sim.scenario.rules import serving_rules
+from sim.scenario.schedule import expected_requests
+from sim.scenario.spec import Scenario
+from sim.scenario.traces import check_trace, recorded_sizes
+
+__all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s"]
+
+
+def mean_rate_per_s(scenario: Scenario) -> float:
+    """Return the mean rate of first sends over the stated warm-up and the measured part of a run.
+
+    Of a trace it is the mean of all of it. A closed loop has no rate of its own and counts as 0.
+    """
+    warm_up = scenario.horizon.warm_up
+    horizon_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
+    return expected_requests(scenario, horizon_ns) / horizon_ns * NS_PER_S
+
+
+def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float:
+    """Return the rate above which the backlog grows: that of full batches back to back, or of the front end.
+
+    It is an upper bound: batches that are closed before they are full (freeze timer, slots above instances) take less.
+    """
+    rules, costs = serving_rules(scenario, profile_draw), costs_of(scenario, profile_draw)
+    size = rules.batching.max_batch
+    instances = scenario.fleet.instances
+    at_once = min(instances, rules.batching.slots) if rules.batching.slots else instances
+    one_pass_ns = pass_ns(rules.pass_time, size, round(_longest(scenario, size)), SPREAD_ONE)
+    cycle_ns = one_pass_ns + mean_of(costs.batch_in) + mean_of(costs.results_out)
+    front_end_ns = mean_of(costs.request) + mean_of(costs.response)
+    front_end_per_s = scenario.front_end.workers / front_end_ns * NS_PER_S if front_end_ns else math.inf
+    return min(at_once * size / cycle_ns * NS_PER_S, front_end_per_s)
+
+
+def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:
+    """Return the scenario with the same traffic at another mean rate.
+
+    Rates are multiplied by one factor and times stay, but a trace is stretched. Raises ScenarioError in a closed loop,
+    and where the traffic sends nothing within the run or its trace becomes shorter than that.
+    """
+    arrivals = scenario.traffic.arrivals
+    if arrivals is None:
+        raise ScenarioError("traffic.clients is a closed loop, whose rate follows from its answers: it cannot be set.")
+    present_per_s = mean_rate_per_s(scenario)
+    if present_per_s == 0:
+        raise ScenarioError("traffic.arrivals sends nothing within the run: it has no rate that could be changed.")
+    factor = rate_per_s / present_per_s
+    change: dict[str, object]
+    match arrivals:
+        case Mmpp():
+            change = {"rates": tuple(rate * factor for rate in arrivals.rates)}
+        case Steps():
+            steps = arrivals.steps
+            change = {"steps": tuple(step.model_copy(update={"rate": step.rate * factor}) for step in steps)}
+        case DayCurve():
+            change = {"mean_rate": arrivals.mean_rate * factor}
+        case Spike():
+            change = {"rate": arrivals.rate * factor, "peak_rate": arrivals.peak_rate * factor}
+        case _:
+            change = {"rate": float(rate_per_s)}
+    traffic = scenario.traffic.model_copy(update={"arrivals": arrivals.model_copy(update=change)})
+    changed = scenario.model_copy(update={"traffic": traffic})
+    check_trace(changed)
+    return changed
+
+
+def _longest(scenario: Scenario, batch_size: int) -> float:
+    """Return the mean of the largest size in a batch of that many."""
+    recorded = recorded_sizes(scenario)
+    if scenario.traffic.sizes is None and len(recorded):
+        below = (np.arange(len(recorded) + 1) / len(recorded)) ** batch_size
+        return float(np.sort(recorded) @ np.diff(below))
+    return _longest_drawn(size_table(1 if scenario.traffic.sizes is None else scenario.traffic.sizes), batch_size)
+
+
+def _longest_drawn(table: Sequence[int], batch_size: int) -> float:
+    """Return the mean of the largest of that many draws: the integral of the quantiles over d(p ** batch_size)."""
+    if len(table) == 1:
+        return float(table[0])
+    mean = 0.0
+    for level, row in enumerate(np.array(table, dtype=np.float64).reshape(LEVELS, -1)):
+        cells = CELLS if level == LEVELS - 1 else CELLS - 1
+        below = (1 - 2.0 ** (-10 * level) * (1 - np.arange(cells + 1) / CELLS)) ** batch_size
+        mean += float((row[:cells] + row[1 : cells + 1]) / 2 @ np.diff(below))
+    return mean

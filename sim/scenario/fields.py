@@ -1,0 +1,210 @@
+"""The kinds of values that a scenario holds: how each is read, what JSON Schema says of it, how the reference names it.
+
+Ranges that belong to a policy rule are only described here; policy/settings.py rejects them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from policy.settings import COUNT_MAX, SIZE_MAX, TIME_MAX_NS
+from sim.scenario.units import (
+    RATE_PATTERN,
+    SHARE_PATTERN,
+    TIME_PATTERN,
+    parse_rate_per_s,
+    parse_ratio,
+    parse_share,
+    parse_time_ns,
+)
+
+__all__ = [
+    "RATE_MAX_PER_S",
+    "Count",
+    "Duration",
+    "Kind",
+    "Number",
+    "OrNone",
+    "PassPart",
+    "PolicyTime",
+    "PositiveDuration",
+    "PositivePolicyTime",
+    "PositiveRate",
+    "Rate",
+    "Section",
+    "Share",
+    "Size",
+    "Weight",
+    "Words",
+    "count_up_to",
+    "name_of",
+    "ratio",
+    "written",
+]
+
+RATE_MAX_PER_S: Final = 1e7
+"""The highest rate of any process: ten million requests a second."""
+
+Check = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Metadata of a field: its words in docs/scenario.md."""
+
+    words: str
+    allowed: str
+
+
+@dataclass(frozen=True, eq=False)
+class Kind(Words):
+    """Metadata of a field: how its text is read and checked, and its JSON Schema."""
+
+    schema: Mapping[str, Any]
+    parse: Check | None = None  # before pydantic looks at the type
+    check: Check | None = None  # after
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Put reading before, and the range behind, the check of the type."""
+        schema = handler(source)
+        if self.check is not None:
+            schema = core_schema.no_info_after_validator_function(self.check, schema)
+        if self.parse is not None:
+            schema = core_schema.no_info_before_validator_function(self.parse, schema)
+        return schema
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe what is written, not what it is turned into."""
+        return dict(self.schema)
+
+
+class Section(BaseModel):
+    """One mapping of a scenario: frozen, closed to unknown keys, strict about types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: object) -> object:
+        """Stop at the first unknown key and tell the known ones, which pydantic's own error does not."""
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError("unknown_key", "{key}", {"key": key, "known": tuple(cls.model_fields)})
+        return data
+
+
+def _in_range(allowed: str, least: float, most: float, *, above: bool) -> Check:
+    """Return the check of a range; sim/scenario/messages.py adds the key and what was written."""
+
+    def check(value: float) -> float:
+        if not least <= value <= most or (above and value == least):
+            raise ValueError(f"must be {allowed}")
+        return value
+
+    return check
+
+
+_TIME_SCHEMA = {"type": "string", "pattern": TIME_PATTERN, "examples": ["5ms", "1.5s", "10min"]}
+
+
+def _time(*, above: bool) -> Kind:
+    days = TIME_MAX_NS // (86_400 * 10**9)
+    allowed = f"above 0s, at most {days}d" if above else f"from 0s to {days}d"
+    check = _in_range(f"a time {allowed}", 0, TIME_MAX_NS, above=above)
+    return Kind("time", allowed, _TIME_SCHEMA, parse_time_ns, check)
+
+
+def _rate(*, above: bool) -> Kind:
+    allowed = f"above 0/s, at most {RATE_MAX_PER_S:.0f}/s" if above else f"from 0/s to {RATE_MAX_PER_S:.0f}/s"
+    schema = {"type": "string", "pattern": RATE_PATTERN, "examples": ["600/s", "36000/min"]}
+    check = _in_range(f"a rate {allowed}", 0, RATE_MAX_PER_S, above=above)
+    return Kind("rate", allowed, schema, parse_rate_per_s, check)
+
+
+def ratio(least: float, most: float, *, above: bool = False) -> Kind:
+    """Return the kind of a ratio in [least, most] (`above`: without least), written 1.5 or 150%."""
+    allowed = f"above {least:g}, at most {most:g}" if above else f"from {least:g} to {most:g}"
+    number = {"type": "number", "exclusiveMinimum" if above else "minimum": least, "maximum": most}
+    schema = {"anyOf": [number, {"type": "string", "pattern": SHARE_PATTERN}], "examples": [1.5, "150%"]}
+    check = _in_range(f"a ratio {allowed}", least, most, above=above)
+    return Kind("ratio", allowed, schema, parse_ratio, check)
+
+
+def count_up_to(most: int, least: int = 1) -> Kind:
+    """Return the kind of a whole number whose range policy/settings.py rejects."""
+    return Kind("whole number", f"from {least} to {most}", {"type": "integer", "minimum": least, "maximum": most})
+
+
+def name_of(names: type[IntEnum]) -> Kind:
+    """Return the kind of a lower-case name of a policy's enum; policy/settings.py rejects others."""
+    allowed = [member.name.lower() for member in names]
+    return Kind("name", ", ".join(allowed), {"type": "string", "enum": allowed})
+
+
+PolicyTime = Annotated[int, Kind("time", _time(above=False).allowed, _TIME_SCHEMA, parse_time_ns)]
+"""A time in ns whose range policy/settings.py rejects."""
+
+PositivePolicyTime = Annotated[int, Kind("time", _time(above=True).allowed, _TIME_SCHEMA, parse_time_ns)]
+"""A time in ns, not zero, whose range policy/settings.py rejects."""
+
+PassPart = Annotated[int, Kind("time", "from 0s to 1h", _TIME_SCHEMA, parse_time_ns)]
+"""A part of a pass time in ns, whose range policy/settings.py rejects."""
+
+Duration = Annotated[int, _time(above=False)]
+"""A time in ns."""
+
+PositiveDuration = Annotated[int, _time(above=True)]
+"""A time in ns, not zero."""
+
+Rate = Annotated[float, _rate(above=False)]
+"""Requests per second."""
+
+PositiveRate = Annotated[float, _rate(above=True)]
+"""Requests per second, not zero."""
+
+_SHARE_SCHEMA = {"type": "string", "pattern": SHARE_PATTERN, "examples": ["0.1%", "95%"]}
+_SHARE_CHECK = _in_range("a percentage from 0% to 100%", 0.0, 1.0, above=False)
+Share = Annotated[float, Kind("percentage", "from 0% to 100%", _SHARE_SCHEMA, parse_share, _SHARE_CHECK)]
+"""A share of 1, written as a percentage."""
+
+_WEIGHT_CHECK = _in_range("a number of 0 or more", 0.0, 1e15, above=False)
+Weight = Annotated[float, Kind("number", "0 or more", {"type": "number", "minimum": 0}, None, _WEIGHT_CHECK)]
+"""A number without unit."""
+
+_NUMBER_CHECK = _in_range("a number above 0", 0.0, 1e15, above=True)
+Number = Annotated[float, Kind("number", "above 0", {"type": "number", "exclusiveMinimum": 0}, None, _NUMBER_CHECK)]
+"""A number without unit, not zero."""
+
+Count = Annotated[int, count_up_to(COUNT_MAX)]
+"""A whole number in the range of policy.settings.check_count."""
+
+Size = Annotated[int, count_up_to(SIZE_MAX)]
+"""The size of one request in the model's unit."""
+
+
+class OrNone:
+    """Metadata of an optional field that the word none switches off too: `--set queue.cap=none` is what people type."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read the word as null."""
+        return core_schema.no_info_before_validator_function(
+            lambda value: None if value == "none" else value, handler(source)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Allow the word beside what is allowed anyway."""
+        return {"anyOf": [*handler(schema)["anyOf"], {"const": "none"}]}
+
+
+def written(default: str, description: str) -> Any:
+    """Return a field whose default stands there as a user writes it, and is read like what a user writes."""
+    return Field(default, validate_default=True, description=description)

@@ -1,0 +1,124 @@
+"""A scenario file, or a mapping -> a checked Scenario. Bad input is rejected here, in one sentence, and nowhere later.
+
+YAML, TOML and JSON hold the same keys. Ranges of serving rules come from policy/settings.py.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sim.errors import ScenarioError
+from sim.scenario.messages import sentence
+from sim.scenario.overrides import with_overrides
+from sim.scenario.rules import check_rules
+from sim.scenario.spec import Scenario
+from sim.scenario.strict_yaml import SIZE_MAX_BYTES, read_yaml
+from sim.scenario.traces import check_trace
+from sim.scenario.units import in_words
+
+__all__ = ["load_scenario"]
+
+
+def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario of a file (.yaml, .yml, .toml, .json) or of a mapping with a file's content.
+
+    `overrides` are texts such as "batching.max_batch=8", put in before anything is checked. Files that the scenario
+    names are looked for from the scenario file's folder, and read. Raises ScenarioError, or SettingError of policy
+    where a serving rule is out of its range; either message is one sentence.
+    """
+    if isinstance(source, Mapping):
+        content, folder = dict(source), Path()
+    else:
+        path = Path(source)
+        content, folder = _read_file(path), path.parent
+    scenario = _checked(with_overrides(content, overrides)).at(folder)
+    check_rules(scenario)
+    check_trace(scenario)
+    return scenario
+
+
+def _checked(content: dict[str, object]) -> Scenario:
+    """Return the content as a Scenario."""
+    try:
+        return Scenario.model_validate(_frozen(content))
+    except ValidationError as error:
+        raise ScenarioError(sentence(error, content, Scenario)) from None
+
+
+def _frozen(value: Any) -> Any:
+    """Return a copy with tuples for lists: a Scenario is immutable through and through."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    """Return the mapping that a file holds."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ScenarioError(f"{path} must be a scenario file that ends in .yaml, .yml, .toml or .json.")
+    content = reader(_read_text(path), str(path))
+    if not isinstance(content, dict):
+        got = "nothing" if content is None else in_words(content)
+        raise ScenarioError(f"{path} must hold a mapping with traffic, model and batching. Got {got}.")
+    return content
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a file of at most 1 MB."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_MAX_BYTES + 1)
+    except OSError as error:
+        raise ScenarioError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if len(data) > SIZE_MAX_BYTES:
+        raise ScenarioError(f"{path} is larger than 1 MB: a scenario is a page or two of text.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path} is not UTF-8 text: byte {error.start} is not.") from None
+
+
+def _read_toml(text: str, source: str) -> object:
+    """Return the content of a TOML text."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ScenarioError(f"{source} is not valid TOML: {_reason(error)}.") from None
+
+
+def _read_json(text: str, source: str) -> object:
+    """Return the content of a JSON text."""
+    try:
+        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ScenarioError(f"{source} is not valid JSON: {_reason(error)}.") from None
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a mapping, or raise ValueError: json keeps the last of two equal keys in silence."""
+    content: dict[str, object] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"the key {in_words(key)} stands twice in one mapping")
+        content[key] = value
+    return content
+
+
+def _no_constant(word: str) -> object:
+    """Raise ValueError for NaN and Infinity, which are not JSON."""
+    raise ValueError(f"{word} is not a number of JSON")
+
+
+def _reason(error: Exception) -> str:
+    """Return what a parser found, without its full stop."""
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
+
+
+_READERS = {".yaml": read_yaml, ".yml": read_yaml, ".toml": _read_toml, ".json": _read_json}

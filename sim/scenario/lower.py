@@ -1,0 +1,142 @@
+"""A scenario and a seed -> the integer tables of one run. Behind this border there are no floats and no units."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.pass_time import SPREAD_ONE, pass_ns
+from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, Table, TrafficInput
+from sim.errors import RefusedToAnswer
+from sim.scenario.costs import Costs, costs_of, profile_of
+from sim.scenario.distributions import size_table, spread_table, time_table
+from sim.scenario.rules import ServingRules, serving_rules
+from sim.scenario.schedule import Schedule, dice_seed, draw_schedule
+from sim.scenario.spec import Scenario
+
+__all__ = ["TAIL_LEAST_NS", "TAIL_PATIENCE_MAX_NS", "lower", "tail_ns"]
+
+TAIL_LEAST_NS: Final = 10 * 10**9
+TAIL_PATIENCE_MAX_NS: Final = 3_600 * 10**9
+TAIL_PASSES: Final = 10
+
+Ints = npt.NDArray[np.int64]
+
+
+def lower(
+    scenario: Scenario,
+    *,
+    seed: int,
+    run: int = 0,
+    profile_draw: int | None = None,
+    arrivals_ns: Ints | None = None,
+    sizes: Ints | None = None,
+    warm_up_ns: int,
+) -> EngineInput:
+    """Return what an engine needs for run number `run` (0, 1, ...) of a seed.
+
+    `profile_draw` None takes the central fit of the scenario's calibration, k its k-th bootstrap draw, counted round;
+    without a calibration it changes nothing. `arrivals_ns` (ascending) puts a fixed schedule in place of the drawn one,
+    with `sizes` of each request, or drawn ones. Measured is [warm_up_ns, warm_up_ns + horizon.duration); arrivals go on
+    for tail_ns behind that. Raises ScenarioError or SettingError for bad input, RefusedToAnswer outside the
+    calibration.
+    """
+    _check_calibrated(scenario)
+    rules, costs = serving_rules(scenario, profile_draw), costs_of(scenario, profile_draw)
+    measure_to_ns = warm_up_ns + scenario.horizon.duration
+    stop_ns = measure_to_ns + _tail_ns(scenario, rules)
+    if arrivals_ns is None:
+        schedule = draw_schedule(scenario, seed=seed, run=run, horizon_ns=stop_ns)
+    else:
+        schedule = Schedule(arrivals_ns, np.empty(0, dtype=np.int64) if sizes is None else sizes)
+    return EngineInput(
+        seed=dice_seed(seed, run),
+        traffic=_traffic(scenario, schedule, rules, costs),
+        front_end=FrontEndInput(
+            workers=scenario.front_end.workers,
+            request_table=time_table(costs.request, "front_end.request"),
+            response_table=time_table(costs.response, "front_end.response"),
+        ),
+        fleet=_fleet(scenario, rules, costs),
+        measure_from_ns=warm_up_ns,
+        measure_to_ns=measure_to_ns,
+        stop_ns=stop_ns,
+    )
+
+
+def tail_ns(scenario: Scenario) -> int:
+    """Return for how long arrivals go on behind the measured part, so that its last requests meet the same load.
+
+    As long as the measured part, ten full passes, 10 s, or the longest patience of a client (at most 1 h of it),
+    whatever is longest. An engine stops before, when every measured request has its outcome.
+    """
+    return _tail_ns(scenario, serving_rules(scenario))
+
+
+def _tail_ns(scenario: Scenario, rules: ServingRules) -> int:
+    """Return the tail, given the rules."""
+    full_pass_ns = pass_ns(rules.pass_time, rules.batching.max_batch, _largest_size(scenario), SPREAD_ONE)
+    patience_ns = min(_patience_ns(scenario), TAIL_PATIENCE_MAX_NS)
+    return max(scenario.horizon.duration, TAIL_PASSES * full_pass_ns, TAIL_LEAST_NS, patience_ns)
+
+
+def _patience_ns(scenario: Scenario) -> int:
+    """Return how long a request can last at most: all attempts and the waits between them; 0 if without limit."""
+    timeout, deadline = scenario.traffic.timeout, scenario.queue.deadline
+    if timeout is None:
+        longest_ns = deadline or 0
+    else:
+        longest_ns = time_table(timeout, "traffic.timeout", least_ns=1)[-1]
+    retries = scenario.traffic.retries
+    return retries.attempts * longest_ns + (retries.attempts - 1) * retries.backoff_max
+
+
+def _largest_size(scenario: Scenario) -> int:
+    """Return the largest size that is drawn; recorded ones do not matter for a bound on the tail."""
+    return 1 if scenario.traffic.sizes is None else size_table(scenario.traffic.sizes)[-1]
+
+
+def _traffic(scenario: Scenario, schedule: Schedule, rules: ServingRules, costs: Costs) -> TrafficInput:
+    """Return who sends what, and when."""
+    traffic = scenario.traffic
+    timeout_table: Table | None = None
+    if traffic.timeout is not None:
+        timeout_table = time_table(traffic.timeout, "traffic.timeout", least_ns=1)
+    clients = traffic.clients
+    return TrafficInput(
+        arrivals_ns=schedule.arrivals_ns,
+        sizes=schedule.sizes,
+        size_table=size_table(1 if traffic.sizes is None else traffic.sizes),
+        clients=0 if clients is None else clients.count,
+        think_table=(0,) if clients is None else time_table(clients.think, "traffic.clients.think"),
+        timeout_table=timeout_table,
+        retry=rules.retry,
+        there_ns=costs.there_ns,
+        back_ns=costs.back_ns,
+    )
+
+
+def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
+    """Return what serves."""
+    return FleetInput(
+        instances=scenario.fleet.instances,
+        batching=rules.batching,
+        admission=rules.admission,
+        deadline=rules.deadline,
+        pass_time=rules.pass_time,
+        spread_table=spread_table(costs.spread),
+        batch_in_table=time_table(costs.batch_in, "fleet.turnaround.batch_in"),
+        results_out_table=time_table(costs.results_out, "fleet.turnaround.results_out"),
+    )
+
+
+def _check_calibrated(scenario: Scenario) -> None:
+    """Raise RefusedToAnswer where batches can grow beyond those that were measured."""
+    profile = profile_of(scenario)
+    if profile is not None and scenario.batching.max_batch > profile.max_batch:
+        raise RefusedToAnswer(
+            f"batching.max_batch is {scenario.batching.max_batch}, but the calibration {profile.name} measured batches "
+            f"up to {profile.max_batch}: calibrate with larger ones first."
+        )

@@ -1,0 +1,272 @@
+"""The scenario: every key of the file with its unit, its default and its meaning. docs/scenario.md is made from here.
+
+Traffic stands in traffic_spec.py. Shapes and units are checked here, ranges of serving rules in policy/settings.py.
+Quantities are held as integer ns, rates per second, and shares of 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
+
+from policy.batching import Collector, Freeze, TimerOrigin
+from policy.settings import COUNT_MAX
+from sim.scenario.distribution_spec import Spread, TimeLaw
+from sim.scenario.fields import (
+    Count,
+    Duration,
+    Kind,
+    Number,
+    OrNone,
+    PassPart,
+    PolicyTime,
+    PositiveDuration,
+    PositivePolicyTime,
+    Section,
+    Share,
+    Words,
+    count_up_to,
+    name_of,
+    written,
+)
+from sim.scenario.traffic_spec import FROM_PROFILE, Clients, Network, Retries, Traffic
+
+__all__ = [
+    "Batching",
+    "Clients",
+    "Cost",
+    "Fleet",
+    "FrontEnd",
+    "Goals",
+    "Horizon",
+    "Model",
+    "Network",
+    "PassTime",
+    "Queue",
+    "Retries",
+    "Scenario",
+    "Traffic",
+    "Turnaround",
+]
+
+
+def _read_size_keys(table: object) -> object:
+    """Turn the keys of a table into numbers: JSON and TOML know only text as keys."""
+    if not isinstance(table, dict):
+        return table
+    return {int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key: table[key] for key in table}
+
+
+class PassTime(Section):
+    """How long one pass of a batch takes: (base + per_item * b + per_unit * b * longest) * spread, b after padding."""
+
+    base: PassPart = written("0ms", "The part that every pass costs.")
+    per_item: PassPart = written("0ms", "The part for each request of the padded batch.")
+    per_unit: PassPart = written(
+        "0ms", "The part for each request of the padded batch and each unit of the longest one's size."
+    )
+    table: Annotated[
+        dict[int, PassPart] | None,
+        BeforeValidator(_read_size_keys, json_schema_input_type=dict[str, PassPart] | None),
+    ] = Field(
+        None,
+        description=(
+            "Measured times by batch size, in place of base and per_item: on a straight line between two sizes, flat "
+            "below the first one. It must reach the largest batch."
+        ),
+    )
+    padded_sizes: tuple[Count, ...] = Field(
+        (), description="Sizes to which a batch is padded up, ascending. Default: no padding."
+    )
+    spread: Spread | None = Field(
+        None, description="A factor with mean 1, drawn for each pass. Default: every pass takes the same."
+    )
+
+    @model_validator(mode="after")
+    def _line_or_table(self) -> PassTime:
+        if self.table is not None and self.model_fields_set & {"base", "per_item"}:
+            raise ValueError("must have either base and per_item, or a table.")
+        return self
+
+
+class Model(Section):
+    """What a pass costs: written here, or measured."""
+
+    pass_time: PassTime | None = Field(None, description="The time of a pass, written.")
+    profile: str | None = Field(
+        None,
+        description=(
+            "A calibration file instead: it holds the time of a pass and its spread, and fills in front_end, "
+            "fleet.turnaround and traffic.network where they are not written. A relative path counts from the "
+            "scenario file."
+        ),
+        min_length=1,
+    )
+
+    @model_validator(mode="after")
+    def _written_or_measured(self) -> Model:
+        if (self.pass_time is None) == (self.profile is None):
+            raise ValueError("must have either pass_time or profile.")
+        return self
+
+
+def _slots_word(slots: object) -> object:
+    """Read the word unlimited as policy's 0."""
+    return 0 if slots == "unlimited" else slots
+
+
+_SLOTS_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 1, "maximum": COUNT_MAX}, {"const": "unlimited"}, {"type": "null"}]
+}
+
+
+class Batching(Section):
+    """When a batch is closed."""
+
+    max_batch: Count = Field(description="The most requests in a batch.")
+    max_wait: PolicyTime = written("0ms", "How long a batch that is not full waits for more requests.")
+    timer_origin: Annotated[str, name_of(TimerOrigin)] = Field(
+        "enqueue",
+        description=(
+            "From when max_wait counts. enqueue: the oldest request's entry into the queue; collect: the first take "
+            "by a free collector; window: the collector's becoming free, window after window."
+        ),
+    )
+    freeze: Annotated[str, name_of(Freeze)] = Field(
+        "pull",
+        description=(
+            "When the contents are final. pull: when a slot is free, so a batch grows while the device is busy; "
+            "timer: when it is full or max_wait is over."
+        ),
+    )
+    collector: Annotated[str, name_of(Collector)] = Field(
+        "dispatcher",
+        description=(
+            "Who collects. dispatcher: one that never blocks; exclusive: an idle instance, one at a time; competing: "
+            "every idle instance for itself."
+        ),
+    )
+    slots: Annotated[
+        int | None, Kind("whole number", f"from 1 to {COUNT_MAX}, or unlimited", _SLOTS_SCHEMA, _slots_word)
+    ] = Field(None, description="Batches that may run at once. Default: one for each instance.")
+    preferred_sizes: tuple[Count, ...] = Field(
+        (), description="Sizes at which a batch is closed before it is full, ascending."
+    )
+
+
+class Queue(Section):
+    """Who may wait, and how long."""
+
+    cap: Annotated[Count | None, OrNone] = Field(
+        None, description="The most waiting requests, running ones excluded; beyond it one is refused. Default: no cap."
+    )
+    deadline: Annotated[PositivePolicyTime | None, OrNone] = Field(
+        None, description="How long after its entry into the queue a request is given up (504). Default: never."
+    )
+
+
+class FrontEnd(Section):
+    """The station before and behind the queue; an HTTP server is one."""
+
+    workers: Count = Field(1, description="Workers, each of which serves requests and responses in their order.")
+    request: TimeLaw | None = Field(None, description="Work for one request." + FROM_PROFILE)
+    response: TimeLaw | None = Field(None, description="Work for one response." + FROM_PROFILE)
+
+
+class Turnaround(Section):
+    """What lies between two passes of an instance besides waiting for requests."""
+
+    batch_in: TimeLaw | None = Field(None, description="From the hand-over of a batch to its start." + FROM_PROFILE)
+    results_out: TimeLaw | None = Field(None, description="From the end of a pass to its return." + FROM_PROFILE)
+
+
+def _only_one(replicas: int) -> int:
+    """Raise ValueError for a fleet."""
+    if replicas != 1:
+        raise ValueError("must be 1: fleets of several replicas are not supported yet")
+    return replicas
+
+
+class Fleet(Section):
+    """What serves."""
+
+    replicas: Annotated[int, Kind("whole number", "1", {"type": "integer", "const": 1}, None, _only_one)] = Field(
+        1, description="Replicas, each with its own queue. Only 1 is supported so far."
+    )
+    instances: Count = Field(1, description="Instances of the model in a replica; they share its queue.")
+    turnaround: Turnaround = Field(default_factory=Turnaround, description="Between two passes of an instance.")
+
+
+def _auto_or_time(value: object) -> str:
+    """Return which of the two a warm-up is."""
+    return "auto" if value == "auto" else "time"
+
+
+class Horizon(Section):
+    """How much is simulated."""
+
+    duration: PositiveDuration = written("60s", "The measured part of a run.")
+    warm_up: Annotated[
+        Annotated[Literal["auto"], Tag("auto")] | Annotated[Duration, Tag("time")],
+        Discriminator(_auto_or_time),
+        Words("time, or auto", "from 0s to 31d"),
+    ] = Field(
+        "auto",
+        description=(
+            "The part of a run before it, which is not measured. auto: found from the runs under steady load; 0s "
+            "under a load that changes, which is measured from the empty start."
+        ),
+    )
+    runs: Annotated[int, count_up_to(10_000, 2)] = Field(10, description="Independent runs.")
+
+
+class Goals(Section):
+    """What is wanted, each value at most. Latencies are those of answered requests."""
+
+    mean: PositiveDuration | None = Field(None, description="Mean latency.")
+    p50: PositiveDuration | None = Field(None, description="Median latency.")
+    p90: PositiveDuration | None = Field(None, description="90th percentile of the latency.")
+    p95: PositiveDuration | None = Field(None, description="95th percentile of the latency.")
+    p99: PositiveDuration | None = Field(None, description="99th percentile of the latency.")
+    p999: PositiveDuration | None = Field(None, description="99.9th percentile of the latency.")
+    refused: Share | None = Field(None, description="Share of requests that are refused.")
+    timed_out: Share | None = Field(None, description="Share of requests that the server gives up (504).")
+    abandoned: Share | None = Field(None, description="Share of requests whose client hangs up.")
+
+
+class Cost(Section):
+    """What a replica costs."""
+
+    replica_hour: Number = Field(description="The price of one replica for an hour, in `currency`.")
+    currency: str = Field("USD", description="The name of the currency.", min_length=1, max_length=10)
+
+
+class Scenario(Section):
+    """A scenario: who asks, what serves, what is wanted."""
+
+    name: str = Field("scenario", description="A name for reports.", min_length=1, max_length=100)
+    traffic: Traffic = Field(description="Who sends what, and when.")
+    model: Model = Field(description="What a pass costs.")
+    batching: Batching = Field(description="When a batch is closed.")
+    queue: Queue = Field(default_factory=Queue, description="Who may wait, and how long.")
+    front_end: FrontEnd = Field(default_factory=FrontEnd, description="The station before and behind the queue.")
+    fleet: Fleet = Field(default_factory=Fleet, description="What serves.")
+    horizon: Horizon = Field(default_factory=Horizon, description="How much is simulated.")
+    goals: Goals = Field(default_factory=Goals, description="What is wanted.")
+    cost: Cost | None = Field(None, description="What a replica costs. Default: no cost is given.")
+    seed: Annotated[int, count_up_to(2**63 - 1, 0)] | None = Field(
+        None, description="Seed of all random numbers; the option --seed goes before it. Default: 0."
+    )
+    _source_dir: Path = PrivateAttr(default_factory=Path)
+
+    def path_of(self, file: str) -> Path:
+        """Return where a file that the scenario names lies: relative paths count from the scenario file."""
+        return self._source_dir / file
+
+    def at(self, source_dir: Path) -> Scenario:
+        """Return this scenario with the folder from which its relative paths count."""
+        moved = self.model_copy()
+        moved._source_dir = source_dir
+        return moved

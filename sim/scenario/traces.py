@@ -1,0 +1,86 @@
+"""The trace that a scenario names: read once, checked against the scenario, replayed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.arrivals.trace import trace_length_ns, trace_rate_per_s
+from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
+from sim.errors import ScenarioError
+from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.spec import Scenario
+from sim.scenario.units import time_in_words
+
+__all__ = ["check_trace", "load_trace", "recorded_sizes"]
+
+
+def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
+    """Return the content of the trace file. Raises ScenarioError if it cannot be read or is not a trace."""
+    path = scenario.path_of(spec.file)
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ScenarioError(f"The trace {path} cannot be read: {reason}.") from None
+    return _load(path, changed_ns, spec.format, spec.column, spec.bin)
+
+
+def recorded_sizes(scenario: Scenario) -> npt.NDArray[np.int64]:
+    """Return the sizes that the scenario's trace recorded, (requests,); empty where there are none."""
+    spec = scenario.traffic.arrivals
+    if isinstance(spec, RecordedTrace):
+        trace = load_trace(scenario, spec)
+        if isinstance(trace, TimeFile):
+            return trace.sizes
+    return np.empty(0, dtype=np.int64)
+
+
+def check_trace(scenario: Scenario) -> None:
+    """Raise ScenarioError unless the scenario's trace, if it has one, can be replayed the way it asks for."""
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace):
+        return
+    trace = load_trace(scenario, spec)
+    key = "traffic.arrivals"
+    if isinstance(trace, CountFile):
+        _check_counts(trace, spec)
+    elif spec.inside_bin is not None or spec.bin is not None:
+        raise ScenarioError(f"{key}.inside_bin and {key}.bin belong to a trace of counts, and {spec.file} is none.")
+    own_per_s, length_ns = trace_rate_per_s(trace), trace_length_ns(trace)
+    if not own_per_s or not length_ns:
+        raise ScenarioError(f"The trace {spec.file} has no duration: its requests all come at one moment.")
+    _check_length(scenario, spec, length_ns * own_per_s / (spec.rate or own_per_s))
+
+
+def _check_counts(trace: CountFile, spec: RecordedTrace) -> None:
+    """Raise ScenarioError unless the counts hold requests that can be placed."""
+    if trace.counts.sum() == 0:
+        raise ScenarioError(f"The trace {spec.file} holds no requests: every count is 0.")
+    if spec.inside_bin is None:
+        raise ScenarioError(
+            "traffic.arrivals.inside_bin is missing: a trace of counts needs even, uniform or poisson, and p99 "
+            "depends on it."
+        )
+    if spec.inside_bin != "poisson" and (trace.counts % 1 != 0).any():
+        raise ScenarioError(f"traffic.arrivals.inside_bin must be poisson where {spec.file} has counts with fractions.")
+
+
+def _check_length(scenario: Scenario, spec: RecordedTrace, length_ns: float) -> None:
+    """Raise ScenarioError if the trace ends before the run: what follows would be silence."""
+    warm_up = scenario.horizon.warm_up
+    wanted_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
+    if not spec.repeat and length_ns < wanted_ns:
+        raise ScenarioError(
+            f"horizon.duration must fit into the trace {spec.file}, which lasts {time_in_words(round(length_ns))} "
+            f"(or set traffic.arrivals.repeat: true). Got {time_in_words(wanted_ns)} with warm-up."
+        )
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, changed_ns: int, form: str, column: str | None, bin_ns: int | None) -> TimeFile | CountFile:
+    """Read a file once, and again when it has changed."""
+    return read_trace_file(path, form, column, bin_ns)

@@ -1,0 +1,124 @@
+"""Text with a unit -> numbers, once and exactly: 5ms is the integer 5,000,000 and never passes through a float.
+
+Which range a quantity may have is not decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+__all__ = [
+    "RATE_PATTERN",
+    "SHARE_PATTERN",
+    "TIME_PATTERN",
+    "in_words",
+    "parse_rate_per_s",
+    "parse_ratio",
+    "parse_share",
+    "parse_time_ns",
+    "shown",
+    "time_in_words",
+]
+
+_NUMBER = r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})"
+_TIME_UNITS_NS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "min": 60 * 10**9,
+    "h": 3_600 * 10**9,
+    "d": 86_400 * 10**9,
+}
+_RATE_UNITS_S = {"s": 1, "min": 60, "h": 3_600}
+
+TIME_PATTERN = rf"^{_NUMBER} ?(?:{'|'.join(_TIME_UNITS_NS)})$"
+RATE_PATTERN = rf"^{_NUMBER} ?/ ?(?:{'|'.join(_RATE_UNITS_S)})$"
+SHARE_PATTERN = rf"^{_NUMBER} ?%$"
+
+_TIME = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]+)")
+_RATE = re.compile(rf"({_NUMBER}) ?/ ?([A-Za-z]+)")
+_SHARE = re.compile(rf"({_NUMBER}) ?%")
+
+
+def parse_time_ns(value: object) -> int:
+    """Return a time such as 5ms, 1.5s or 10min in nanoseconds.
+
+    Units: ns, us, ms, s, min, h, d. A time that is not a whole number of nanoseconds is refused, so that nothing is
+    rounded unseen. Raises ValueError with the rest of a sentence that begins with the key.
+    """
+    number, unit = _split(value, _TIME, "5ms")
+    if unit not in _TIME_UNITS_NS:
+        raise ValueError(f"must be in ns, us, ms, s, min, h or d. Got {shown(value)}.")
+    time_ns = number * _TIME_UNITS_NS[unit]
+    if time_ns.denominator != 1:
+        raise ValueError(f"must be a whole number of nanoseconds. Got {shown(value)}.")
+    return time_ns.numerator
+
+
+def parse_rate_per_s(value: object) -> float:
+    """Return a rate such as 600/s, 36000/min or 90/h, per second. Raises ValueError like parse_time_ns."""
+    number, unit = _split(value, _RATE, "600/s")
+    if unit not in _RATE_UNITS_S:
+        raise ValueError(f"must be per s, min or h, for example 600/s. Got {shown(value)}.")
+    return float(number / _RATE_UNITS_S[unit])
+
+
+def parse_share(value: object) -> float:
+    """Return a percentage such as 95% as a share of 1. Raises ValueError like parse_time_ns."""
+    number, _ = _split(value, _SHARE, "95%")
+    return float(number / 100)
+
+
+def parse_ratio(value: object) -> float:
+    """Return a ratio, written as a plain number (1.5) or as a percentage (150%). Raises ValueError like the others."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and _SHARE.fullmatch(value.strip()):
+        return parse_share(value)
+    raise ValueError(f"must be a number or a percentage, for example 1.5 or 150%. Got {shown(value)}.")
+
+
+def in_words(value: object) -> str:
+    """Return a value as an error message shows it, a text in quotes: '8' is not 8."""
+    return shown(repr(value) if isinstance(value, str) else value)
+
+
+def shown(value: object) -> str:
+    """Return a value as its author wrote it, short and on one line."""
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    text = " ".join(str(value).split())
+    return (text if len(text) <= 60 else text[:57] + "...") or "nothing"
+
+
+def time_in_words(time_ns: int) -> str:
+    """Return a time in the largest unit that leaves it above 1, with three digits."""
+    for unit, unit_ns in (
+        ("d", 86_400 * 10**9),
+        ("h", 3_600 * 10**9),
+        ("min", 60 * 10**9),
+        ("s", 10**9),
+        ("ms", 10**6),
+    ):
+        if time_ns >= unit_ns:
+            return f"{time_ns / unit_ns:.3g}{unit}"
+    return f"{time_ns}ns"
+
+
+def _split(value: object, form: re.Pattern[str], example: str) -> tuple[Fraction, str]:
+    """Return the exact number and the unit of a text, or say what a right one looks like."""
+    if isinstance(value, str):
+        found = form.fullmatch(value.strip())
+        if found:
+            return Fraction(found[1]), found[2] if form.groups > 1 else ""
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool) and _is_number(value):
+        raise ValueError(f"must carry a unit, for example {example}. Got {shown(value)}.")
+    raise ValueError(f"must be a number with a unit, for example {example}. Got {shown(value)}.")
+
+
+def _is_number(value: float | str) -> bool:
+    """Return whether nothing but a number was given."""
+    return not isinstance(value, str) or re.fullmatch(_NUMBER, value.strip()) is not None

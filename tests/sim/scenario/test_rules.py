@@ -1,0 +1,79 @@
+"""The rules that a scenario stands for."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy.admission import NO_CAP
+from policy.batching import Collector, Freeze, TimerOrigin
+from policy.errors import SettingError
+from policy.instant import NEVER_NS
+from policy.pass_time import SPREAD_ONE, pass_ns
+from sim.scenario.rules import check_rules, serving_rules
+from tests.sim.scenario.example import calibrated, scenario, trace
+
+
+def test_minimal_scenario_gives_the_default_rules() -> None:
+    """No cap, no deadline, no retry, and one slot for each instance."""
+    rules = serving_rules(scenario("fleet.instances=3"))
+    assert (rules.batching.max_batch, rules.batching.max_wait_ns, rules.batching.slots) == (8, 5_000_000, 3)
+    assert rules.batching.timer_origin == TimerOrigin.ENQUEUE
+    assert rules.admission.cap == NO_CAP
+    assert rules.deadline.deadline_ns == NEVER_NS
+    assert rules.retry.attempts == 1
+    assert pass_ns(rules.pass_time, 8, 1, SPREAD_ONE) == 12_000_000
+
+
+def test_every_setting_reaches_its_rule() -> None:
+    """Each key of a scenario ends in the field of that meaning."""
+    rules = serving_rules(
+        scenario(
+            "batching={max_batch: 4, max_wait: 2ms, timer_origin: window, freeze: timer, slots: 7}",
+            "batching.preferred_sizes=[2, 3]",
+            "queue={cap: 5, deadline: 1s}",
+            "traffic.retries={attempts: 3, backoff: 1ms, backoff_max: 2ms, jitter: false}",
+            "model.pass_time={table: {1: 8ms, 8: 15ms}, per_unit: 1us, padded_sizes: [1, 8]}",
+        )
+    )
+    assert (rules.batching.timer_origin, rules.batching.freeze) == (TimerOrigin.WINDOW, Freeze.TIMER)
+    assert (rules.batching.slots, rules.batching.preferred[:2], rules.batching.preferred_count) == (7, (2, 3), 2)
+    assert (rules.admission.cap, rules.deadline.deadline_ns) == (5, 10**9)
+    assert rules.retry == (3, 10**6, 2 * 10**6, False)
+    assert pass_ns(rules.pass_time, 2, 1, SPREAD_ONE) == 15_000_000 + 8_000
+    assert serving_rules(scenario("batching.collector=competing")).batching.collector == Collector.COMPETING
+
+
+def test_calibrated_rules_follow_the_draw() -> None:
+    """The pass time of a draw is that draw's line."""
+    central = serving_rules(calibrated()).pass_time
+    drawn = serving_rules(calibrated(), 1).pass_time
+    assert (central.base_ns, drawn.base_ns) == (8_000_000, 8_100_000)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (("front_end.request={distribution: exponential, mean: 20d}",), "front_end.request"),
+        (("front_end.response={distribution: exponential, mean: 20d}",), "front_end.response"),
+        (("fleet.turnaround.batch_in={distribution: exponential, mean: 20d}",), "fleet.turnaround.batch_in"),
+        (("fleet.turnaround.results_out={distribution: exponential, mean: 20d}",), "fleet.turnaround.results_out"),
+        (("traffic.timeout={distribution: exponential, mean: 20d}",), "traffic.timeout"),
+        (("traffic={clients: {count: 1, think: {distribution: gamma, mean: 9d, cv: 5}}}",), "traffic.clients.think"),
+        (("traffic={clients: {count: 0}}",), "traffic.clients.count"),
+        (("model.pass_time.per_unit=1ms", "traffic.sizes=500000"), "model.pass_time"),
+        (("batching.collector=competing", "batching.freeze=timer"), "batching.freeze"),
+        (("model.pass_time.padded_sizes=[1, 4]",), "model.pass_time.padded_sizes"),
+    ],
+)
+def test_setting_out_of_range_is_found_when_loading(overrides: tuple[str, ...], key: str) -> None:
+    """Tails of distributions and products of settings are judged before anything runs."""
+    with pytest.raises(SettingError) as error:
+        scenario(*overrides)
+    assert error.value.key == key
+
+
+def test_recorded_sizes_bound_the_pass_time() -> None:
+    """A trace with a context of 4808 tokens at 1 s a token makes passes longer than an hour."""
+    with pytest.raises(SettingError, match="at most 1h for the largest batch and request"):
+        scenario(trace("azure_llm.csv", ", repeat: true"), "model.pass_time.per_unit=1s")
+    check_rules(scenario(trace("azure_llm.csv", ", repeat: true"), "model.pass_time.per_unit=1ms"))

@@ -1,0 +1,150 @@
+"""Quantities: exact numbers from text, and a plain sentence for everything else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.scenario.units import (
+    RATE_PATTERN,
+    SHARE_PATTERN,
+    TIME_PATTERN,
+    in_words,
+    parse_rate_per_s,
+    parse_ratio,
+    parse_share,
+    parse_time_ns,
+    shown,
+    time_in_words,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ns"),
+    [
+        ("5ms", 5_000_000),
+        ("0.5ms", 500_000),
+        ("1.10s", 1_100_000_000),
+        ("7 us", 7_000),
+        ("7µs", 7_000),
+        ("3ns", 3),
+        ("10min", 600_000_000_000),
+        ("2h", 7_200_000_000_000),
+        ("31d", 2_678_400_000_000_000),
+        (" .25s ", 250_000_000),
+        ("-5ms", -5_000_000),
+        ("0s", 0),
+        ("0.000000001s", 1),
+        ("2678399.999999999s", 2_678_399_999_999_999),
+    ],
+)
+def test_time_is_an_exact_integer(text: str, time_ns: int) -> None:
+    """No digit passes through a float: the last one has 16 digits and keeps them all."""
+    assert parse_time_ns(text) == time_ns
+    assert re.fullmatch(TIME_PATTERN, text.strip())
+
+
+@given(st.integers(0, 10**15), st.sampled_from(["ns", "us", "ms", "s"]), st.integers(0, 3))
+def test_time_equals_the_fraction_it_writes(whole: int, unit: str, digits: int) -> None:
+    """Any decimal that is a whole number of nanoseconds is read as exactly that number."""
+    unit_ns = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]
+    exact = Fraction(whole, 10**digits) * unit_ns
+    text = f"{whole // 10**digits}.{whole % 10**digits:0{digits}d}{unit}" if digits else f"{whole}{unit}"
+    if exact.denominator == 1:
+        assert parse_time_ns(text) == exact
+    else:
+        with pytest.raises(ValueError, match="whole number of nanoseconds"):
+            parse_time_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate_per_s"), [("600/s", 600.0), ("36000/min", 600.0), ("90/h", 0.025), ("1 / s", 1.0), ("-5/s", -5.0)]
+)
+def test_rate_is_per_second(text: str, rate_per_s: float) -> None:
+    """Rates per minute and hour become rates per second."""
+    assert parse_rate_per_s(text) == rate_per_s
+    assert re.fullmatch(RATE_PATTERN, text)
+
+
+@pytest.mark.parametrize(("text", "share"), [("95%", 0.95), ("0.1%", 0.001), ("100 %", 1.0)])
+def test_percentage_is_a_share(text: str, share: float) -> None:
+    """A percentage becomes a share of 1, rounded once."""
+    assert parse_share(text) == share
+    assert re.fullmatch(SHARE_PATTERN, text)
+
+
+@pytest.mark.parametrize(("value", "ratio"), [(2, 2.0), (0.3, 0.3), ("5%", 0.05), ("150%", 1.5)])
+def test_ratio_is_a_number_or_a_percentage(value: object, ratio: float) -> None:
+    """A cv of 0.05 may be written 0.05 or 5%."""
+    assert parse_ratio(value) == ratio
+
+
+@pytest.mark.parametrize(
+    ("parse", "value", "said"),
+    [
+        (parse_time_ns, 5, "must carry a unit, for example 5ms. Got 5."),
+        (parse_time_ns, 0.5, "must carry a unit, for example 5ms. Got 0.5."),
+        (parse_time_ns, "5", "must carry a unit, for example 5ms. Got 5."),
+        (parse_time_ns, "1:30", "must be a number with a unit, for example 5ms. Got 1:30."),
+        (parse_time_ns, "5m", "must be in ns, us, ms, s, min, h or d. Got 5m."),
+        (parse_time_ns, "5MS", "must be in ns, us, ms, s, min, h or d. Got 5MS."),
+        (parse_time_ns, "5%", "must be a number with a unit, for example 5ms. Got 5%."),
+        (parse_time_ns, "1e3ms", "must be a number with a unit, for example 5ms. Got 1e3ms."),
+        (parse_time_ns, "1_000ms", "must be a number with a unit, for example 5ms. Got 1_000ms."),
+        (parse_time_ns, "0.5ns", "must be a whole number of nanoseconds. Got 0.5ns."),
+        (parse_time_ns, "", "must be a number with a unit, for example 5ms. Got nothing."),
+        (parse_time_ns, None, "must be a number with a unit, for example 5ms. Got nothing."),
+        (parse_time_ns, True, "must be a number with a unit, for example 5ms. Got true."),
+        (parse_time_ns, [5], "must be a number with a unit, for example 5ms. Got [5]."),
+        (parse_time_ns, "\u0665ms", "must be a number with a unit, for example 5ms. Got \u0665ms."),
+        (parse_rate_per_s, 600, "must carry a unit, for example 600/s. Got 600."),
+        (parse_rate_per_s, "600/d", "must be per s, min or h, for example 600/s. Got 600/d."),
+        (parse_rate_per_s, "600rps", "must be a number with a unit, for example 600/s. Got 600rps."),
+        (parse_rate_per_s, "1.5k/s", "must be a number with a unit, for example 600/s. Got 1.5k/s."),
+        (parse_share, 0.95, "must carry a unit, for example 95%. Got 0.95."),
+        (parse_share, "95 percent", "must be a number with a unit, for example 95%. Got 95 percent."),
+        (parse_ratio, "1.5", "must be a number or a percentage, for example 1.5 or 150%. Got 1.5."),
+        (parse_ratio, True, "must be a number or a percentage, for example 1.5 or 150%. Got true."),
+    ],
+)
+def test_anything_else_is_refused_with_an_example(parse: Callable[[object], object], value: object, said: str) -> None:
+    """The message is the rest of a sentence that begins with the key."""
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the whole message is compared
+        parse(value)
+    assert str(error.value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "quoted", "plain"),
+    [
+        ("8", "'8'", "8"),
+        (8, "8", "8"),
+        (True, "true", "true"),
+        (None, "nothing", "nothing"),
+        ("a\nb", "'a\\nb'", "a b"),
+    ],
+)
+def test_values_are_shown_on_one_line(value: object, quoted: str, plain: str) -> None:
+    """Text stands in quotes where its type is in doubt, and nothing breaks the line."""
+    assert in_words(value) == quoted
+    assert shown(value) == plain
+
+
+def test_long_values_are_cut() -> None:
+    """A message never repeats a page of input."""
+    assert len(shown("x" * 10_000)) == 60
+    assert len(in_words(["x"] * 10_000)) == 60
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "words"),
+    [(5_000_000, "5ms"), (90 * 10**9, "1.5min"), (86_400 * 10**9, "1d"), (7_200 * 10**9, "2h"), (12, "12ns")],
+)
+def test_times_are_told_in_their_largest_unit(time_ns: int, words: str) -> None:
+    """A message says 1.5min and not 90000000000ns."""
+    assert time_in_words(time_ns) == words
