@@ -104,7 +104,7 @@ class Respond(NamedTuple):
 
 
 class WakeAt(NamedTuple):
-    """Call handle again at this moment at the latest; replaces the wake-up asked for before."""
+    """Call handle again at this moment at the latest; replaces the wake-up asked for before, which stays without it."""
 
     at_ns: int  # NEVER_NS: no wake-up is needed
 
@@ -221,6 +221,7 @@ class Dispatcher:
         self._idle_since_ns: dict[int, int] = dict.fromkeys(range(instances), 0)
         self._deadlines: list[tuple[int, Key]] = []
         self._arrivals: list[Arrived] = []
+        self._to_decide = True
         self._next_serial = 0
         self._frozen_waiting = 0  # members of parked batches
         self._open_collectors()
@@ -260,7 +261,10 @@ class Dispatcher:
 
         Without events it is a wake-up. `now_ns` never runs backwards.
         """
-        return self.take_in(events, now_ns) + self.decide(now_ns)
+        actions = self.take_in(events, now_ns)
+        if self._to_decide or not events:
+            actions += self.decide(now_ns)
+        return actions
 
     def take_in(self, events: Sequence[Event], now_ns: int) -> list[Action]:
         """Apply the events and the deadlines of this instant, in the order of the law, without deciding anything.
@@ -283,6 +287,7 @@ class Dispatcher:
         """Decide until nothing more is to be decided at this instant."""
         self._now_ns = now_ns
         self._actions = []
+        self._to_decide = False
         for arrival in self._arrivals:
             self._admit(arrival)
         self._arrivals.clear()
@@ -294,6 +299,8 @@ class Dispatcher:
     # Changes
 
     def _take_in_one(self, key: Key, event: Event | None) -> None:
+        if not isinstance(event, Answered):  # a written response completes a row, and changes nothing that is decided
+            self._to_decide = True
         match event:
             case Arrived():
                 self._arrivals.append(event)
@@ -503,7 +510,7 @@ def _keyed(event: Event) -> tuple[int, int, int, Event | None]:
         case HungUp():
             return Change.HANG_UP, event.request, event.attempt, event
         case Answered():
-            # A written response changes nothing that is decided: it completes a row before anything else is taken in.
+            # Before anything else, so that its row is complete when its client hangs up in the same instant.
             return UNSET, event.request, event.attempt, event
         case Returned() | Failed() | Ready():
             return Change.RETURNED, _REPLICA, event.instance, event

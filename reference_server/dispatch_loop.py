@@ -1,0 +1,234 @@
+"""The asyncio shell of the dispatcher: feeds it events as they happen and carries out its actions.
+
+It keeps what the dispatcher has no use for: payloads, futures of waiting handlers, the timer, the replica processes.
+It decides nothing. Everything runs in one thread, so each event is handled to its end before the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import NamedTuple
+
+from policy.admission import retry_after_ns
+from policy.instant import UNSET
+from policy.timeline import Attempt, Outcome, Reason
+from reference_server.backends import Batch
+from reference_server.dispatcher import (
+    Answered,
+    Arrived,
+    Dispatcher,
+    Event,
+    Failed,
+    HungUp,
+    Log,
+    LogPass,
+    Ready,
+    Respond,
+    Returned,
+    StartPass,
+    WakeAt,
+)
+from reference_server.frames import PassDone, RunPass
+from reference_server.metrics import Metrics
+from reference_server.replica import ReplicaProcess
+from reference_server.settings import ServerSettings
+from reference_server.timeline_log import TimelineLog
+from reference_server.timer import open_timer
+
+__all__ = ["Answer", "DispatchLoop", "Key"]
+
+Key = tuple[int, int]
+"""(request, attempt)."""
+
+
+class Answer(NamedTuple):
+    """What a handler is to tell its client."""
+
+    outcome: int  # Outcome
+    reason: int  # Reason
+    output: bytes  # JSON text; empty unless answered
+    batch_size: int
+    pass_ns: int
+
+
+class _Carried:
+    """What belongs to one attempt from its arrival until its row is logged."""
+
+    __slots__ = ("answer", "input", "received_ns", "result", "size")
+
+    def __init__(self, text: bytes, size: int, received_ns: int, answer: asyncio.Future[Answer]) -> None:
+        self.input = text
+        self.size = size
+        self.received_ns = received_ns
+        self.answer = answer
+        self.result: tuple[bytes, int, int] = (b"", 0, 0)  # output, batch size, pass_ns
+
+
+class DispatchLoop:
+    """One dispatcher at work. Make it inside a running event loop."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._dispatcher = Dispatcher(
+            batching=settings.batching,
+            admission=settings.admission,
+            deadline=settings.deadline,
+            instances=settings.instances,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._timer = open_timer(self._loop, self._wake)
+        self._carried: dict[Key, _Carried] = {}
+        self._members: dict[int, tuple[Key, ...]] = {}  # of the running pass, by instance
+        self._latest_pass_ns = 0
+        self._drained: asyncio.Future[None] | None = None
+        self._replicas = [
+            ReplicaProcess(instance, settings.backend, settings.backend_settings, self)
+            for instance in range(settings.instances)
+        ]
+        self.timeline = TimelineLog(settings.timeline_rows)
+        self.metrics = Metrics(lambda: self._dispatcher.waiting, lambda: self._dispatcher.running)
+        # An instance takes nothing before its Ready: what arrives meanwhile waits in the queue.
+        self._handle([Failed(instance) for instance in range(settings.instances)])
+
+    @property
+    def timer_kind(self) -> str:
+        """Which timer closes batches: "timerfd" or "event loop"."""
+        return self._timer.kind
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every replica process is up."""
+        return all(replica.is_ready for replica in self._replicas)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is stopping."""
+        return self._drained is not None
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the replica processes that live, by instance."""
+        return [replica.pid for replica in self._replicas if replica.pid is not None]
+
+    # Life
+
+    async def start(self) -> None:
+        """Start the replica processes and wait until all are ready. Raises CouldNotServe."""
+        await asyncio.gather(*(replica.start() for replica in self._replicas))
+
+    async def drain(self) -> None:
+        """Refuse every arrival from now on, and return when everything accepted is answered and logged."""
+        self._drained = self._loop.create_future()
+        self._dispatcher.drain()
+        self._handle(())
+        await self._drained
+
+    async def close(self) -> None:
+        """End the replica processes."""
+        await asyncio.gather(*(replica.close() for replica in self._replicas))
+        self._timer.close()
+
+    # What handlers report
+
+    def holds(self, key: Key) -> bool:
+        """Return whether an attempt of this number is in flight."""
+        return key in self._carried
+
+    def arrive(self, key: Key, size: int, text: bytes, received_ns: int) -> asyncio.Future[Answer]:
+        """Take in an attempt, whose key is not held, and return the future of its answer.
+
+        The handler reports answered() when the answer is written, or hung_up() at any time.
+        """
+        carried = _Carried(text, size, received_ns, self._loop.create_future())
+        self._carried[key] = carried
+        self._handle((Arrived(*key, size),))
+        return carried.answer
+
+    def answered(self, key: Key) -> None:
+        """The answer of an attempt has been written."""
+        self._handle((Answered(*key),))
+
+    def hung_up(self, key: Key) -> None:
+        """The client of an attempt has gone."""
+        self._handle((HungUp(*key),))
+
+    def abandoned_unread(self, key: Key, received_ns: int) -> None:
+        """Log an attempt whose client hung up before the whole request was there."""
+        unset = dict.fromkeys(Attempt._fields, UNSET)
+        times = {"received_ns": received_ns, "outcome": int(Outcome.ABANDONED), "reason": int(Reason.NONE)}
+        self._log_attempt(Attempt(**{**unset, "request": key[0], "attempt": key[1], "size": 1, "replica": 0, **times}))
+
+    def retry_after_s(self) -> int:
+        """Return how many whole seconds a refused client is told to wait, at least 1."""
+        rule, instances = self._settings.batching, self._settings.instances
+        wait_ns = retry_after_ns(self._dispatcher.waiting, rule.max_batch, self._latest_pass_ns, instances)
+        return max(-(-wait_ns // 10**9), 1)
+
+    # What replica processes report
+
+    def ready(self, instance: int) -> None:
+        """An instance can take batches."""
+        self._handle((Ready(instance),))
+
+    def pass_done(self, instance: int, done: PassDone) -> None:
+        """A pass has ended."""
+        members = self._members.pop(instance)
+        self._latest_pass_ns = done.ended_ns - done.started_ns
+        for key, output in zip(members, done.outputs, strict=True):
+            self._carried[key].result = (output, len(members), self._latest_pass_ns)
+        self._handle((Returned(instance, done.started_ns, done.ended_ns),))
+
+    def pass_broken(self, instance: int) -> None:
+        """The backend raised in a pass; its instance is well."""
+        del self._members[instance]
+        self._handle((Failed(instance), Ready(instance)))
+
+    def lost(self, instance: int) -> None:
+        """An instance is gone until it is ready again."""
+        self._members.pop(instance, None)
+        self._handle((Failed(instance),))
+
+    # The dispatcher's actions
+
+    def _wake(self) -> None:
+        self._handle(())
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        for action in self._dispatcher.handle(events, perf_counter_ns()):
+            match action:
+                case WakeAt():
+                    self._timer.set(action.at_ns)
+                case Respond():
+                    self._respond(action)
+                case Log():
+                    carried = self._carried.pop((action.row.request, action.row.attempt))
+                    self._log_attempt(action.row._replace(received_ns=carried.received_ns))
+                case StartPass():
+                    self._start_pass(action)
+                case LogPass():
+                    self.timeline.passes.add(action.row)
+                    self.metrics.count_pass(action.row)
+        if self._drained is not None and self._dispatcher.idle and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _respond(self, action: Respond) -> None:
+        carried = self._carried[action.request, action.attempt]
+        if not carried.answer.done():  # it is cancelled when its handler was: HungUp is on the way
+            carried.answer.set_result(Answer(action.outcome, action.reason, *carried.result))
+
+    def _start_pass(self, action: StartPass) -> None:
+        self._members[action.instance] = action.members
+        carried = [self._carried[key] for key in action.members]
+        batch = Batch(
+            *action.members[0],
+            action.longest,
+            tuple(each.size for each in carried),
+            tuple(each.input for each in carried),
+        )
+        self._replicas[action.instance].run_pass(RunPass(action.serial, batch))
+
+    def _log_attempt(self, row: Attempt) -> None:
+        self.timeline.attempts.add(row)
+        self.metrics.count_attempt(row)

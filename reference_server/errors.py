@@ -1,0 +1,38 @@
+"""The errors of the reference server.
+
+ServerError
+|-- CouldNotServe     the address is taken, a replica process does not come up, or the rows cannot be written
+`-- BadRequest        a client's request is malformed; `kind` says how, handlers.py knows the HTTP status of each kind
+
+Settings out of range are policy.errors.SettingError, here as everywhere.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["BadRequest", "CouldNotServe", "Malformed", "ServerError"]
+
+
+class ServerError(Exception):
+    """Base of what reference_server raises."""
+
+
+class CouldNotServe(ServerError):
+    """The server cannot do its work; the message is one sentence for the user."""
+
+
+class Malformed(Enum):
+    """In which way a request is malformed."""
+
+    UNREADABLE = "unreadable"  # not what the path takes
+    TOO_LARGE = "too large"
+    DUPLICATE = "duplicate"  # its number is already in flight
+
+
+class BadRequest(ServerError):
+    """A request that never reaches the dispatcher; the message is one sentence for the client."""
+
+    def __init__(self, sentence: str, kind: Malformed = Malformed.UNREADABLE) -> None:
+        super().__init__(sentence)
+        self.kind = kind

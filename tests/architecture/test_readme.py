@@ -1,0 +1,79 @@
+"""The README does what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from servecast.cli import COMMANDS
+from servecast.command_line import parser_of
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def test_example_of_ten_lines_runs(tmp_path: Path) -> None:
+    """The Python block is at most ten lines of code and prints what the text around it promises."""
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 10
+    script = tmp_path / "example.py"
+    script.write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("scenario: p50 ")
+    assert done.stdout.endswith("enough\n")
+
+
+COMMAND_LINES = [
+    (page.name, line)
+    for page in PAGES
+    for line in re.findall(r"^    (servecast [a-z][^\n#|>]*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMAND_LINES)
+def test_command_lines_in_the_pages_are_understood(page: str, line: str) -> None:
+    """Each command that a page shows exists, with the options it shows."""
+    from importlib import import_module
+
+    _, name, *arguments = shlex.split(line)
+    (command,) = [command for command in COMMANDS if command.name == name]
+    assert parser_of(command, import_module(command.module)).parse(arguments) is not None
+
+
+def test_pages_show_command_lines() -> None:
+    """The test above has something to look at."""
+    assert len(COMMAND_LINES) >= 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_paths_in_the_pages_lead_somewhere(page: Path) -> None:
+    """Each relative link, and each path of a source file in backquotes, exists."""
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    paths = re.findall(r"`((?:servecast|policy|sim|calibration|reference_server|tests|docs|notebooks)/[\w/.]*)`", text)
+    missing = [path for path in links if not (page.parent / path).exists()]
+    missing += [path for path in paths if not (ROOT / path).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", [command.name for command in COMMANDS])
+def test_every_command_stands_in_the_readme(name: str) -> None:
+    """No command is left for the reader to find."""
+    assert f"servecast {name}" in README or f"`{name}`" in README
+
+
+def test_make_targets_in_the_pages_exist() -> None:
+    """Each `make x` that a page shows is a target."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    shown = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)`", page.read_text(encoding="utf-8"))}
+    assert "demo" in shown
+    assert [name for name in shown if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []

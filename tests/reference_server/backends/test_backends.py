@@ -1,0 +1,28 @@
+"""The table of backends."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy.errors import SettingError
+from policy.settings import pass_time_rule
+from reference_server import backends
+from reference_server.backends.emulated import EmulatedBackend, emulated_settings
+from tests.reference_server.gate import ECHO, EchoBackend
+
+
+def test_known_name_gives_its_backend() -> None:
+    """The settings are the backend's keyword arguments."""
+    settings = emulated_settings(pass_time=pass_time_rule(base_ns=1))
+    assert isinstance(backends.create("emulated", settings), EmulatedBackend)
+
+
+def test_name_of_a_class_gives_that_class() -> None:
+    """A user's own backend needs no line in the table."""
+    assert type(backends.create(ECHO, {})).__name__ == EchoBackend.__name__
+
+
+def test_unknown_name_is_refused() -> None:
+    """The sentence names those that there are."""
+    with pytest.raises(SettingError, match=r"backend must be one of emulated .* Got emulatd\."):
+        backends.create("emulatd", {})

@@ -1,0 +1,49 @@
+"""The emulated device: what it answers and how long it takes, never less than policy says."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from policy import dice
+from policy.pass_time import SPREAD_ONE, pass_ns
+from policy.settings import pass_time_rule
+from reference_server.backends import Batch
+from reference_server.backends.emulated import EmulatedBackend, emulated_settings
+
+RULE = pass_time_rule(base_ns=2_000_000, per_item_ns=500_000, per_unit_ns=1_000, padded_sizes=(1, 4), max_batch=4)
+
+
+def backend(**changes: object) -> EmulatedBackend:
+    """Return a backend whose settings have gone through JSON, as they do to its process."""
+    settings = json.loads(json.dumps({**emulated_settings(pass_time=RULE), **changes}))
+    return EmulatedBackend(**settings)
+
+
+def lasted_ns(emulated: EmulatedBackend, batch: Batch) -> int:
+    """Return how long a pass took."""
+    began_ns = time.perf_counter_ns()
+    emulated.run_pass(batch)
+    return time.perf_counter_ns() - began_ns
+
+
+def test_each_member_is_answered_with_the_length_of_its_input() -> None:
+    """In the order of the batch."""
+    batch = Batch(0, 0, 1, (1, 1, 1), (b'"abc"', b"", b"12"))
+    assert backend().run_pass(batch) == [b'{"bytes":5}', b'{"bytes":0}', b'{"bytes":2}']
+
+
+def test_pass_lasts_at_least_what_the_rule_says() -> None:
+    """Padding and the longest member count, as in the forecast: 2 ms + 4 x (0.5 ms + 300 us) here, not 2.5."""
+    batch = Batch(0, 0, 300, (300, 7), (b"1", b"2"))
+    assert lasted_ns(backend(), batch) >= pass_ns(RULE, 2, 300, SPREAD_ONE) == 5_200_000
+
+
+def test_spread_of_a_pass_is_the_die_of_its_first_member() -> None:
+    """The same (seed, request, attempt) gives the same pass as in the engine; without it this one would be shorter."""
+    table = [SPREAD_ONE + cell * 2_000 for cell in range(dice.LEVELS * (dice.CELLS + 1))]
+    bits = dice.die(9, dice.Stream.PASS_SPREAD, 41, 3)
+    spread = dice.draw(table, bits)
+    assert spread > SPREAD_ONE
+    emulated = backend(spread_table=table, seed=9)
+    assert lasted_ns(emulated, Batch(41, 3, 1, (1,), (b"1",))) >= pass_ns(RULE, 1, 1, spread)

@@ -1,0 +1,131 @@
+"""Backends for tests, and the gate through which a test holds a pass and lets it end as it likes.
+
+GatedBackend runs in a replica process and talks to the test over a Unix socket: a line when a pass starts, and the
+pass lasts until a line comes back. So a test knows that a pass is running, and needs no sleep to make it so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from reference_server.backends import Batch
+
+ECHO = "tests.reference_server.gate:EchoBackend"
+GATED = "tests.reference_server.gate:GatedBackend"
+STUCK = "tests.reference_server.gate:StuckBackend"
+UNLOADABLE = "tests.reference_server.gate:UnloadableBackend"
+
+
+class EchoBackend:
+    """Returns its inputs at once."""
+
+    def load(self) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        pass
+
+    def run_pass(self, batch: Batch) -> list[bytes]:
+        return list(batch.inputs)
+
+
+class UnloadableBackend(EchoBackend):
+    """Cannot be loaded."""
+
+    def load(self) -> None:
+        raise RuntimeError("the weights are missing")
+
+
+class GatedBackend(EchoBackend):
+    """Returns its inputs when the gate lets it; raises, returns too little or dies when the gate says so."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def load(self) -> None:
+        self._gate = socket.socket(socket.AF_UNIX)
+        self._gate.connect(self._path)
+        self._answers = self._gate.makefile("r")
+
+    def run_pass(self, batch: Batch) -> list[bytes]:
+        started = {"sizes": batch.sizes, "lengths": [len(text) for text in batch.inputs]}
+        self._gate.sendall(json.dumps(started).encode() + b"\n")
+        match self._answers.readline().strip():
+            case "fail":
+                raise RuntimeError("the device is on fire")
+            case "die":
+                os._exit(3)
+            case "die in its answer":
+                os.write(int(sys.argv[1]), b"\x04\xff")  # the first bytes of a frame, on the program's own socket
+                os._exit(3)
+            case "lose one":
+                return list(batch.inputs[1:])
+            case "finish":
+                return list(batch.inputs)
+        os._exit(0)  # the test is over
+
+
+class StuckBackend(GatedBackend):
+    """Comes to the gate while it loads, and stays there until it is told to fail."""
+
+    def load(self) -> None:
+        super().load()
+        self._gate.sendall(b'{"lengths": []}\n')
+        self._answers.readline()
+        raise RuntimeError("the weights are missing")
+
+
+class Gate:
+    """The test's side. `settings` are the backend's."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = str(directory / "gate")
+        self.settings = {"path": self._path}
+        self._started: asyncio.Queue[tuple[list[int], asyncio.StreamWriter]] = asyncio.Queue()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._gone = asyncio.Event()
+
+    async def __aenter__(self) -> Gate:
+        self._server = await asyncio.start_unix_server(self._listen, self._path)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        while line := await reader.readline():
+            self._started.put_nowait((json.loads(line)["lengths"], writer))
+        self._gone.set()
+
+    async def pass_started(self) -> Held:
+        """Wait until a pass runs; with StuckBackend, until it loads."""
+        lengths, writer = await self._started.get()
+        return Held(lengths, writer)
+
+    async def backend_ended(self) -> None:
+        """Wait until a backend has ended."""
+        await self._gone.wait()
+
+
+class Held:
+    """One running pass."""
+
+    def __init__(self, lengths: list[int], writer: asyncio.StreamWriter) -> None:
+        self.lengths = lengths  # (members,) of the inputs, in bytes
+        self._writer = writer
+
+    def end(self, how: str = "finish") -> None:
+        """Let it end: finish, fail, die, die in its answer, or lose one."""
+        self._writer.write(how.encode() + b"\n")

@@ -1,0 +1,80 @@
+"""What /metrics says after given rows."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from policy.timeline import Attempt, Outcome, Pass, Reason
+from reference_server.metrics import Metrics
+
+MS = 1_000_000
+
+
+def attempt(outcome: Outcome, reason: Reason = Reason.NONE, answered_ns: int = -1) -> Attempt:
+    """Return a row that was received at 0."""
+    row = dict.fromkeys(Attempt._fields, -1)
+    return Attempt(**{**row, "received_ns": 0, "answered_ns": answered_ns, "outcome": outcome, "reason": reason})
+
+
+def figures(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """Return all samples by name and the values of their labels."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_attempts_are_counted_by_outcome_and_reason() -> None:
+    """Every end of an attempt has its own counter; only answers have a latency."""
+    metrics = Metrics(lambda: 0, lambda: 0)
+    metrics.count_attempt(attempt(Outcome.ANSWERED, answered_ns=3 * MS))
+    metrics.count_attempt(attempt(Outcome.ANSWERED, answered_ns=30 * MS))
+    metrics.count_attempt(attempt(Outcome.REFUSED, Reason.QUEUE_FULL, answered_ns=MS))
+    metrics.count_attempt(attempt(Outcome.REFUSED, Reason.DRAINING))
+    metrics.count_attempt(attempt(Outcome.TIMED_OUT))
+    metrics.count_attempt(attempt(Outcome.FAILED))
+    seen = figures(metrics)
+    assert seen["servecast_requests_total", "answered,none"] == 2
+    assert seen["servecast_requests_total", "refused,queue_full"] == 1
+    assert seen["servecast_requests_total", "refused,draining"] == 1
+    assert seen["servecast_requests_total", "timed_out,none"] == 1
+    assert seen["servecast_requests_total", "failed,none"] == 1
+    assert seen["servecast_request_seconds_count", ""] == 2
+    assert seen["servecast_request_seconds_bucket", "0.005"] == 1
+    assert abs(seen["servecast_request_seconds_sum", ""] - 0.033) < 1e-9
+
+
+def test_client_gone_after_a_refusal_counts_as_abandoned() -> None:
+    """Such a row keeps its reason; the counter goes by the outcome."""
+    metrics = Metrics(lambda: 0, lambda: 0)
+    metrics.count_attempt(attempt(Outcome.ABANDONED, Reason.QUEUE_FULL))
+    assert figures(metrics)["servecast_requests_total", "abandoned,none"] == 1
+
+
+def test_passes_are_counted_by_size_and_time() -> None:
+    """A lost pass has a size, and no time."""
+    metrics = Metrics(lambda: 0, lambda: 0)
+    row = Pass(0, 0, 0, 4, 1, 0, 0, 0, started_ns=MS, ended_ns=9 * MS, returned_ns=10 * MS)
+    metrics.count_pass(row)
+    metrics.count_pass(row._replace(batch_size=1, started_ns=-1, ended_ns=-1))
+    seen = figures(metrics)
+    assert (seen["servecast_batch_size_count", ""], seen["servecast_batch_size_sum", ""]) == (2, 5)
+    assert seen["servecast_pass_seconds_count", ""] == 1
+    assert abs(seen["servecast_pass_seconds_sum", ""] - 0.008) < 1e-9
+
+
+def test_gauges_are_read_when_asked() -> None:
+    """They cost nothing in between."""
+    now = {"waiting": 3}
+    metrics = Metrics(lambda: now["waiting"], lambda: 2)
+    assert figures(metrics)["servecast_waiting_requests", ""] == 3
+    now["waiting"] = 1
+    seen = figures(metrics)
+    assert (seen["servecast_waiting_requests", ""], seen["servecast_running_passes", ""]) == (1, 2)
+
+
+def test_process_cpu_seconds_are_among_the_figures() -> None:
+    """Calibration reads the front end's cost from them."""
+    assert figures(Metrics(lambda: 0, lambda: 0))["process_cpu_seconds_total", ""] > 0

@@ -1,0 +1,57 @@
+"""What a server may be started with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from policy import settings as rules
+from policy.errors import SettingError
+from reference_server.settings import ServerSettings, in_words
+from tests.reference_server.live import MS, server_settings
+
+
+def bare(**changes: int) -> ServerSettings:
+    """Return settings with only the changed ones given."""
+    return ServerSettings(
+        batching=rules.batching_rule(max_batch=1, max_wait_ns=0),
+        admission=rules.admission_rule(cap=None),
+        deadline=rules.deadline_rule(deadline_ns=None),
+        backend_settings={},
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"port": -1}, "server.port"),
+        ({"port": 65_536}, "server.port"),
+        ({"instances": 0}, "server.instances"),
+        ({"body_limit": 0}, "server.body_limit"),
+        ({"timeline_rows": 0}, "server.timeline_rows"),
+    ],
+)
+def test_setting_out_of_range_is_refused(changes: dict[str, int], key: str) -> None:
+    """The sentence names the key and what is allowed."""
+    with pytest.raises(SettingError, match=f"{key} must be a whole number from") as caught:
+        bare(**changes)
+    assert caught.value.key == key
+
+
+def test_rules_in_words_are_those_of_the_scenario_file() -> None:
+    """GET /config shows names, no numbers of enums; what is not limited is null."""
+    words = in_words(server_settings(max_batch=8, max_wait_ns=5 * MS, cap=7, deadline_ns=9 * MS, instances=2))
+    assert words["batching"] == {
+        "max_batch": 8,
+        "max_wait_ns": 5 * MS,
+        "timer_origin": "enqueue",
+        "freeze": "pull",
+        "collector": "dispatcher",
+        "slots": 2,
+        "preferred_sizes": (),
+    }
+    assert words["queue"] == {"cap": 7, "deadline_ns": 9 * MS}
+    assert in_words(bare())["queue"] == {"cap": None, "deadline_ns": None}
+    json.dumps(words)
