@@ -1,0 +1,1 @@
+"""From a scenario to figures with intervals: replications, warm-up, estimates, goals, and what is refused."""

@@ -1,0 +1,224 @@
+"""From runs to figures: each with its confidence interval in two named parts, and its prediction interval.
+
+`sampling` is what finitely many runs leave open, `calibration` what the uncertainty of the calibrated parameters adds;
+`low` and `high` hold both. A quantile that the runs do not support is no figure: it says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.timeline import Outcome
+from sim.forecast.intervals import (
+    EXCEEDANCES_MIN,
+    LEVEL,
+    Bounds,
+    PredictionBounds,
+    confidence,
+    effective_samples,
+    exceedances_are_enough,
+    none_seen_high,
+    prediction,
+    student_t,
+)
+from sim.outcome.measures import RunMeasures
+from sim.outcome.quantiles import QUANTILE_NAMES, quantile
+
+__all__ = ["METRICS", "Figure", "Metric", "estimate", "exact", "latencies_ms"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a forecast. Without a value it says why; `low` and `high` are the 95 % confidence interval."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    sampling: Bounds | None = None
+    calibration: Bounds | None = None  # None beside a value: the calibration does not tell its uncertainty
+    prediction: PredictionBounds | None = None
+    samples: int = 0
+    effective_samples: float | None = None  # of a quantile: independent requests that one run is worth
+    why: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the figure in the form of the forecast's JSON."""
+        content: dict[str, object] = {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "sampling": _ends(self.sampling),
+            "calibration": _ends(self.calibration),
+            "prediction": _ends(self.prediction),
+            "samples": self.samples,
+        }
+        if self.effective_samples is not None:
+            content["effective_samples"] = round(self.effective_samples, 1)
+        if self.why is not None:
+            content["why"] = self.why
+        return content
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is read from any number of runs pooled, and of how many things it is made."""
+
+    pooled: Callable[[Sequence[RunMeasures]], float]  # NaN where there is nothing to read it from
+    samples: Callable[[RunMeasures], int]
+    most: float = math.inf
+    q: float | None = None  # of a quantile
+
+
+def latencies_ms(runs: Sequence[RunMeasures]) -> npt.NDArray[np.float64]:
+    """Return the latencies of all answered requests in ms."""
+    return np.concatenate([run.answered_latencies_ns for run in runs]) / 1e6
+
+
+def _answered(run: RunMeasures) -> int:
+    return run.count(Outcome.ANSWERED)
+
+
+def _requests(run: RunMeasures) -> int:
+    return run.requests
+
+
+def _passes(run: RunMeasures) -> int:
+    return run.passes
+
+
+def _mean_ms(runs: Sequence[RunMeasures]) -> float:
+    values = latencies_ms(runs)
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _quantile_ms(runs: Sequence[RunMeasures], q: float) -> float:
+    values = np.concatenate([run.answered_latencies_ns for run in runs])
+    return float(quantile(values, q)) / 1e6 if len(values) else math.nan
+
+
+def _share(runs: Sequence[RunMeasures], outcome: Outcome) -> float:
+    requests = sum(run.requests for run in runs)
+    return sum(run.count(outcome) for run in runs) / requests if requests else math.nan
+
+
+def _throughput(runs: Sequence[RunMeasures]) -> float:
+    return sum(run.delivered for run in runs) / sum(run.window_s for run in runs)
+
+
+def _batch_size(runs: Sequence[RunMeasures]) -> float:
+    passes = sum(run.passes for run in runs)
+    return sum(run.batched for run in runs) / passes if passes else math.nan
+
+
+def _gpu_busy(runs: Sequence[RunMeasures]) -> float:
+    return sum(run.gpu_busy_share * run.window_s for run in runs) / sum(run.window_s for run in runs)
+
+
+METRICS: dict[str, Metric] = {
+    "latency_ms.mean": Metric(_mean_ms, _answered),
+    **{f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), _answered, q=q) for name, q in QUANTILE_NAMES.items()},
+    "throughput_per_s": Metric(_throughput, _answered),
+    "refused_share": Metric(partial(_share, outcome=Outcome.REFUSED), _requests, most=1.0),
+    "timed_out_share": Metric(partial(_share, outcome=Outcome.TIMED_OUT), _requests, most=1.0),
+    "abandoned_share": Metric(partial(_share, outcome=Outcome.ABANDONED), _requests, most=1.0),
+    "batch_size_mean": Metric(_batch_size, _passes),
+    "gpu_busy_share": Metric(_gpu_busy, _passes, most=1.0),
+}
+"""The measured figures of a forecast by their names in its JSON, `.` between the levels."""
+
+
+def exact(value: float, samples: int = 0) -> Figure:
+    """Return a figure that the scenario fixes."""
+    point = Bounds(value, value)
+    return Figure(value, value, value, point, point, PredictionBounds(value, value, "exact", 0), samples)
+
+
+def estimate(
+    metric: Metric,
+    central: Sequence[RunMeasures],
+    drawn: Sequence[RunMeasures] | None = None,
+    *,
+    calibration_known: bool = True,
+) -> Figure:
+    """Return a figure from runs on the central calibration and, pair by pair, runs on one drawn calibration each.
+
+    Without `drawn` the parameters are taken as exact; `calibration_known` False says that they are not and nothing is
+    known of their uncertainty.
+    """
+    samples = sum(metric.samples(run) for run in central)
+    value = metric.pooled(central)
+    runs = [metric.pooled([run]) for run in central]
+    others = runs if drawn is None else [metric.pooled([run]) for run in drawn]
+    if not all(map(math.isfinite, [*runs, *others])):
+        return Figure(None, samples=samples, why=f"at least one of {len(runs)} runs has nothing to read it from")
+    worth = None
+    if metric.q is not None:
+        worth = effective_samples([run.answered_latencies_ns / 1e6 > value for run in central])
+        if not exceedances_are_enough(worth, metric.q):
+            return Figure(None, samples=samples, effective_samples=worth, why=_too_few(worth, metric.q))
+    sampling = confidence(value, runs)
+    calibrated = _calibration_half(runs, others) if drawn is not None else 0.0
+    half = math.hypot(sampling.high - value, calibrated)
+    whole = Bounds(value - half, value + half).clipped(0.0, metric.most)
+    figure = Figure(
+        value=value,
+        low=whole.low,
+        high=whole.high,
+        sampling=sampling.clipped(0.0, metric.most),
+        calibration=Bounds(value - calibrated, value + calibrated).clipped(0.0, metric.most)
+        if calibration_known
+        else None,
+        prediction=prediction(others).clipped(0.0, metric.most),
+        samples=samples,
+        effective_samples=worth,
+    )
+    return _with_unseen(figure, central) if metric.samples is _requests and value == 0.0 and not any(others) else figure
+
+
+def _calibration_half(central: Sequence[float], drawn: Sequence[float]) -> float:
+    """Return the half-width that the calibration adds: t times the root mean square shift of the pairs.
+
+    Unlike sampling it does not shrink with the number of runs: more simulation does not calibrate better.
+    """
+    shifts = [one - other for one, other in zip(drawn, central, strict=True)]
+    mean_square = math.fsum(shift * shift for shift in shifts) / len(shifts)
+    return student_t(LEVEL, len(shifts) - 1) * math.sqrt(mean_square)
+
+
+def _with_unseen(figure: Figure, runs: Sequence[RunMeasures]) -> Figure:
+    """Return a share of which nothing was seen with the upper limit that so many independent requests give.
+
+    Requests are counted by what their latencies are worth: what leads to a refusal comes in clusters just as they do.
+    """
+    if all(np.array_equal(run.latency_ns, runs[0].latency_ns) for run in runs):
+        return figure  # nothing is left to chance: a recorded schedule and constant times
+    answered = [run.answered_latencies_ns for run in runs]
+    high = none_seen_high(len(runs) * effective_samples(answered))
+    bounds = Bounds(0.0, high)
+    unseen = PredictionBounds(0.0, high, "none seen", len(runs))
+    return Figure(0.0, 0.0, high, bounds, figure.calibration, unseen, figure.samples)
+
+
+def _too_few(worth: float, q: float) -> str:
+    """Say how far the runs are from supporting a quantile."""
+    times = EXCEEDANCES_MIN / max(worth * (1.0 - q), 1e-9)
+    return (
+        f"a run is worth {worth:.0f} independent requests, of which {worth * (1.0 - q):.1f} lie beyond this quantile: "
+        f"{EXCEEDANCES_MIN:.0f} are needed, in runs about {times:.2g} times as long (horizon.duration)"
+    )
+
+
+def _ends(bounds: Bounds | None) -> dict[str, object]:
+    """Return an interval in the form of the forecast's JSON."""
+    if bounds is None:
+        return {"low": None, "high": None}
+    ends: dict[str, object] = {"low": bounds.low, "high": bounds.high}
+    if isinstance(bounds, PredictionBounds):
+        ends |= {"method": bounds.method, "draws": bounds.draws}
+    return ends

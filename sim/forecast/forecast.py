@@ -1,0 +1,208 @@
+"""A scenario -> its forecast: figures with intervals, goals, windows over time, where the time goes, provenance.
+
+Here the order of things is decided: what is refused before anything runs, which runs are made, what is read from them.
+Warm-up is settling.py's, statistics are in intervals.py and estimates.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from policy.timeline import Outcome
+from sim.errors import ScenarioError
+from sim.forecast.estimates import METRICS, Figure, estimate, exact
+from sim.forecast.goals import GoalResult, judge
+from sim.forecast.latency_curve import LatencyCurve, latency_curve
+from sim.forecast.processes import core_count
+from sim.forecast.provenance import host, versions
+from sim.forecast.refusals import refuse_unresolved, refuse_unstable
+from sim.forecast.replications import Replication
+from sim.forecast.settling import RunBatch, settled_runs
+from sim.forecast.windows import Window, windows
+from sim.outcome.breakdown import PARTS
+from sim.outcome.measures import RunMeasures
+from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.costs import profile_of
+from sim.scenario.identity import scenario_hash
+from sim.scenario.spec import Scenario
+
+__all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
+
+FORECAST_VERSION = "servecast-forecast/1"
+
+_REQUESTS_INLINE = 100_000
+"""Below so many requests in all, starting processes costs more than it saves."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a scenario will do. Figures are by name: forecast["latency_ms.p99"].value, in the unit the name says."""
+
+    name: str
+    figures: dict[str, Figure]
+    goals: list[GoalResult]
+    timeline: list[Window]
+    breakdown_ms: dict[str, float]  # mean of each part; they add up to the mean latency
+    latency_curve: LatencyCurve
+    provenance: dict[str, Any]
+    currency: str | None = None  # of the figure `cost`
+
+    def __getitem__(self, name: str) -> Figure:
+        """Return a figure by its name in the JSON, `.` between the levels."""
+        return self.figures[name]
+
+    def __str__(self) -> str:
+        """Return the figures as plain lines."""
+        lines = [f"{self.name} (95 % confidence)"]
+        for name, figure in self.figures.items():
+            if figure.value is not None:
+                lines.append(f"  {name:<18} {figure.value:>10.4g}  [{figure.low:.4g}, {figure.high:.4g}]")
+        lines += [f"  goal {goal.goal} <= {goal.limit:g}: {goal.verdict}" for goal in self.goals]
+        return "\n".join(lines)
+
+    @property
+    def goals_met(self) -> bool:
+        """Whether every goal is met by its figure; True without goals."""
+        return all(goal.met for goal in self.goals)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the forecast as a tree of plain values, version FORECAST_VERSION."""
+        content: dict[str, Any] = {"version": FORECAST_VERSION, "name": self.name}
+        for name, figure in self.figures.items():
+            group, _, key = name.rpartition(".")
+            level = content.setdefault(group, {}) if group else content
+            level[key] = figure.to_json()
+        content["cost"]["currency"] = self.currency
+        return content | {
+            "goals": [goal.to_json() for goal in self.goals],
+            "goals_met": self.goals_met,
+            "timeline": [window.to_json() for window in self.timeline],
+            "breakdown_ms": dict(self.breakdown_ms),
+            "latency_curve": self.latency_curve.to_json(),
+            "provenance": self.provenance,
+        }
+
+
+def forecast(
+    scenario: Scenario,
+    *,
+    seed: int | None = None,
+    runs: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Forecast:
+    """Return the forecast of a scenario.
+
+    `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2; `workers` None uses every
+    core where that pays, and changes nothing but the time it takes. `progress` is called with runs done and runs in
+    all. Raises ScenarioError for a wrong number of runs, and RefusedToAnswer where any figure would be nonsense: an
+    unstable load, a goal on a quantile that the runs do not support, more than 1 % of requests without an outcome,
+    batches beyond the calibration, a latency that does not settle.
+    """
+    count = scenario.horizon.runs if runs is None else runs
+    if count < 2:
+        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    refuse_unstable(scenario)
+    seed = (scenario.seed or 0) if seed is None else seed
+    batch = RunBatch(scenario, seed, count, _workers(scenario, count, workers), progress)
+    central, warm_up_ns, how = settled_runs(batch)
+    drawn = batch.run(warm_up_ns, drawn=True) if batch.draws > 1 else None
+    measures = [one.measures for one in central]
+    drawn_measures = [one.measures for one in drawn] if drawn else None
+    for some in (measures, drawn_measures or measures):
+        refuse_unresolved(sum(run.requests for run in some), sum(run.count(Outcome.IN_FLIGHT) for run in some))
+    figures = _figures(scenario, measures, drawn_measures, calibration_known=batch.draws != 1)
+    return Forecast(
+        name=scenario.name,
+        figures=figures,
+        goals=judge(scenario.goals, figures),
+        timeline=windows(measures),
+        breakdown_ms=_breakdown_ms(central),
+        latency_curve=latency_curve(
+            [run.answered_latencies_ns for run in measures],
+            [run.answered_latencies_ns for run in drawn_measures] if drawn_measures else None,
+        ),
+        provenance=_provenance(scenario, seed, count, warm_up_ns, how),
+        currency=scenario.cost.currency if scenario.cost else None,
+    )
+
+
+def _workers(scenario: Scenario, runs: int, workers: int | None) -> int:
+    """Return how many processes to use."""
+    if workers is not None:
+        return workers
+    if scenario.traffic.clients is None:
+        requests = mean_rate_per_s(scenario) * scenario.horizon.duration / 1e9 * runs
+        if requests < _REQUESTS_INLINE:
+            return 1
+    return min(core_count(), runs)
+
+
+def _figures(
+    scenario: Scenario, central: Sequence[RunMeasures], drawn: Sequence[RunMeasures] | None, *, calibration_known: bool
+) -> dict[str, Figure]:
+    """Return every figure of the forecast."""
+    figures = {
+        name: estimate(metric, central, drawn, calibration_known=calibration_known) for name, metric in METRICS.items()
+    }
+    requests = sum(run.requests for run in central)
+    for name, is_possible in (
+        ("refused_share", scenario.queue.cap),
+        ("timed_out_share", scenario.queue.deadline),
+        ("abandoned_share", scenario.traffic.timeout),
+    ):
+        if is_possible is None:
+            figures[name] = exact(0.0, requests)
+    return figures | _fixed_figures(scenario)
+
+
+def _fixed_figures(scenario: Scenario) -> dict[str, Figure]:
+    """Return what a fleet of fixed size costs over the measured time; a replica has one GPU."""
+    replicas = float(scenario.fleet.replicas)
+    hours = replicas * scenario.horizon.duration / 3.6e12
+    cost = Figure(None, why="cost.replica_hour is not stated")
+    return {
+        "replicas.mean": exact(replicas),
+        "replicas.peak": exact(replicas),
+        "gpu_hours": exact(hours),
+        "cost": exact(hours * scenario.cost.replica_hour) if scenario.cost else cost,
+    }
+
+
+def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:
+    """Return the mean of each part over the answered requests of all runs, empty if there are none."""
+    answered = sum(len(one.measures.answered_latencies_ns) for one in replications)
+    if answered == 0:
+        return {}
+    return {part: sum(one.part_sums_ns[part] for one in replications) / answered / 1e6 for part in PARTS}
+
+
+def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: str) -> dict[str, Any]:
+    """Return where the forecast comes from."""
+    profile = profile_of(scenario)
+    return {
+        "scenario": scenario.name,
+        "scenario_hash": scenario_hash(scenario),
+        "seed": seed,
+        "runs": runs,
+        "duration_s": scenario.horizon.duration / 1e9,
+        "warm_up": {"seconds": warm_up_ns / 1e9, "how": how},
+        "initial_state": "empty",
+        "intervals_over": _chance(scenario),
+        "engine": "process",
+        "calibration": None if profile is None else {"name": profile.name, "created": profile.created},
+        "versions": versions(),
+        "host": host(),
+    }
+
+
+def _chance(scenario: Scenario) -> list[str]:
+    """Return what differs from run to run, and so what the intervals speak of."""
+    arrivals = scenario.traffic.arrivals
+    recorded = arrivals is not None and arrivals.process == "trace"
+    calibrated = ["calibration"] if scenario.model.profile is not None else []
+    return (["dice"] if recorded else ["arrivals", "dice"]) + calibrated

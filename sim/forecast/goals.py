@@ -1,0 +1,79 @@
+"""Whether the goals are met: by the figure itself, and whether its interval leaves that in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sim.errors import RefusedToAnswer
+from sim.forecast.estimates import Figure
+from sim.outcome.quantiles import QUANTILE_NAMES
+from sim.scenario.spec import Goals
+
+__all__ = ["GoalResult", "judge", "wanted_figures"]
+
+_FIGURES = {
+    **{name: f"latency_ms.{name}" for name in ("mean", *QUANTILE_NAMES)},
+    "refused": "refused_share",
+    "timed_out": "timed_out_share",
+    "abandoned": "abandoned_share",
+}
+"""The figure that each goal is about."""
+
+
+@dataclass(frozen=True)
+class GoalResult:
+    """One goal and what became of it. `limit` is in the unit of the figure: ms, or a share of 1."""
+
+    goal: str
+    figure: str
+    limit: float
+    value: float
+    low: float
+    high: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the value is within the goal."""
+        return self.value <= self.limit
+
+    @property
+    def verdict(self) -> str:
+        """`met` or `missed` if the whole interval says so, `not clear` if it straddles the limit."""
+        if self.low <= self.limit < self.high:
+            return "not clear"
+        return "met" if self.met else "missed"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the goal in the form of the forecast's JSON."""
+        return {
+            "goal": self.goal,
+            "figure": self.figure,
+            "limit": self.limit,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "met": self.met,
+            "verdict": self.verdict,
+        }
+
+
+def wanted_figures(goals: Goals) -> dict[str, float]:
+    """Return the goals that are stated, with their limits in the units of the figures: ms, or a share of 1."""
+    limits = {goal: getattr(goals, goal) for goal in _FIGURES}
+    return {
+        goal: limit / 1e6 if _FIGURES[goal].startswith("latency_ms.") else limit
+        for goal, limit in limits.items()
+        if limit is not None
+    }
+
+
+def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:
+    """Return what became of each goal. Raises RefusedToAnswer if the runs do not support a figure that one needs."""
+    results = []
+    for goal, limit in wanted_figures(goals).items():
+        figure = figures[_FIGURES[goal]]
+        if figure.value is None or figure.low is None or figure.high is None:
+            raise RefusedToAnswer(f"goals.{goal} cannot be judged: {figure.why}.")
+        results.append(GoalResult(goal, _FIGURES[goal], limit, figure.value, figure.low, figure.high))
+    return results

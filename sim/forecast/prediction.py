@@ -1,0 +1,176 @@
+"""Where ONE run on a given schedule will land: what a live measurement is compared with.
+
+Each draw is that same schedule under other dice and, with a calibration, another bootstrap draw of it. The intervals
+are prediction intervals; where the long-run figure lies is another question, which forecast.py answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.timeline import Outcome
+from sim.engine.process_engine import run
+from sim.errors import RefusedToAnswer
+from sim.forecast.estimates import METRICS
+from sim.forecast.intervals import prediction
+from sim.forecast.latency_curve import LatencyCurve, curve_of_quantiles, grid_quantiles_ms
+from sim.forecast.processes import core_count, map_tasks
+from sim.forecast.refusals import refuse_unresolved
+from sim.outcome.measures import RunMeasures, measure
+from sim.outcome.quantiles import QUANTILE_NAMES, quantile
+from sim.scenario.lower import lower
+from sim.scenario.spec import Scenario
+
+__all__ = ["PredictedFigure", "Prediction", "measured_figures", "predict_run"]
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PredictedFigure:
+    """A figure of one run: the median of the draws, and the 95 % prediction interval."""
+
+    centre: float
+    low: float
+    high: float
+    method: str  # as in intervals.PredictionBounds
+    draws: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the figure as plain values."""
+        return {
+            "centre": self.centre,
+            "low": self.low,
+            "high": self.high,
+            "method": self.method,
+            "draws": self.draws,
+        }
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one run on the schedule is predicted to show.
+
+    Figures have the names of the forecast's, and server_latency_ms.* for the time inside the server. One that some draw
+    cannot show (the latency of a run in which nothing was answered) is left out.
+    """
+
+    figures: dict[str, PredictedFigure]
+    latency_curve: LatencyCurve | None  # None if some draw has no answered request
+    draws: int
+
+    def __getitem__(self, name: str) -> PredictedFigure:
+        """Return a figure by its name, `.` between the levels."""
+        return self.figures[name]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the prediction as a tree of plain values."""
+        curve = None if self.latency_curve is None else self.latency_curve.to_json()
+        figures = {name: figure.to_json() for name, figure in self.figures.items()}
+        return {"draws": self.draws, "figures": figures, "latency_curve": curve}
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one draw needs."""
+
+    scenario: Scenario
+    arrivals_ns: Ints
+    sizes: Ints | None
+    seed: int
+    draw: int
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What one draw amounts to."""
+
+    figures: dict[str, float]
+    curve_ms: npt.NDArray[np.float64] | None
+    requests: int
+    unresolved: int
+
+
+def predict_run(
+    scenario: Scenario,
+    arrivals_ns: Ints,
+    sizes: Ints | None = None,
+    *,
+    seed: int = 0,
+    draws: int = 200,
+    from_ns: int = 0,
+    to_ns: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prediction:
+    """Return what one run on a schedule will show, over the requests intended in [from_ns, to_ns).
+
+    `arrivals_ns` ascend from 0, the empty start; `sizes` None rolls them by dice. `to_ns` None measures to the last
+    request. With fewer than 200 draws (at least 2) the intervals come from the normal theory and say so. Raises
+    RefusedToAnswer without a request in the window, or where more than 1 % have no outcome.
+    """
+    if to_ns is None:
+        to_ns = int(arrivals_ns[-1]) + 1 if len(arrivals_ns) else from_ns
+    if to_ns <= from_ns:
+        raise RefusedToAnswer("No request falls into the measured time of the schedule.")
+    tasks = [_Task(scenario, arrivals_ns, sizes, seed, draw, from_ns, to_ns) for draw in range(draws)]
+    drawn = map_tasks(_draw, tasks, workers=core_count() if workers is None else workers, progress=progress)
+    refuse_unresolved(sum(one.requests for one in drawn), sum(one.unresolved for one in drawn))
+    curves = [one.curve_ms for one in drawn if one.curve_ms is not None]
+    return Prediction(
+        figures=_figures([one.figures for one in drawn]),
+        latency_curve=curve_of_quantiles(curves) if len(curves) == len(drawn) else None,
+        draws=draws,
+    )
+
+
+def measured_figures(measures: RunMeasures) -> dict[str, float]:
+    """Return the figures of one run, simulated or live, by the names of a Prediction; NaN where it shows none."""
+    figures = {name: metric.pooled([measures]) for name, metric in METRICS.items()}
+    server_ns = measures.answered_server_latencies_ns
+    figures["server_latency_ms.mean"] = float(server_ns.mean()) / 1e6 if len(server_ns) else math.nan
+    for name, q in QUANTILE_NAMES.items():
+        figures[f"server_latency_ms.{name}"] = float(quantile(server_ns, q)) / 1e6 if len(server_ns) else math.nan
+    return figures
+
+
+def _draw(task: _Task) -> _Drawn:
+    """Run one draw."""
+    lowered = lower(
+        task.scenario,
+        seed=task.seed,
+        run=task.draw,
+        profile_draw=task.draw,
+        arrivals_ns=task.arrivals_ns,
+        sizes=task.sizes,
+        warm_up_ns=task.from_ns,
+    )
+    tail_ns = lowered.stop_ns - lowered.measure_to_ns
+    engine_input = replace(lowered, measure_to_ns=task.to_ns, stop_ns=task.to_ns + tail_ns)
+    measures = measure(run(engine_input), task.from_ns, task.to_ns, instances=engine_input.fleet.instances)
+    latencies_ns = measures.answered_latencies_ns
+    return _Drawn(
+        figures=measured_figures(measures),
+        curve_ms=grid_quantiles_ms(latencies_ns) if len(latencies_ns) else None,
+        requests=measures.requests,
+        unresolved=measures.count(Outcome.IN_FLIGHT),
+    )
+
+
+def _figures(draws: Sequence[dict[str, float]]) -> dict[str, PredictedFigure]:
+    """Return the figures that every draw shows."""
+    figures = {}
+    for name in draws[0]:
+        values = [draw[name] for draw in draws]
+        if all(map(math.isfinite, values)):
+            bounds = prediction(values).clipped(0.0, METRICS[name].most if name in METRICS else math.inf)
+            figures[name] = PredictedFigure(median(values), bounds.low, bounds.high, bounds.method, bounds.draws)
+    return figures

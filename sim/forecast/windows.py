@@ -1,0 +1,108 @@
+"""The measured time cut into windows: how load, latency and refusals go over time.
+
+Requests belong to the window in which they were intended. Windows are short, so a quantile is given from the requests
+of all runs together and left out below EXCEEDANCES_MIN of them beyond it; its interval comes from the runs' spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from sim.forecast.estimates import METRICS, Metric
+from sim.forecast.intervals import confidence, exceedances_are_enough
+from sim.outcome.measures import RunMeasures
+
+__all__ = ["WINDOWS_MIN", "Window", "WindowFigure", "windows"]
+
+WINDOWS_MIN = 20
+WINDOWS_MAX = 100
+
+_REQUESTS_WANTED = 200
+"""Requests of one run that a window should hold, where that leaves windows enough."""
+
+_SHOWN = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "refused_share", "timed_out_share", "abandoned_share")
+
+
+@dataclass(frozen=True)
+class WindowFigure:
+    """A figure of one window with its 95 % confidence interval; None where the window has too few requests."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the figure in the form of the forecast's JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window, in seconds since the measured time began."""
+
+    from_s: float
+    to_s: float
+    figures: dict[str, WindowFigure]  # by the names of the forecast's figures, and requests_per_s: what was sent
+
+    def to_json(self) -> dict[str, object]:
+        """Return the window in the form of the forecast's JSON, `.` in names resolved into levels."""
+        content: dict[str, object] = {"from_s": self.from_s, "to_s": self.to_s}
+        latency: dict[str, object] = {}
+        for name, figure in self.figures.items():
+            group, _, key = name.rpartition(".")
+            (latency if group else content)[key] = figure.to_json()
+        return content | {"latency_ms": latency}
+
+
+def windows(runs: Sequence[RunMeasures]) -> list[Window]:
+    """Return from WINDOWS_MIN to WINDOWS_MAX windows of equal length; the runs are measured over the same time."""
+    from_ns, to_ns = runs[0].from_ns, runs[0].to_ns
+    fewest = min(run.requests for run in runs)
+    count = min(max(fewest // _REQUESTS_WANTED, WINDOWS_MIN), WINDOWS_MAX)
+    edges = [from_ns + (to_ns - from_ns) * index // count for index in range(count + 1)]
+    return [_window([_part(run, low, high) for run in runs], from_ns) for low, high in pairwise(edges) if high > low]
+
+
+def _part(run: RunMeasures, from_ns: int, to_ns: int) -> RunMeasures:
+    """Return the requests of a run that were intended inside a window; flows stay those of the whole run."""
+    low, high = np.searchsorted(run.intended_ns, [from_ns, to_ns])
+    return replace(
+        run,
+        from_ns=from_ns,
+        to_ns=to_ns,
+        intended_ns=run.intended_ns[low:high],
+        outcomes=run.outcomes[low:high],
+        latency_ns=run.latency_ns[low:high],
+        server_latency_ns=run.server_latency_ns[low:high],
+    )
+
+
+def _window(parts: Sequence[RunMeasures], origin_ns: int) -> Window:
+    """Return one window of all runs."""
+    rates = [part.requests / part.window_s for part in parts]
+    figures = {"requests_per_s": _with_interval(math.fsum(rates) / len(rates), rates)}
+    for name in _SHOWN:
+        figures[name] = _figure(METRICS[name], parts)
+    return Window((parts[0].from_ns - origin_ns) / 1e9, (parts[0].to_ns - origin_ns) / 1e9, figures)
+
+
+def _figure(metric: Metric, parts: Sequence[RunMeasures]) -> WindowFigure:
+    """Return one figure of one window."""
+    value = metric.pooled(parts)
+    samples = sum(metric.samples(part) for part in parts)
+    if not math.isfinite(value) or (metric.q is not None and not exceedances_are_enough(samples, metric.q)):
+        return WindowFigure(None)
+    return _with_interval(value, [metric.pooled([part]) for part in parts], metric.most)
+
+
+def _with_interval(value: float, runs: Sequence[float], most: float = math.inf) -> WindowFigure:
+    """Return a value with its interval, without where a run has nothing to show."""
+    if not all(map(math.isfinite, runs)):
+        return WindowFigure(value)
+    bounds = confidence(value, runs).clipped(0.0, most)
+    return WindowFigure(value, bounds.low, bounds.high)

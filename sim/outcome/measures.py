@@ -1,0 +1,144 @@
+"""What one run amounts to, read from its timeline: latencies, outcomes, throughput, batch sizes, device time.
+
+Requests belong to the window in which they were intended, whatever happened to them later; a request's outcome is that
+of its last attempt. Flows (responses delivered, passes, device time) are counted where they happen. What several runs
+amount to, and how sure one can be, is decided in sim/forecast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.instant import UNSET
+from policy.timeline import Outcome
+from sim.engine.timelines import Timeline
+
+__all__ = ["RunMeasures", "last_attempts", "measure"]
+
+Column = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RunMeasures:
+    """One run, measured over [from_ns, to_ns). Requests are in the order of their intended sends."""
+
+    from_ns: int
+    to_ns: int
+    instances: int
+    intended_ns: Column  # (requests,)
+    outcomes: Column  # (requests,) Outcome of the last attempt
+    latency_ns: Column  # (requests,) from the first intended send until the client held the answer; UNSET: no answer
+    server_latency_ns: Column  # (requests,) of the last attempt inside the server, front end included; UNSET: no answer
+    attempt_counts: tuple[int, ...]  # of all attempts of these requests, by Outcome
+    delivered: int  # answers that reached a client inside the window
+    passes: int  # passes that started inside the window
+    batched: int  # requests in those passes
+    busy_ns: int  # time of all instances spent in passes, inside the window
+
+    @property
+    def requests(self) -> int:
+        """Requests intended inside the window."""
+        return len(self.outcomes)
+
+    @property
+    def window_s(self) -> float:
+        """The window's length in seconds."""
+        return (self.to_ns - self.from_ns) / 1e9
+
+    @property
+    def answered_latencies_ns(self) -> Column:
+        """Latencies of the answered requests, in the order of their intended sends."""
+        return self.latency_ns.compress(self.outcomes == Outcome.ANSWERED)
+
+    @property
+    def answered_server_latencies_ns(self) -> Column:
+        """Times that the answered requests spent inside the server, in the order of their intended sends."""
+        return self.server_latency_ns.compress(self.outcomes == Outcome.ANSWERED)
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Answers that reached a client inside the window, per second of it."""
+        return self.delivered / self.window_s
+
+    @property
+    def batch_size_mean(self) -> float:
+        """Mean size of the batches whose passes started inside the window; NaN without a pass."""
+        return self.batched / self.passes if self.passes else float("nan")
+
+    @property
+    def gpu_busy_share(self) -> float:
+        """Share of the instances' time that was spent in passes, 0..1."""
+        return self.busy_ns / (self.instances * (self.to_ns - self.from_ns))
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many requests ended so."""
+        return int(np.count_nonzero(self.outcomes == outcome))
+
+    def share(self, outcome: Outcome) -> float:
+        """Return the share of requests that ended so, 0..1; NaN without a request."""
+        return self.count(outcome) / self.requests if self.requests else float("nan")
+
+
+def last_attempts(timeline: Timeline, from_ns: int, to_ns: int) -> npt.NDArray[np.intp]:
+    """Return the rows of the last attempts of the requests intended in [from_ns, to_ns), by intended send."""
+    request = timeline.attempt("request")
+    is_last = np.ones(len(request), dtype=np.bool_)
+    is_last[:-1] = request[1:] != request[:-1]
+    rows = np.flatnonzero(is_last & _is_inside(timeline.attempt("intended_ns"), from_ns, to_ns))
+    return rows[np.argsort(timeline.attempt("intended_ns")[rows], kind="stable")]
+
+
+def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: int = 1) -> RunMeasures:
+    """Return what happened to the requests intended in [from_ns, to_ns), and the flows inside that window.
+
+    `instances` is how many the replica has: one that never ran a pass leaves no trace in a timeline.
+    """
+    if to_ns <= from_ns:
+        raise ValueError(f"A window must end after it begins. Got [{from_ns}, {to_ns}) ns.")
+    rows = last_attempts(timeline, from_ns, to_ns)
+    outcomes = timeline.attempt("outcome")[rows]
+    answered = outcomes == Outcome.ANSWERED
+    intended_ns = timeline.attempt("intended_ns")
+    measured = _is_inside(intended_ns, from_ns, to_ns)
+    delivered = (timeline.attempt("outcome") == Outcome.ANSWERED) & _is_inside(
+        timeline.attempt("delivered_ns"), from_ns, to_ns
+    )
+    started = _is_inside(timeline.passed("started_ns"), from_ns, to_ns)
+    latency_ns = timeline.attempt("delivered_ns")[rows] - intended_ns[rows]
+    server_ns = timeline.attempt("answered_ns")[rows] - timeline.attempt("received_ns")[rows]
+    return RunMeasures(
+        from_ns=from_ns,
+        to_ns=to_ns,
+        instances=instances,
+        intended_ns=intended_ns[rows],
+        outcomes=outcomes,
+        latency_ns=np.where(answered, latency_ns, UNSET),
+        server_latency_ns=np.where(answered, server_ns, UNSET),
+        attempt_counts=_counts(timeline.attempt("outcome")[measured]),
+        delivered=int(np.count_nonzero(delivered)),
+        passes=int(np.count_nonzero(started)),
+        batched=int(timeline.passed("batch_size")[started].sum()),
+        busy_ns=_busy_ns(timeline, from_ns, to_ns),
+    )
+
+
+def _is_inside(times_ns: Column, from_ns: int, to_ns: int) -> npt.NDArray[np.bool_]:
+    return (times_ns >= from_ns) & (times_ns < to_ns)
+
+
+def _counts(outcomes: Column) -> tuple[int, ...]:
+    """Return how many there are of each Outcome."""
+    return tuple(np.bincount(outcomes, minlength=len(Outcome)).tolist())
+
+
+def _busy_ns(timeline: Timeline, from_ns: int, to_ns: int) -> int:
+    """Return the time in passes inside the window; a pass that had not ended runs to the window's end."""
+    started_ns = timeline.passed("started_ns")
+    begun = started_ns != UNSET
+    ended_ns = timeline.passed("ended_ns")[begun]
+    ended_ns = np.where(ended_ns == UNSET, to_ns, ended_ns)
+    inside_ns = np.minimum(ended_ns, to_ns) - np.maximum(started_ns[begun], from_ns)
+    return int(np.maximum(inside_ns, 0).sum())

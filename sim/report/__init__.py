@@ -1,0 +1,3 @@
+"""Results for people: tables as text, pictures as files. Nothing is computed here that a result does not hold."""
+
+__all__: list[str] = []

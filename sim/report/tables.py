@@ -1,0 +1,211 @@
+"""Results as text: an answer in one sentence first, then tables.
+
+Tables are rich renderables, which a terminal, a pipe and a notebook print alike; as_text() gives plain text. Numbers
+carry their unit and no more digits than they are worth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sim.forecast.estimates import Figure
+from sim.forecast.forecast import Forecast
+from sim.forecast.goals import GoalResult
+from sim.scenario.profile import PARTS, Profile
+
+if TYPE_CHECKING:
+    from sim.forecast.selftest import SelftestRow
+
+__all__ = [
+    "answer_of",
+    "as_text",
+    "breakdown_table",
+    "calibration_table",
+    "figures_table",
+    "forecast_report",
+    "new_table",
+    "quantity",
+    "selftest_table",
+    "span",
+]
+
+_TEXT_WIDTH = 110
+_PLACES_MAX = 6
+
+_NAMES = {
+    "latency_ms.mean": "mean latency",
+    "latency_ms.p50": "p50 latency",
+    "latency_ms.p90": "p90 latency",
+    "latency_ms.p95": "p95 latency",
+    "latency_ms.p99": "p99 latency",
+    "latency_ms.p999": "p99.9 latency",
+    "throughput_per_s": "answered",
+    "refused_share": "refused",
+    "timed_out_share": "timed out (504)",
+    "abandoned_share": "abandoned",
+    "batch_size_mean": "mean batch",
+    "gpu_busy_share": "device busy",
+    "cost": "cost",
+}
+"""The figures that are shown, in their order."""
+
+_GOALS = {"mean": "mean", "p999": "p99.9", "timed_out": "timed out"}
+_PARTS = {"front_end": "front end", "batch_wait": "waiting for company", "queue": "waiting for a device"}
+_VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
+
+
+def quantity(name: str, value: float, digits: int = 3) -> str:
+    """Return the value of a figure with its unit; `name` is the figure's name in the JSON."""
+    if "latency_ms" in name or name.endswith("_ms"):
+        return f"{_digits(value, digits)} ms"
+    if name.endswith("_share"):
+        return f"{_digits(100 * value, digits)} %"
+    if name.endswith("_per_s"):
+        return f"{_digits(value, digits)}/s"
+    return _digits(value, digits)
+
+
+def span(name: str, low: float, high: float) -> str:
+    """Return both ends of an interval with one unit, with a digit more where they would look the same."""
+    for digits in (3, 4):
+        bare_low, bare_high = (_number(quantity(name, end, digits)) for end in (low, high))
+        if bare_low != bare_high:
+            break
+    unit = quantity(name, high, digits).removeprefix(bare_high)
+    return f"{bare_low} .. {bare_high}{unit}"
+
+
+def forecast_report(forecast: Forecast) -> RenderableType:
+    """Return a forecast for people: the answer, the figures, where the time goes, the goals."""
+    parts: list[RenderableType] = [Text(answer_of(forecast), style="bold"), "", figures_table(forecast)]
+    if forecast.breakdown_ms:
+        parts += ["", breakdown_table(forecast)]
+    if forecast.goals:
+        parts += ["", Text("\n").join(_goal(goal) for goal in forecast.goals)]
+    return Group(*parts)
+
+
+def answer_of(forecast: Forecast) -> str:
+    """Return the answer in one sentence: p50, p99 and refusals, with their 95 % confidence intervals."""
+    said = []
+    for name in ("latency_ms.p50", "latency_ms.p99", "refused_share"):
+        figure, label = forecast[name], _NAMES[name].removesuffix(" latency")
+        interval = _intervals(name, figure)[0]
+        known = "not known" if figure.value is None else quantity(name, figure.value)
+        said.append(f"{label} {known}" + (f" [{interval}]" if interval else ""))
+    return f"{forecast.name}: {said[0]}, {said[1]}, {said[2]}."
+
+
+def figures_table(forecast: Forecast) -> RenderableType:
+    """Return every figure with its intervals, and below it why some have none."""
+    table = new_table("", "forecast", "95 % confidence", "95 % of single runs")
+    reasons = []
+    for name, label in _NAMES.items():
+        figure = forecast[name]
+        unit = f" {forecast.currency}" if name == "cost" and forecast.currency else ""
+        if figure.value is not None:
+            table.add_row(label, quantity(name, figure.value) + unit, *_intervals(name, figure))
+        elif name != "cost":
+            table.add_row(label, "-", "", "")
+            reasons.append(f"No {label}: {figure.why}.")
+    return Group(table, *(Text(reason, style="dim") for reason in reasons))
+
+
+def breakdown_table(forecast: Forecast) -> Table:
+    """Return where the mean latency goes; the parts add up to it."""
+    total_ms = sum(forecast.breakdown_ms.values())
+    table = new_table("where the time goes", "mean", "share", "")
+    table.columns[3].justify = "left"
+    for part, mean_ms in forecast.breakdown_ms.items():
+        if mean_ms > 0:
+            share = mean_ms / total_ms
+            bar = "#" * round(30 * share)
+            table.add_row(_PARTS.get(part, part), quantity("part_ms", mean_ms), quantity("part_share", share), bar)
+    return table
+
+
+def calibration_table(profile: Profile) -> RenderableType:
+    """Return what a calibration measured, each part with its 95 % interval, and what it was fitted on."""
+    table = new_table("part", "measured", "95 % interval")
+    for name in PARTS:
+        part = getattr(profile.parts, name)
+        bounds = span("part_ms", part.low_ms, part.high_ms)
+        table.add_row(name.replace("_", " "), quantity("part_ms", part.value_ms), bounds)
+    table.add_row("spread of a pass (cv)", quantity("spread_share", profile.spread_cv), "")
+    seen = profile.fitted_on
+    rates = ", ".join(quantity("rate_per_s", rate) for rate in seen.rates)
+    words = (
+        f"Fitted on {seen.samples} passes and answers of {seen.processes} server process(es), at {rates}, with batches "
+        f"of {min(seen.batch_sizes)} to {max(seen.batch_sizes)}."
+    )
+    return Group(table, "", Text(words))
+
+
+def selftest_table(rows: Sequence[SelftestRow]) -> RenderableType:
+    """Return known answers beside what the simulator gave, and how many it met."""
+    table = new_table("system", "figure", "expected", "got", "99.9 % interval", "half-width", "", words=2)
+    for row in rows:
+        verdict = Text("ok", style="green") if row.passed else Text("NO", style="red")
+        expected, got, low, high = (_digits(value, 4) for value in (row.expected, row.got, row.low, row.high))
+        width = f"{100 * row.half_width_share:.1f} of {100 * row.half_width_share_max:g} %"
+        table.add_row(row.case, row.figure, expected, got, f"{low} .. {high}", width, verdict)
+    passed = sum(row.passed for row in rows)
+    return Group(table, "", Text(f"{passed} of {len(rows)} known answers are met.", style="bold"))
+
+
+def new_table(*headers: str, words: int = 1) -> Table:
+    """Return an empty table: the first columns hold words, which may wrap; the others hold numbers, which do not."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, header in enumerate(headers):
+        holds_words = place < words
+        table.add_column(header, justify="left" if holds_words else "right", no_wrap=not holds_words)
+    return table
+
+
+def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:
+    """Return a report as plain text without colours."""
+    out = StringIO()
+    # Inside a notebook rich would show the text itself and return nothing of it.
+    console = Console(file=out, width=width, no_color=True, force_terminal=False, force_jupyter=False, highlight=False)
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _goal(goal: GoalResult) -> Text:
+    """Return what became of a goal."""
+    limit = f"{100 * goal.limit:g} %" if goal.figure.endswith("_share") else f"{goal.limit:g} ms"
+    name = _GOALS.get(goal.goal, goal.goal)
+    words = {"not clear": f"not clear, by its value {'met' if goal.met else 'missed'}"}
+    line = Text(f"goal {name} at most {limit}: ")
+    return line.append(words.get(goal.verdict, goal.verdict), style=_VERDICT_STYLES[goal.verdict])
+
+
+def _intervals(name: str, figure: Figure) -> tuple[str, str]:
+    """Return the confidence and the prediction interval; nothing for a figure that the scenario fixes."""
+    prediction = figure.prediction
+    if figure.low is None or figure.high is None or prediction is None or prediction.method == "exact":
+        return "", ""
+    return span(name, figure.low, figure.high), span(name, prediction.low, prediction.high)
+
+
+def _number(text: str) -> str:
+    """Return a quantity without its unit."""
+    return text.rstrip("ms%/ ")
+
+
+def _digits(value: float, digits: int = 3) -> str:
+    """Return a number with that many significant digits; a whole number keeps all of its own."""
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    if places > _PLACES_MAX:
+        return f"{value:.{digits - 1}g}"
+    return f"{value:,.{max(places, 0)}f}".replace(",", " ")
