@@ -1,0 +1,61 @@
+"""Goals met, missed, or not clear."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.errors import RefusedToAnswer
+from sim.forecast.estimates import METRICS, Figure, exact
+from sim.forecast.goals import GoalResult, judge, wanted_figures
+from tests.sim.scenario.example import scenario
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "met", "verdict"),
+    [
+        (90.0, 85.0, 95.0, True, "met"),
+        (99.0, 95.0, 103.0, True, "not clear"),
+        (101.0, 97.0, 105.0, False, "not clear"),
+        (110.0, 105.0, 115.0, False, "missed"),
+        (100.0, 100.0, 100.0, True, "met"),  # at most 100 is met by 100
+        (95.0, 90.0, 100.0, True, "met"),
+        (105.0, 100.0, 110.0, False, "not clear"),
+    ],
+)
+def test_goal_is_met_by_its_value_and_clear_by_its_interval(
+    value: float, low: float, high: float, met: bool, verdict: str
+) -> None:
+    """A limit of 100 and an interval below, across and above it."""
+    result = GoalResult("p99", "latency_ms.p99", 100.0, value, low, high)
+    assert (result.met, result.verdict) == (met, verdict)
+    assert result.to_json()["verdict"] == verdict
+
+
+def test_stated_goals_come_with_limits_in_the_units_of_the_figures() -> None:
+    """Latencies in ms, shares of 1; goals that are not stated are not judged."""
+    goals = scenario("goals={p99: 0.2s, mean: 5ms, refused: 0.1%}").goals
+    assert wanted_figures(goals) == {"mean": 5.0, "p99": 200.0, "refused": 0.001}
+    assert wanted_figures(scenario().goals) == {}
+
+
+def test_every_goal_has_its_figure() -> None:
+    """Each kind of goal is judged on the figure of its name."""
+    names = ("mean", "p50", "p90", "p95", "p99", "p999")
+    text = ", ".join([*(f"{name}: 7ms" for name in names), "refused: 1%", "timed_out: 1%", "abandoned: 1%"])
+    figures = {name: exact(place / 1_000) for place, name in enumerate(METRICS)}
+    results = judge(scenario(f"goals={{{text}}}").goals, figures)
+    assert [result.figure for result in results] == [
+        *(f"latency_ms.{name}" for name in names),
+        "refused_share",
+        "timed_out_share",
+        "abandoned_share",
+    ]
+    assert all(result.met for result in results)
+
+
+def test_goal_on_a_figure_without_a_value_is_refused() -> None:
+    """Exit 3 rather than a guess; without the goal the same figure is just null."""
+    figures = {name: exact(0.0) for name in METRICS} | {"latency_ms.p999": Figure(None, why="too few")}
+    with pytest.raises(RefusedToAnswer, match=r"^goals\.p999 cannot be judged: too few\.$"):
+        judge(scenario("goals={p999: 1s}").goals, figures)
+    assert judge(scenario("goals={p99: 1s}").goals, figures)[0].met

@@ -1,0 +1,121 @@
+"""Reports as text: the answer first, units on every number, no more digits than they are worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim.forecast.estimates import METRICS, Figure, exact
+from sim.forecast.forecast import Forecast
+from sim.forecast.goals import GoalResult
+from sim.forecast.intervals import Bounds, PredictionBounds
+from sim.forecast.latency_curve import LatencyCurve
+from sim.report.tables import answer_of, as_text, figures_table, forecast_report, quantity
+
+
+def figure_of(value: float, half: float) -> Figure:
+    """Return a figure with its intervals: confidence +- half, prediction +- twice that."""
+    bounds = Bounds(value - half, value + half)
+    one_run = PredictionBounds(value - 2 * half, value + 2 * half, "normal", 10)
+    return Figure(value, bounds.low, bounds.high, bounds, bounds, one_run, samples=1000)
+
+
+def forecast_of(**changes: Figure) -> Forecast:
+    """Return a forecast made by hand: p50 12.3 ms, p99 45.6 ms, 1.5 % refused."""
+    figures = {name: figure_of(10.0, 1.0) for name in METRICS}
+    figures |= {"latency_ms.p50": figure_of(12.34, 0.05), "latency_ms.p99": figure_of(45.6, 2.0)}
+    figures |= {"refused_share": figure_of(0.015, 0.002), "cost": exact(0.5), "timed_out_share": exact(0.0)}
+    nothing = np.empty(0)
+    return Forecast(
+        name="shop",
+        figures=figures | {name.replace("__", "."): figure for name, figure in changes.items()},
+        goals=[
+            GoalResult("p99", "latency_ms.p99", 50.0, 45.6, 43.6, 47.6),
+            GoalResult("refused", "refused_share", 0.001, 0.015, 0.013, 0.017),
+            GoalResult("p999", "latency_ms.p999", 10.0, 9.5, 8.0, 11.0),
+        ],
+        timeline=[],
+        breakdown_ms={"retry": 0.0, "queue": 2.5, "batch_wait": 2.5, "pass": 5.0},
+        latency_curve=LatencyCurve(nothing, nothing, nothing, nothing),
+        provenance={},
+        currency="EUR",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("latency_ms.p50", 12.345, "12.3 ms"),
+        ("latency_ms.p50", 22.0, "22.0 ms"),
+        ("latency_ms.p99", 12345.6, "12 346 ms"),
+        ("latency_ms.p99", 400.4, "400 ms"),
+        ("latency_ms.p99", 999.7, "1 000 ms"),
+        ("server_latency_ms.p50", 0.0456, "0.0456 ms"),
+        ("refused_share", 0.0, "0 %"),
+        ("refused_share", 0.0123, "1.23 %"),
+        ("refused_share", 3e-8, "3e-06 %"),
+        ("throughput_per_s", 401.4, "401/s"),
+        ("batch_size_mean", 4.444, "4.44"),
+    ],
+)
+def test_quantity_has_its_unit_and_three_digits(name: str, value: float, words: str) -> None:
+    """The unit follows from the name of the figure; shares are per cent."""
+    assert quantity(name, value) == words
+
+
+def test_answer_is_one_sentence_with_intervals() -> None:
+    """The first line says p50, p99 and refusals, each with its confidence interval."""
+    said = answer_of(forecast_of())
+    assert (
+        said == "shop: p50 12.3 ms [12.3 .. 12.4 ms], p99 45.6 ms [43.6 .. 47.6 ms], refused 1.50 % [1.30 .. 1.70 %]."
+    )
+
+
+def test_answer_says_what_is_not_known() -> None:
+    """A quantile that the runs do not support is no number in the answer."""
+    unknown = Figure(None, why="a run is worth 10 requests")
+    assert "p99 not known," in answer_of(forecast_of(latency_ms__p99=unknown))
+
+
+def test_table_gives_the_reason_of_a_missing_figure() -> None:
+    """A figure without a value shows a dash, and below the table why."""
+    text = as_text(figures_table(forecast_of(latency_ms__p99=Figure(None, why="a run is worth 10 requests"))))
+    assert "No p99 latency: a run is worth 10 requests." in text
+    row = next(line for line in text.splitlines() if line.startswith("p99 latency"))
+    assert row.split() == ["p99", "latency", "-"]
+
+
+def test_interval_gets_a_digit_more_where_both_ends_would_look_the_same() -> None:
+    """12.31 .. 12.34 is not written as 12.3 .. 12.3."""
+    text = as_text(figures_table(forecast_of(latency_ms__p90=figure_of(12.325, 0.015))))
+    assert "12.31 .. 12.34 ms" in text
+
+
+def test_figure_that_the_scenario_fixes_has_no_interval() -> None:
+    """What cannot vary shows its value alone; the cost carries its currency."""
+    lines = as_text(figures_table(forecast_of())).splitlines()
+    assert next(line for line in lines if line.startswith("cost")).split() == ["cost", "0.500", "EUR"]
+    assert next(line for line in lines if line.startswith("timed out")).split()[-2:] == ["0", "%"]
+
+
+def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
+    """What one asked for stands first; parts of the time that are nothing are left out."""
+    text = as_text(forecast_report(forecast_of()))
+    order = [text.index(words) for words in ("shop: p50", "95 % confidence", "where the time goes", "goal p99 at most")]
+    assert order == sorted(order)
+    assert "retry" not in text
+    row = next(line for line in text.splitlines() if line.startswith("waiting for a device"))
+    assert row.split()[4:8] == ["2.50", "ms", "25.0", "%"]
+
+
+def test_goals_are_met_missed_or_not_clear() -> None:
+    """A goal whose limit lies inside the interval is not called met without saying so."""
+    text = as_text(forecast_report(forecast_of()))
+    assert "goal p99 at most 50 ms: met\n" in text
+    assert "goal refused at most 0.1 %: missed\n" in text
+    assert "goal p99.9 at most 10 ms: not clear, by its value met\n" in text
+
+
+def test_plain_text_carries_no_escape_sequences() -> None:
+    """Text for a file or a notebook has no colours."""
+    assert "\x1b" not in as_text(forecast_report(forecast_of()))
