@@ -1,0 +1,228 @@
+"""The check: forecasts of runs on pre-drawn schedules against live runs on the same schedules, at several loads.
+
+Each load is a share of the forecast capacity. Its schedule is drawn once and driven until `repeats` runs were valid;
+validity is decided before latencies are read. What the forecast says of that very schedule is simulated afterwards, so
+that it takes no core from a measurement.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from calibration.check_report import AttemptReport, CheckReport, PointReport
+from calibration.errors import BadSamples
+from calibration.host import Bounds, Validity, judge, lateness_bound_ns
+from calibration.live_server import LiveServer
+from calibration.load_plan import LoadPlan
+from calibration.measurement import Measurement, measure_load
+from calibration.pass_profiler import fixed_plan
+from calibration.profile_file import profile_hash
+from calibration.progress import Progress, part_of
+from calibration.server_rules import require_same_rules
+from calibration.traffic_plan import traffic_plan
+from sim.engine.timelines import Timeline
+from sim.forecast.prediction import Prediction, measured_figures, predict_run
+from sim.forecast.provenance import host, versions
+from sim.outcome.measures import measure
+from sim.scenario.capacity import at_rate, capacity_per_s
+from sim.scenario.costs import profile_of
+from sim.scenario.identity import scenario_hash
+from sim.scenario.spec import Scenario
+
+__all__ = ["LOADS", "CheckEffort", "check", "check_point"]
+
+LOADS = (0.3, 0.6, 0.85, 1.3)
+"""Shares of the capacity; none is a load that calibrations are fitted on."""
+
+_S_NS = 10**9
+_LEAST_REQUESTS = 100
+_WARM_UP_S = 2.0
+_WARM_UP_SHARE = 0.5
+_WARM_UP_RATE_MAX = 1000.0
+_MEASURED_SHARE = 0.5  # of the progress
+
+
+@dataclass(frozen=True)
+class CheckEffort:
+    """How much is measured and simulated at each load."""
+
+    duration_s: float = 15.0
+    repeats: int = 3  # valid runs
+    attempts: int = 5  # runs at most, valid or not
+    draws: int = 200  # of the prediction
+    workers: int | None = None  # processes that simulate; None: one for each core
+
+
+def check(
+    url: str,
+    scenario: Scenario,
+    *,
+    loads: Sequence[float] = LOADS,
+    effort: CheckEffort | None = None,
+    seed: int = 0,
+    bounds: Bounds | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Return how forecasts of a scenario compare with a live server that runs it.
+
+    `loads` are shares of the forecast capacity. `bounds` None: those of the host, and for the lateness 1 ms or a tenth
+    of the p99 goal. Raises BadSamples where the server runs other rules, a load is not positive, or one above capacity
+    has nothing that limits the queue; ServerUnreachable; what the scenario and its forecast raise.
+    """
+    checker = _Checker(url, scenario, effort or CheckEffort(), seed, bounds)
+    for load in loads:
+        checker.require_bounded(load)
+    checker.warm_up()
+    points = [
+        checker.point(load, run, part_of(progress, run, len(loads), f"{100 * load:.0f} % of capacity"))
+        for run, load in enumerate(loads)
+    ]
+    return CheckReport(tuple(points), checker.provenance())
+
+
+def check_point(
+    url: str,
+    scenario: Scenario,
+    rate_per_s: float,
+    *,
+    effort: CheckEffort | None = None,
+    seed: int = 0,
+    bounds: Bounds | None = None,
+    progress: Progress | None = None,
+) -> PointReport:
+    """Return how the forecast of one rate compares with a live server. Raises as check does."""
+    checker = _Checker(url, scenario, effort or CheckEffort(), seed, bounds)
+    load = rate_per_s / capacity_per_s(scenario)
+    checker.require_bounded(load)
+    checker.warm_up()
+    return checker.point(load, 0, part_of(progress, 0, 1, f"{rate_per_s:.0f}/s"))
+
+
+class _Checker:
+    """One check of one server."""
+
+    def __init__(self, url: str, scenario: Scenario, effort: CheckEffort, seed: int, bounds: Bounds | None) -> None:
+        self._server = LiveServer(url)
+        self._scenario = scenario
+        self._effort = effort
+        self._seed = seed
+        self._bounds = bounds or Bounds(lateness_p99_ns=lateness_bound_ns(scenario.goals.p99))
+        self._duration_ns = round(effort.duration_s * _S_NS)
+        self._server.require_ready()
+        require_same_rules(self._server.url, self._server.config(), scenario)
+        self._capacity_per_s = capacity_per_s(scenario)
+
+    def require_bounded(self, load: float) -> None:
+        """Raise BadSamples for a load that is none, or that nothing bounds."""
+        if not load > 0:
+            raise BadSamples(f"A load must be a share of the capacity above 0. Got {load:g}.")
+        scenario = self._scenario
+        limits = (scenario.queue.cap, scenario.queue.deadline, scenario.traffic.timeout)
+        if load >= 1 and all(limit is None for limit in limits):
+            raise BadSamples(
+                f"A load of {100 * load:.0f} % of capacity needs queue.cap, queue.deadline or traffic.timeout: "
+                "without one the queue grows without end."
+            )
+
+    def warm_up(self) -> None:
+        """Load the server for two seconds: the first requests of a process are slower than all others."""
+        rate_per_s = min(self._capacity_per_s * _WARM_UP_SHARE, _WARM_UP_RATE_MAX)
+        moments = np.arange(0, round(_WARM_UP_S * _S_NS), round(_S_NS / rate_per_s), dtype=np.int64)
+        measure_load(self._server, fixed_plan(moments, item_size=1))
+
+    def point(self, load: float, run: int, tell: Progress) -> PointReport:
+        """Measure one load, then predict it."""
+        plan = self._plan(load, run)
+        attempts: list[AttemptReport] = []
+        while len(attempts) < self._effort.attempts and _valid(attempts) < self._effort.repeats:
+            tell("measured", _MEASURED_SHARE * _valid(attempts) / self._effort.repeats)
+            attempts.append(self._attempt(plan))
+        prediction = self._prediction(plan, tell) if _valid(attempts) else None
+        return PointReport(
+            load=load,
+            rate_per_s=load * self._capacity_per_s,
+            offered_per_s=len(plan.arrivals_ns) / self._effort.duration_s,
+            capacity_per_s=self._capacity_per_s,
+            requests=len(plan.arrivals_ns),
+            repeats=self._effort.repeats,
+            attempts=tuple(attempts),
+            prediction=prediction,
+        )
+
+    def provenance(self) -> dict[str, object]:
+        """Return what one needs to judge the check and to get it again."""
+        profile = profile_of(self._scenario)
+        return {
+            "scenario": self._scenario.name,
+            "scenario_hash": scenario_hash(self._scenario),
+            "seed": self._seed,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            "host": host(),
+            "calibration": None if profile is None else {"name": profile.name, "hash": profile_hash(profile)},
+            "bounds": self._bounds._asdict(),
+            "effort": asdict(self._effort),
+        }
+
+    def _plan(self, load: float, run: int) -> LoadPlan:
+        """Return the schedule of a load, the same in all its runs."""
+        rate_per_s = load * self._capacity_per_s
+        traffic = at_rate(self._scenario, rate_per_s)
+        plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed, run=run)
+        if len(plan.arrivals_ns) < _LEAST_REQUESTS:
+            raise BadSamples(
+                f"A check at {rate_per_s:.0f}/s for {self._effort.duration_s:g} s has {len(plan.arrivals_ns)} "
+                f"requests: it needs at least {_LEAST_REQUESTS}."
+            )
+        return plan
+
+    def _attempt(self, plan: LoadPlan) -> AttemptReport:
+        """Drive the schedule once; read latencies only if the run was valid."""
+        measured = measure_load(self._server, plan)
+        validity, timeline = self._validity(measured, len(plan.arrivals_ns))
+        figures: dict[str, float] = {}
+        latencies_ms = np.zeros(0)
+        if timeline is not None:
+            measures = measure(timeline, 0, self._duration_ns, instances=self._scenario.fleet.instances)
+            figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
+            latencies_ms = measures.answered_latencies_ns / 1e6
+        run = measured.run
+        return AttemptReport(validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms)
+
+    def _validity(self, measured: Measurement, requests: int) -> tuple[Validity, Timeline | None]:
+        """Return whether a run counts, and its timeline if it does."""
+        reasons = list(judge(measured.run.lateness, measured.host, self._bounds).reasons)
+        lost = measured.run.connection_losses
+        if lost:
+            reasons.append(f"{lost} of {requests} requests lost their connection.")
+        if measured.run.unsent:
+            reasons.append(f"{measured.run.unsent} of {requests} requests could not be sent in time.")
+        timeline = None
+        try:
+            timeline = measured.timeline()
+        except BadSamples as error:
+            reasons.append(str(error))
+        return Validity(not reasons, tuple(reasons)), None if reasons else timeline
+
+    def _prediction(self, plan: LoadPlan, tell: Progress) -> Prediction:
+        """Return what the forecast says of a run on this schedule."""
+        return predict_run(
+            self._scenario,
+            plan.arrivals_ns,
+            plan.sizes,
+            seed=self._seed,
+            draws=self._effort.draws,
+            to_ns=self._duration_ns,
+            workers=self._effort.workers,
+            progress=lambda done, of: tell("predicted", _MEASURED_SHARE + (1 - _MEASURED_SHARE) * done / of),
+        )
+
+
+def _valid(attempts: Sequence[AttemptReport]) -> int:
+    """Return how many attempts count."""
+    return sum(attempt.validity.valid for attempt in attempts)

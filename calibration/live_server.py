@@ -1,0 +1,124 @@
+"""What calibration asks of a live server besides load: whether it is ready, what it runs, its clocks and its timeline.
+
+Plain blocking HTTP, one connection for each question, never while a load is measured.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import numpy as np
+
+from calibration.errors import BadSamples, ServerUnreachable
+from calibration.load_plan import parse_address
+from calibration.samples import ServerLog, parse_log
+
+__all__ = ["LiveServer"]
+
+_TIMEOUT_S = 10.0
+_PAGE_ROWS = 20_000
+_PAGES_MAX = 1_000
+_POLL_S = 0.05
+_CPU_SECONDS = "process_cpu_seconds_total"
+_BUSY_GAUGES = ("servecast_waiting_requests", "servecast_running_passes")
+
+
+class LiveServer:
+    """A server on this machine. Raises BadAddress for another one; every method raises ServerUnreachable."""
+
+    def __init__(self, url: str) -> None:
+        self._address = parse_address(url)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._address.url
+
+    def require_ready(self) -> None:
+        """Return if the server takes requests."""
+        status, _ = self._ask("GET", "/health")
+        if status != 200:
+            raise ServerUnreachable(f"The server at {self.url} is not ready: GET /health answers {status}.")
+
+    def config(self) -> dict[str, object]:
+        """Return the rules in force."""
+        return self._object("/config")
+
+    def cpu_s(self) -> float:
+        """Return the CPU time that the server's process has used so far."""
+        return self._metrics()[_CPU_SECONDS]
+
+    def wait_until_idle(self, limit_s: float = 60.0) -> None:
+        """Return when nothing waits and no pass runs. Raises BadSamples if that takes longer than limit_s."""
+        for _ in range(max(int(limit_s / _POLL_S), 1)):
+            metrics = self._metrics()
+            if not any(metrics[name] for name in _BUSY_GAUGES):
+                return
+            time.sleep(_POLL_S)
+        raise BadSamples(f"The server at {self.url} was not idle within {limit_s:.0f} s: something else loads it.")
+
+    def clear_timeline(self) -> None:
+        """Make the server forget its rows."""
+        status, _ = self._ask("POST", "/timeline/clear")
+        if status != 200:
+            raise ServerUnreachable(f"The server at {self.url} does not clear its timeline: it answers {status}.")
+
+    def timeline(self) -> ServerLog:
+        """Return all rows since the last clear."""
+        pages: list[ServerLog] = []
+        for page in range(_PAGES_MAX):
+            query = urlencode({"offset": page * _PAGE_ROWS, "limit": _PAGE_ROWS})
+            pages.append(parse_log(self._object(f"/timeline?{query}")))
+            if max(len(pages[-1].attempts), len(pages[-1].passes)) < _PAGE_ROWS:
+                break
+        return ServerLog(
+            np.concatenate([page.attempts for page in pages]),
+            np.concatenate([page.passes for page in pages]),
+            max(page.dropped for page in pages),
+        )
+
+    def _metrics(self) -> Mapping[str, float]:
+        """Return the unlabelled figures of GET /metrics that are needed here."""
+        status, body = self._ask("GET", "/metrics")
+        figures: dict[str, float] = {}
+        for line in body.decode(errors="replace").splitlines():
+            name, _, value = line.partition(" ")
+            if name in (_CPU_SECONDS, *_BUSY_GAUGES):
+                figures[name] = float(value)
+        missing = [name for name in (_CPU_SECONDS, *_BUSY_GAUGES) if name not in figures]
+        if status != 200 or missing:
+            what = f"answers {status}" if status != 200 else f"lacks {missing[0]}"
+            raise ServerUnreachable(f"The server at {self.url} gives no figures to calibrate by: GET /metrics {what}.")
+        return figures
+
+    def _object(self, path: str) -> dict[str, object]:
+        """Return the JSON object at a path."""
+        status, body = self._ask("GET", path)
+        try:
+            content = json.loads(body)
+        except ValueError:
+            content = None
+        if status != 200 or not isinstance(content, dict):
+            place = path.partition("?")[0]
+            raise ServerUnreachable(f"The server at {self.url} is no servecast server: GET {place} answers {status}.")
+        return content
+
+    def _ask(self, method: str, path: str) -> tuple[int, bytes]:
+        """Return status and body."""
+        connection = http.client.HTTPConnection(self._address.host, self._address.port, timeout=_TIMEOUT_S)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except http.client.HTTPException:
+            raise ServerUnreachable(f"The server at {self.url} gives no answer that is HTTP.") from None
+        except OSError as error:
+            reason = os.strerror(error.errno).lower() if error.errno else f"no answer within {_TIMEOUT_S:.0f} s"
+            raise ServerUnreachable(f"The server at {self.url} cannot be reached: {reason}.") from None
+        finally:
+            connection.close()

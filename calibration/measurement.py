@@ -1,0 +1,44 @@
+"""One measured load: wait for quiet, send a plan, and bring the client's rows and the server's log together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from calibration.host import HostLoad, host_load, host_moment
+from calibration.live_server import LiveServer
+from calibration.load_plan import LoadPlan, LoadRun
+from calibration.load_process import drive
+from calibration.samples import ServerLog, join
+from sim.engine.timelines import Timeline
+
+__all__ = ["Measurement", "measure_load"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one load left behind. Nothing here has been read for its latencies yet."""
+
+    run: LoadRun
+    log: ServerLog
+    host: HostLoad
+    server_cpu_s: float  # of the server's process, from before the first connection until the last answer
+    wall_s: float  # of the same time
+
+    def timeline(self) -> Timeline:
+        """Return both sides joined. Raises BadSamples where that cannot be done."""
+        return join(self.run, self.log)
+
+
+def measure_load(server: LiveServer, plan: LoadPlan, progress: Callable[[float], None] | None = None) -> Measurement:
+    """Send a plan to a server that has come to rest. Raises what LiveServer and drive raise."""
+    server.wait_until_idle()
+    server.clear_timeline()
+    cpu_from_s, from_s = server.cpu_s(), time.perf_counter()
+    before = host_moment()
+    run = drive(plan.at(server.url), progress)
+    after = host_moment()
+    cpu_s, wall_s = server.cpu_s() - cpu_from_s, time.perf_counter() - from_s
+    server.wait_until_idle()
+    return Measurement(run, server.timeline(), host_load(before, after), cpu_s, wall_s)

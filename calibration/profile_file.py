@@ -1,0 +1,54 @@
+"""The calibration file: made of a fit, written, and known by a hash of its content."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibration.fit import Fit
+from calibration.samples import Samples
+from sim.forecast.provenance import host, versions
+from sim.scenario.profile import PROFILE_FORMAT, Profile
+
+__all__ = ["profile_hash", "profile_of_fit", "write_profile"]
+
+
+def profile_of_fit(samples: Sequence[Samples], fitted: Fit) -> Profile:
+    """Return the file's content for a fit to these samples."""
+    parts = {
+        part: {"value_ms": fitted.values[part], "low_ms": low, "high_ms": high}
+        for part, (low, high) in fitted.intervals.items()
+    }
+    rates = sorted({round(load.rate_per_s, 3) for each in samples for load in each.loads})
+    return Profile.model_validate(
+        {
+            "format": PROFILE_FORMAT,
+            "name": samples[0].name,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "host": host(),
+            "versions": versions(),
+            "fitted_on": {
+                "rates": rates,
+                "batch_sizes": fitted.batch_sizes,
+                "processes": len(samples),
+                "samples": fitted.samples,
+            },
+            "parts": parts,
+            "spread_cv": fitted.pass_cv,
+            "draws": [dict(draw) for draw in fitted.draws],
+            "table": fitted.table,
+            **({"not_identified": fitted.not_identified} if "not_identified" in Profile.model_fields else {}),
+        }
+    )
+
+
+def profile_hash(profile: Profile) -> str:
+    """Return the SHA-256 of the calibration's content, whatever file it lies in."""
+    return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
+
+
+def write_profile(profile: Profile, path: str | Path) -> None:
+    """Write the calibration file. Raises OSError where it cannot be written."""
+    Path(path).write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")

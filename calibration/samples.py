@@ -1,0 +1,129 @@
+"""The client's rows and the server's log of one run, joined into one timeline of the simulator's columns.
+
+Both stamp with the same clock of the same machine, so a time of one side may be taken from a time of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.errors import BadSamples
+from calibration.load_plan import LoadRun
+from policy.instant import UNSET
+from policy.timeline import Attempt, Pass
+from sim.engine.timelines import Timeline
+
+__all__ = ["LoadSample", "Samples", "ServerLog", "join", "parse_log"]
+
+_ATTEMPTS_MAX = 2**20  # of one request: keeps (request, attempt) in one integer
+_CLIENT_COLUMNS = ("intended_ns", "sent_ns", "delivered_ns")
+
+
+@dataclass(frozen=True)
+class ServerLog:
+    """The server's rows; its client columns are UNSET."""
+
+    attempts: npt.NDArray[np.int64]  # (rows, columns of Attempt)
+    passes: npt.NDArray[np.int64]  # (rows, columns of Pass)
+    dropped: int  # rows the server had no room for
+
+
+@dataclass(frozen=True)
+class LoadSample:
+    """One steady load."""
+
+    rate_per_s: float
+    timeline: Timeline
+    cpu_s: float  # CPU time of the server's process that the requests cost
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was measured at one server process."""
+
+    name: str  # of the scenario that the server runs
+    max_batch: int
+    instances: int
+    item_size: int  # of every request, in the model's unit
+    bursts: tuple[Timeline, ...]  # requests sent at one instant, so that batches of every size form
+    loads: tuple[LoadSample, ...]
+
+
+def parse_log(content: Mapping[str, object]) -> ServerLog:
+    """Return the log in the JSON object of GET /timeline. Raises BadSamples where columns are missing."""
+    attempts = _table(content, "attempts", "attempt_columns", Attempt._fields)
+    passes = _table(content, "passes", "pass_columns", Pass._fields)
+    dropped = content.get("dropped", 0)
+    return ServerLog(attempts, passes, dropped if isinstance(dropped, int) else 0)
+
+
+def join(run: LoadRun, log: ServerLog) -> Timeline:
+    """Return the run's attempts with both sides' columns, times counted from the run's start.
+
+    An attempt the server has no row of keeps UNSET there; a row of the server that this client did not send is an
+    error, since it loaded the server as well. Raises BadSamples.
+    """
+    if log.dropped:
+        raise BadSamples(f"The server's timeline log had no room for {log.dropped} rows: raise its size.")
+    client_keys = _keys(run.column("request"), run.column("attempt"))
+    server_keys = _keys(_column(log.attempts, "request"), _column(log.attempts, "attempt"))
+    foreign = int(np.count_nonzero(~np.isin(server_keys, client_keys)))
+    if foreign:
+        raise BadSamples(f"Another client sent {foreign} requests meanwhile: the server must be left alone.")
+    attempts = np.full((len(run.attempts), len(Attempt._fields)), UNSET, dtype=np.int64)
+    order = np.argsort(server_keys, kind="stable")
+    place = np.searchsorted(server_keys[order], client_keys)
+    found = np.zeros(len(client_keys), dtype=np.bool_)
+    inside = place < len(server_keys)
+    found[inside] = server_keys[order][place[inside]] == client_keys[inside]
+    attempts[found] = log.attempts[order[place[found]]]
+    for name in ("request", "attempt", "size", *_CLIENT_COLUMNS, "outcome"):
+        attempts[:, Attempt._fields.index(name)] = run.column(name)
+    _set_reason_where_unknown(attempts, found)
+    return Timeline(
+        attempts=_from_origin(attempts, Attempt._fields, run.origin_ns),
+        passes=_from_origin(log.passes[np.argsort(log.passes[:, 0], kind="stable")], Pass._fields, run.origin_ns),
+    )
+
+
+def _set_reason_where_unknown(attempts: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]) -> None:
+    """Give attempts the server has no row of the reason NONE: Reason has no value for "unknown"."""
+    attempts[~found, Attempt._fields.index("reason")] = 0
+
+
+def _from_origin(rows: npt.NDArray[np.int64], names: Sequence[str], origin_ns: int) -> npt.NDArray[np.int64]:
+    """Return the rows with their times counted from the origin; UNSET stays. Times before the origin become 0."""
+    rows = rows.copy()
+    for index, name in enumerate(names):
+        if name.endswith("_ns"):
+            column = rows[:, index]
+            column[column != UNSET] = np.maximum(column[column != UNSET] - origin_ns, 0)
+    return rows
+
+
+def _keys(requests: npt.NDArray[np.int64], attempts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return one integer for each (request, attempt)."""
+    return requests * _ATTEMPTS_MAX + attempts
+
+
+def _column(rows: npt.NDArray[np.int64], name: str) -> npt.NDArray[np.int64]:
+    """Return a column of attempt rows."""
+    return rows[:, Attempt._fields.index(name)]
+
+
+def _table(
+    content: Mapping[str, object], rows_key: str, columns_key: str, wanted: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Return rows in the order of the wanted columns, whatever order the server writes them in."""
+    rows, columns = content.get(rows_key), content.get(columns_key)
+    if not isinstance(rows, list) or not isinstance(columns, list):
+        raise BadSamples(f"The server's timeline has no {rows_key} with {columns_key}: is it a servecast server?")
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        raise BadSamples(f"The server's timeline lacks the column {missing[0]}: it runs another version.")
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), len(columns))
+    return table[:, [columns.index(name) for name in wanted]]

@@ -1,0 +1,193 @@
+"""What the measurements at one server process amount to: sums over blocks of time, and the passes of each batch size.
+
+The fit needs nothing else, so a bootstrap draw is a new choice of blocks, runs and passes and never looks at a
+timeline again. A few long delays are the host's, not the server's: each delay counts at most as much as the largest of
+its kind once the longest hundredth is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.front_end_waits import front_end_waits
+from calibration.samples import LoadSample, Samples
+from policy.instant import UNSET
+from policy.timeline import Outcome
+from sim.engine.timelines import Timeline
+
+__all__ = ["RunCost", "Session", "Sum", "resample", "session_of"]
+
+Times = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_BLOCK_NS = 500_000_000
+_CLIPPED_SHARE = 0.01
+_OUTLIER_DEVIATIONS = 20  # median absolute deviations: ten means of an exponential time
+
+
+class Sum(IntEnum):
+    """The columns of a block: counts, and sums of times in ns."""
+
+    PASSES = 0
+    BATCH_IN = 1  # handed -> started
+    RESULTS_OUT = 2  # ended -> returned
+    STEPS = 3  # from one answer of a batch to its next
+    STEP_TIME = 4
+    REQUESTS = 5
+    IN_TIME = 6  # intended -> enqueued, the wait for the front end taken off
+    RESPONSES = 7
+    OUT_TIME = 8  # returned -> delivered, the wait for the front end taken off
+
+
+class RunCost(NamedTuple):
+    """What one steady load cost the server's process."""
+
+    rate_per_s: float
+    cpu_ns: float
+    requests: int
+    passes: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """One server process. `blocks` has shape (blocks, columns of Sum); `rates` names each block's load."""
+
+    max_batch: int
+    blocks: Floats
+    rates: Floats
+    costs: tuple[RunCost, ...]
+    pass_ns: Mapping[int, Floats]  # by batch size; each pass
+
+
+def session_of(samples: Samples, request_ns: int = 0, response_ns: int = 0) -> Session:
+    """Return the sums of one server process.
+
+    `request_ns` and `response_ns` are the front end's service times, from which the waits are worked out; with zeros
+    there are none.
+    """
+    blocks = [_blocks(load.timeline, request_ns, response_ns) for load in samples.loads]
+    rates = [np.full(len(rows), load.rate_per_s) for rows, load in zip(blocks, samples.loads, strict=True)]
+    timelines = [*samples.bursts, *(load.timeline for load in samples.loads)]
+    return Session(
+        max_batch=samples.max_batch,
+        blocks=np.concatenate(blocks),
+        rates=np.concatenate(rates),
+        costs=tuple(_cost(load) for load in samples.loads),
+        pass_ns=_passes_by_size(timelines),
+    )
+
+
+def resample(session: Session, rng: np.random.Generator) -> Session:
+    """Return a bootstrap draw: blocks and runs with replacement within each rate, passes within each size."""
+    run_rates = np.array([cost.rate_per_s for cost in session.costs])
+    picked = _within(session.rates, rng)
+    runs = _within(run_rates, rng)
+    return Session(
+        max_batch=session.max_batch,
+        blocks=session.blocks[picked],
+        rates=session.rates[picked],
+        costs=tuple(session.costs[run] for run in runs),
+        pass_ns={size: rng.choice(times, len(times)) for size, times in session.pass_ns.items()},
+    )
+
+
+def _within(rates: Floats, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return indices drawn with replacement within each group of equal rates, one fewer than there are.
+
+    So the spread of the draws is right for a few runs too: with as many as there are it would be too small by
+    sqrt((n - 1) / n) (Rao and Wu, JASA 83:231, 1988).
+    """
+    groups = [np.flatnonzero(rates == rate) for rate in np.unique(rates)]
+    return np.concatenate([rng.choice(group, max(len(group) - 1, 1)) for group in groups])
+
+
+def _cost(load: LoadSample) -> RunCost:
+    """Return what the load cost."""
+    started = load.timeline.passed("started_ns") != UNSET
+    return RunCost(load.rate_per_s, load.cpu_s * 1e9, len(load.timeline.attempts), int(np.count_nonzero(started)))
+
+
+def _blocks(timeline: Timeline, request_ns: int, response_ns: int) -> Floats:
+    """Return the sums of each block of time. A pass counts where it was handed over, a request where it was due."""
+    came_ns = timeline.attempt("enqueued_ns")
+    arrived = np.flatnonzero(came_ns != UNSET)
+    answered = _answered_in_order(timeline)
+    intended_ns, in_ns = timeline.attempt("intended_ns")[arrived], (came_ns - timeline.attempt("intended_ns"))[arrived]
+    returned_ns = timeline.attempt("returned_ns")[answered]
+    out_ns = timeline.attempt("delivered_ns")[answered] - returned_ns
+    there_ns = max(int(np.median(in_ns)) - request_ns, 0) if len(in_ns) else 0
+    in_waits, out_waits = front_end_waits(intended_ns + there_ns, returned_ns, request_ns, response_ns)
+    table = _Table(int(max(intended_ns.max(initial=0), returned_ns.max(initial=0))) // _BLOCK_NS + 1)
+    table.add(Sum.REQUESTS, Sum.IN_TIME, intended_ns, in_ns - in_waits)
+    table.add(Sum.RESPONSES, Sum.OUT_TIME, returned_ns, out_ns - out_waits)
+    _add_passes(table, timeline)
+    _add_steps(table, timeline, answered)
+    return table.rows
+
+
+class _Table:
+    """Sums by block."""
+
+    def __init__(self, blocks: int) -> None:
+        self.rows = np.zeros((blocks, len(Sum)))
+
+    def add(self, count: Sum, total: Sum, at_ns: Times, values: Times, weights: Times | None = None) -> None:
+        """Count values and add them up, clipped from above, in the blocks of their moments."""
+        if len(values) == 0:
+            return
+        weights = np.ones(len(values), dtype=np.int64) if weights is None else weights
+        clipped = np.minimum(values, np.quantile(values, 1 - _CLIPPED_SHARE, method="inverted_cdf"))
+        place = np.minimum(at_ns // _BLOCK_NS, len(self.rows) - 1)
+        np.add.at(self.rows[:, count], place, weights)
+        np.add.at(self.rows[:, total], place, clipped * weights)
+
+
+def _answered_in_order(timeline: Timeline) -> npt.NDArray[np.intp]:
+    """Return the rows of the answered attempts that a pass carried, by their return and then by their answer."""
+    answered_ns, returned_ns = timeline.attempt("answered_ns"), timeline.attempt("returned_ns")
+    answered = np.flatnonzero((timeline.attempt("outcome") == Outcome.ANSWERED) & (returned_ns != UNSET))
+    return answered[np.lexsort((answered_ns[answered], returned_ns[answered]))]
+
+
+def _add_passes(table: _Table, timeline: Timeline) -> None:
+    """Add the turnaround of each pass."""
+    ran = (timeline.passed("started_ns") != UNSET) & (timeline.passed("returned_ns") != UNSET)
+    handed_ns, started_ns = timeline.passed("handed_ns")[ran], timeline.passed("started_ns")[ran]
+    out_ns = (timeline.passed("returned_ns") - timeline.passed("ended_ns"))[ran]
+    table.add(Sum.PASSES, Sum.BATCH_IN, handed_ns, started_ns - handed_ns)
+    table.rows[:, Sum.PASSES] = 0  # counted with the next
+    table.add(Sum.PASSES, Sum.RESULTS_OUT, handed_ns, out_ns)
+
+
+def _add_steps(table: _Table, timeline: Timeline, answered: npt.NDArray[np.intp]) -> None:
+    """Add the time from one answer of a batch to its next, a mean over each batch of two or more."""
+    serials = timeline.attempt("serial")[answered]
+    returned_ns, delivered_ns = timeline.attempt("returned_ns")[answered], timeline.attempt("delivered_ns")[answered]
+    _, first, counts = np.unique(serials, return_index=True, return_counts=True)
+    several = counts > 1
+    first, counts = first[several], counts[several]
+    steps_ns = (delivered_ns[first + counts - 1] - delivered_ns[first]) // np.maximum(counts - 1, 1)
+    table.add(Sum.STEPS, Sum.STEP_TIME, returned_ns[first], steps_ns, counts - 1)
+
+
+def _passes_by_size(timelines: Sequence[Timeline]) -> dict[int, Floats]:
+    """Return the times of the passes by batch size, without those far from the median of their size."""
+    sizes = np.concatenate([timeline.passed("batch_size") for timeline in timelines])
+    started_ns = np.concatenate([timeline.passed("started_ns") for timeline in timelines])
+    times = np.concatenate([timeline.passed("ended_ns") for timeline in timelines]) - started_ns
+    ran = started_ns != UNSET
+    return {int(size): _without_outliers(times[ran & (sizes == size)]) for size in np.unique(sizes[ran])}
+
+
+def _without_outliers(times: Times) -> Floats:
+    """Return the times within twenty median absolute deviations of the median: beyond, the host stood still."""
+    centre = np.median(times)
+    deviation = np.median(np.abs(times - centre))
+    kept = times[np.abs(times - centre) <= max(_OUTLIER_DEVIATIONS * deviation, centre / 1000)]
+    return np.asarray(kept, dtype=np.float64)

@@ -1,0 +1,61 @@
+"""A scenario's traffic as a plan for the load generator: the arrivals, sizes, patience and retries of the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.errors import BadSamples
+from calibration.load_plan import LoadPlan
+from policy.dice import Stream, die, draw
+from sim.scenario.distributions import time_table
+from sim.scenario.lower import tail_ns
+from sim.scenario.rules import serving_rules
+from sim.scenario.schedule import dice_seed, draw_schedule, request_sizes
+from sim.scenario.spec import Scenario
+
+__all__ = ["traffic_plan"]
+
+_CONNECTIONS = 64
+_CONNECTIONS_MAX = 512
+_TAIL_MAX_NS = 60 * 10**9
+
+
+def traffic_plan(url: str, scenario: Scenario, duration_ns: int, *, seed: int, run: int = 0) -> LoadPlan:
+    """Return a run of the scenario's open-loop traffic over [0, duration_ns).
+
+    Raises BadSamples for a closed loop or a schedule without a request, ScenarioError for a trace that cannot be read.
+    """
+    if scenario.traffic.arrivals is None:
+        raise BadSamples("traffic.clients is a closed loop and has no schedule to send: state traffic.arrivals.")
+    schedule = draw_schedule(scenario, seed=seed, run=run, horizon_ns=duration_ns)
+    dice = dice_seed(seed, run)
+    return LoadPlan(
+        url=url,
+        arrivals_ns=schedule.arrivals_ns,
+        sizes=request_sizes(scenario, schedule, seed=seed, run=run),
+        timeouts_ns=_timeouts_ns(scenario, len(schedule.arrivals_ns), dice),
+        retry=serving_rules(scenario).retry,
+        seed=dice,
+        connections=_connections(scenario),
+        tail_ns=min(tail_ns(scenario), _TAIL_MAX_NS),
+    )
+
+
+def _timeouts_ns(scenario: Scenario, requests: int, dice: int) -> npt.NDArray[np.int64]:
+    """Return the patience of each request's client by the dice that the engine rolls; empty: without end."""
+    if scenario.traffic.timeout is None:
+        return np.zeros(0, dtype=np.int64)
+    table: Sequence[int] = time_table(scenario.traffic.timeout, "traffic.timeout", least_ns=1)
+    values = (max(draw(table, die(dice, Stream.PATIENCE, request, 0)), 1) for request in range(requests))
+    return np.fromiter(values, dtype=np.int64, count=requests)
+
+
+def _connections(scenario: Scenario) -> int:
+    """Return how many connections to open beforehand: as many as can be in use, where the scenario bounds that."""
+    if scenario.queue.cap is None:
+        return _CONNECTIONS
+    running = scenario.fleet.instances * scenario.batching.max_batch
+    return min(max(scenario.queue.cap + running, _CONNECTIONS), _CONNECTIONS_MAX)
