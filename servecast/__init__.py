@@ -1,0 +1,59 @@
+"""servecast: forecast p50, p99 and refusals of a model-serving fleet, and check each forecast against a live server.
+
+    import servecast as sc
+    print(sc.as_text(sc.forecast("scenario.yaml")))
+
+Names are imported when they are used: `import servecast` alone costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from servecast.api import as_text, forecast, latency_picture, load_scenario, with_calibration
+    from servecast.examples import EXAMPLES
+    from sim.errors import RefusedToAnswer, ScenarioError
+    from sim.forecast.forecast import Forecast
+    from sim.scenario.spec import Scenario
+
+__all__ = [
+    "EXAMPLES",
+    "Forecast",
+    "RefusedToAnswer",
+    "Scenario",
+    "ScenarioError",
+    "as_text",
+    "forecast",
+    "latency_picture",
+    "load_scenario",
+    "with_calibration",
+]
+
+_HOMES = {
+    "EXAMPLES": "servecast.examples",
+    "Forecast": "sim.forecast.forecast",
+    "RefusedToAnswer": "sim.errors",
+    "Scenario": "sim.scenario.spec",
+    "ScenarioError": "sim.errors",
+    "as_text": "servecast.api",
+    "forecast": "servecast.api",
+    "latency_picture": "servecast.api",
+    "load_scenario": "servecast.api",
+    "with_calibration": "servecast.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from where it stands."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'servecast' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted(__all__)

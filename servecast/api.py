@@ -1,0 +1,115 @@
+"""What a notebook calls: a scenario from a file, an example's name or a mapping, and its forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from servecast.examples import scenario_source
+
+if TYPE_CHECKING:
+    from sim.forecast.forecast import Forecast
+    from sim.report.figures import Picture
+    from sim.scenario.spec import Scenario
+
+__all__ = [
+    "as_text",
+    "forecast",
+    "latency_picture",
+    "load_scenario",
+    "refuse_uncalibrated",
+    "seed_of",
+    "with_calibration",
+]
+
+
+def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
+    """Return a checked scenario from a file, from an example's name, or from a mapping like a file's content.
+
+    `overrides` change it, as in ["batching.max_batch=16"]. Raises ScenarioError.
+    """
+    from sim.scenario.load import load_scenario as load
+
+    return load(scenario_source(source) if isinstance(source, str) else source, overrides)
+
+
+def forecast(
+    source: Scenario | str | Path | Mapping[str, object],
+    *,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    runs: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Forecast:
+    """Return the forecast of a scenario.
+
+    `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs; `workers` None uses every core, and
+    changes the time it takes but not the result. `progress` is called with runs done and runs in all. Raises
+    ScenarioError for bad input, and RefusedToAnswer where any figure would be nonsense.
+    """
+    from sim.errors import ScenarioError
+    from sim.forecast.forecast import forecast as run
+    from sim.scenario.spec import Scenario
+
+    if not isinstance(source, Scenario):
+        source = load_scenario(source, overrides)
+    elif overrides:
+        raise ScenarioError("overrides change a scenario when it is loaded: give them to load_scenario.")
+    return run(source, seed=seed_of(source, seed), runs=runs, workers=workers, progress=progress)
+
+
+def as_text(answer: Forecast) -> str:
+    """Return a forecast as the command line prints it: the answer, every figure, where the time goes, the goals."""
+    from sim.report import tables
+
+    return tables.as_text(tables.forecast_report(answer))
+
+
+def latency_picture(answer: Forecast) -> Picture:
+    """Return a picture of the latency distribution: a notebook shows it, its save() writes it."""
+    from sim.report import figures
+
+    return figures.latency_picture([figures.LatencyPanel(answer.name, answer.latency_curve)])
+
+
+def seed_of(scenario: Scenario, stated: int | None) -> int:
+    """Return the seed that counts: the one stated, else the scenario's, else 0."""
+    if stated is not None:
+        return stated
+    return scenario.seed if scenario.seed is not None else 0
+
+
+def with_calibration(scenario: Scenario, file: str | Path) -> Scenario:
+    """Return the scenario with every time that a calibration measures taken from a calibration file.
+
+    Those are the pass, the front end's work, the turnaround and the network; rules and traffic stay. Raises
+    ScenarioError if the file is none, and RefusedToAnswer as refuse_uncalibrated does.
+    """
+    from sim.scenario.profile import load_profile
+    from sim.scenario.spec import Model, Network, Turnaround
+
+    refuse_uncalibrated(scenario)
+    path = Path(file).absolute()
+    load_profile(path)
+    front_end = scenario.front_end.model_copy(update={"request": None, "response": None})
+    return scenario.model_copy(
+        update={
+            "model": Model(profile=str(path)),
+            "front_end": front_end,
+            "fleet": scenario.fleet.model_copy(update={"turnaround": Turnaround()}),
+            "traffic": scenario.traffic.model_copy(update={"network": Network()}),
+        }
+    )
+
+
+def refuse_uncalibrated(scenario: Scenario) -> None:
+    """Raise RefusedToAnswer where a pass depends on the sizes of its requests, which a calibration does not measure."""
+    from sim.errors import RefusedToAnswer
+
+    if scenario.model.pass_time is not None and scenario.model.pass_time.per_unit > 0:
+        raise RefusedToAnswer(
+            "model.pass_time.per_unit is above 0, and a calibration does not measure how a pass grows with the sizes "
+            "of its requests"
+        )

@@ -1,0 +1,139 @@
+"""The root of the command line: a table of commands, and what becomes of an error.
+
+A command's module is imported when it is called. The root help and the version need none of them. Results go to
+stdout, everything else to stderr; an error is one sentence there and an exit code, never a traceback, unless
+SERVECAST_DEBUG=1 asks for one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from servecast.errors import Exit, UsageError, exit_of
+
+__all__ = ["COMMANDS", "Command", "command_named", "main"]
+
+
+class Command(NamedTuple):
+    """One command; `module` holds add_arguments(parser) and run(arguments) -> Exit."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS = (
+    Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
+    Command("check", "servecast.commands.check", "check forecasts against a live server, at several loads"),
+    Command("serve", "servecast.commands.serve", "run the reference server of a scenario"),
+    Command("load", "servecast.commands.load", "send a scenario's traffic to a server, and say what came back"),
+    Command("calibrate", "servecast.commands.calibrate", "measure a server, and write a calibration file"),
+    Command("schema", "servecast.commands.schema", "print the JSON Schema of a scenario"),
+    Command("selftest", "servecast.commands.selftest", "compare the simulator with the known answers of theory"),
+    Command("completion", "servecast.commands.completion", "print the completion script of a shell"),
+)
+
+_HELP = """\
+Usage: servecast COMMAND [OPTIONS]
+
+Forecasts p50, p99 and refusals of a model-serving fleet, and checks each forecast against a live server.
+
+Commands:
+{commands}
+
+Options:
+  -h, --help     this text; servecast COMMAND --help explains a command
+  --version      the version
+
+Exit codes: 0 done, goals met; 1 goals missed or check out of tolerance; 2 bad input; 3 refused to answer, or check
+not valid; 4 could not run. Example: servecast forecast sentiment
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. `argv` None reads the process's own arguments."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it ends; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.BROKEN_PIPE
+    except Exception as error:
+        code = _explain(error)
+    return int(code)
+
+
+def command_named(name: str) -> Command:
+    """Return the command of that name. Raises UsageError, with the closest name where there is one."""
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [command.name for command in COMMANDS], n=1)
+    hint = f"did you mean {close[0]}?" if close else "servecast --help lists the commands."
+    raise UsageError(f"there is no command {name}: {hint}")
+
+
+def _dispatch(arguments: list[str]) -> Exit:
+    """Answer the root's own options, or call a command."""
+    if not arguments:
+        raise UsageError("which command? servecast --help lists them.")
+    first, *rest = arguments
+    if first in {"-h", "--help", "help"}:
+        rows = [f"  {command.name:<13}  {command.summary}" for command in COMMANDS]
+        sys.stdout.write(_HELP.format(commands="\n".join(rows)))
+        return Exit.DONE
+    if first == "--version":
+        sys.stdout.write(f"servecast {_version()}\n")
+        return Exit.DONE
+    if first.startswith("-"):
+        raise UsageError(f"{first} stands before the command: servecast COMMAND {first} ...")
+
+    command = command_named(first)
+    module = import_module(command.module)
+    from servecast.command_line import parser_of
+
+    options = parser_of(command, module).parse(rest)
+    if options is None:
+        return Exit.DONE
+    return Exit(module.run(options))
+
+
+def _version() -> str:
+    """Return the installed version."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("servecast")
+    except PackageNotFoundError:
+        return "(run from its source, not installed)"
+
+
+def _explain(error: Exception) -> Exit:
+    """Say what went wrong in one sentence on stderr and return the exit code."""
+    code = exit_of(error)
+    if code is not None:
+        sentence = str(error)
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        code, sentence = Exit.COULD_NOT_RUN, f"{where}{error.strerror or error}"
+    else:
+        what = f"{type(error).__name__}: {error}"
+        sentence = f"an error of servecast itself stopped it ({what}); SERVECAST_DEBUG=1 shows where"
+        code = Exit.COULD_NOT_RUN
+    if os.environ.get("SERVECAST_DEBUG") == "1":
+        from traceback import print_exception
+
+        print_exception(error)
+    sentence = " ".join(sentence.split())
+    sys.stderr.write(f"servecast: {sentence}{'' if sentence.endswith(('.', '?', '!')) else '.'}\n")
+    return code

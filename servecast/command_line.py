@@ -1,0 +1,161 @@
+"""Parsers of the commands: the options that several share, and errors of one sentence with the closest name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn, TypeVar
+
+from servecast.cli import Command
+from servecast.errors import UsageError
+
+__all__ = [
+    "Parser",
+    "add_json",
+    "add_quiet",
+    "add_scenario",
+    "add_seed",
+    "add_url",
+    "count",
+    "output_file",
+    "parser_of",
+    "rate_per_s",
+    "seconds",
+    "shares",
+]
+
+
+Number = TypeVar("Number", int, float)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError instead of printing its usage, and that suggests names."""
+
+    def parse(self, arguments: list[str]) -> argparse.Namespace | None:
+        """Return the options; None when help was printed. Raises UsageError."""
+        if any(argument in {"-h", "--help"} for argument in arguments):
+            self.print_help()
+            return None
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            raise UsageError(self._unknown(unknown[0]))
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the parser's complaint as a UsageError."""
+        raise UsageError(f"{self.prog.removeprefix('servecast ')}: {message}")
+
+    def _unknown(self, argument: str) -> str:
+        """Return the sentence about an argument that nothing takes."""
+        command = self.prog.removeprefix("servecast ")
+        if not argument.startswith("-"):
+            return f"{command} takes no further argument {argument}: servecast {command} --help lists them"
+        name = argument.partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings]
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"servecast {command} --help lists them"
+        return f"{command} has no option {name}: {hint}"
+
+
+def parser_of(command: Command, module: ModuleType) -> Parser:
+    """Return the parser of a command; its module's docstring is the text above the options."""
+    parser = Parser(
+        prog=f"servecast {command.name}",
+        description=(module.__doc__ or "").strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def add_scenario(parser: Parser) -> None:
+    """Add the scenario and the changes to it."""
+    parser.add_argument("scenario", metavar="SCENARIO", help="a scenario file (YAML, TOML, JSON), or an example's name")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change the scenario, as in --set batching.max_batch=16; may be given several times",
+    )
+
+
+def add_seed(parser: Parser) -> None:
+    """Add the seed."""
+    parser.add_argument("--seed", type=count, metavar="N", help="of the dice (default: the scenario's, else 0)")
+
+
+def add_json(parser: Parser) -> None:
+    """Add the choice of JSON instead of text."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_quiet(parser: Parser) -> None:
+    """Add the choice of silence on stderr."""
+    parser.add_argument("--quiet", action="store_true", help="say nothing on stderr but errors")
+
+
+def add_url(parser: Parser, *, required: bool) -> None:
+    """Add the address of a server."""
+    text = "address of the server, as in http://127.0.0.1:8080"
+    parser.add_argument("--url", required=required, metavar="URL", help=text)
+
+
+def count(text: str) -> int:
+    """Return a whole number >= 0 from the command line."""
+    if not text.isdecimal() or not text.isascii():
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 0. Got {text}")
+    return int(text)
+
+
+def output_file(text: str) -> Path:
+    """Return a path that can be written: checked before a long run, not after it."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a directory, and a file is to be written")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: there is no directory {path.parent}")
+    return path
+
+
+def seconds(text: str) -> float:
+    """Return a time above zero from the command line, such as 10s or 2min, in seconds."""
+    from sim.scenario.units import parse_time_ns
+
+    value = _read(parse_time_ns, text) / 1e9
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a time above 0s. Got {text}")
+    return value
+
+
+def rate_per_s(text: str) -> float:
+    """Return a rate above zero from the command line, such as 300/s, per second."""
+    from sim.scenario.units import parse_rate_per_s
+
+    value = _read(parse_rate_per_s, text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a rate above 0/s. Got {text}")
+    return value
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """Return shares above zero from the command line, such as 30%,60%, of 1."""
+    from sim.scenario.units import parse_share
+
+    values = tuple(_read(parse_share, part) for part in text.split(","))
+    if min(values) <= 0:
+        raise argparse.ArgumentTypeError(f"must be shares above 0%. Got {text}")
+    return values
+
+
+def _read(parse: Callable[[object], Number], text: str) -> Number:
+    """Return what a parser of the scenario's units makes of a text."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,135 @@
+"""Check forecasts against a live server, at several loads.
+
+Without --url it starts `servecast serve` itself. Unless a calibration is given, it measures the server first, at other
+loads. Then each load's schedule is drawn once, driven open loop against the server, and forecast: where would one run
+on this very schedule land? Latency runs from the intended send. Whether a run counts is decided before its latencies
+are read, and every attempt is listed. Exit code 1 if the forecast is out of tolerance (p50 5 %, p99 15 %, refusals 2
+points), 3 if too few runs were valid.
+
+Examples:
+  servecast check sentiment --picture check.png
+  servecast check scenario.yaml --url http://127.0.0.1:8080 --calibration profile.json --loads 40%,70%
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from servecast.api import load_scenario, seed_of, with_calibration
+from servecast.command_line import (
+    Parser,
+    add_json,
+    add_quiet,
+    add_scenario,
+    add_seed,
+    add_url,
+    count,
+    output_file,
+    seconds,
+    shares,
+)
+from servecast.commands.calibrate import add_processes, calibrated_profile
+from servecast.errors import Exit, UsageError
+from servecast.own_server import own_server
+from servecast.streams import Talk, print_json, print_text, write_json
+
+if TYPE_CHECKING:
+    from calibration.check_report import CheckReport
+    from sim.scenario.spec import Scenario
+
+__all__ = ["add_arguments", "run"]
+
+_LOADS = "30%,60%,85%,130%"
+_SPARE_ATTEMPTS = 4  # at each load, for runs that the host disturbs
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes the scenario, the server, the calibration, and how much to measure."""
+    add_scenario(parser)
+    add_url(parser, required=False)
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="written by servecast calibrate (default: measure)"
+    )
+    add_processes(parser)
+    loads = f"shares of the capacity (default: {_LOADS})".replace("%", "%%")
+    parser.add_argument("--loads", type=shares, default=shares(_LOADS), metavar="SHARES", help=loads)
+    parser.add_argument("--duration", type=seconds, default=15.0, metavar="TIME", help="of one run (default: 15s)")
+    parser.add_argument("--repeats", type=count, default=1, metavar="N", help="valid runs at each load (default: 1)")
+    add_seed(parser)
+    add_json(parser)
+    parser.add_argument("--json-file", type=output_file, metavar="FILE", help="write the result as JSON as well")
+    parser.add_argument(
+        "--picture", type=output_file, metavar="FILE", help="draw forecast and measured latencies (.png)"
+    )
+    add_quiet(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Calibrate if need be, check, and print."""
+    scenario = load_scenario(options.scenario, options.overrides)
+    talk = Talk(quiet=options.quiet)
+    if options.repeats < 1:
+        raise UsageError("--repeats must be at least 1")
+    with TemporaryDirectory(prefix="servecast-") as folder:
+        calibrated = _calibrated(scenario, options, talk, Path(folder))
+        report = _check(calibrated, options, talk)
+    _show(report, options, talk)
+    if not report.is_valid:
+        return Exit.REFUSED
+    return Exit.DONE if report.agrees else Exit.MISSED
+
+
+def _calibrated(scenario: Scenario, options: argparse.Namespace, talk: Talk, folder: Path) -> Scenario:
+    """Return the scenario with measured times: those of --calibration, its own profile's, or measured now."""
+    from calibration.profile_file import write_profile
+
+    if options.calibration is not None:
+        return with_calibration(scenario, options.calibration)
+    if scenario.model.profile is not None:
+        return scenario
+    talk.say("Measuring the server: about 40 s for each process.")
+    file = folder / "calibration.json"
+    write_profile(calibrated_profile(scenario, options, talk), file)
+    return with_calibration(scenario, file)
+
+
+def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> CheckReport:
+    """Return the check of the server at --url, or of a fresh one."""
+    from calibration.check import CheckEffort, check
+
+    repeats = options.repeats
+    effort = CheckEffort(duration_s=options.duration, repeats=repeats, attempts=repeats + _SPARE_ATTEMPTS)
+    with ExitStack() as servers:
+        url = options.url
+        if url is None:
+            changes = [argument for change in options.overrides for argument in ("--set", change)]
+            url = servers.enter_context(own_server([options.scenario, *changes]))
+        talk.say(f"Checking {len(options.loads)} loads, {repeats} x {options.duration:g} s each.")
+        with talk.steps(f"checking {scenario.name}") as progress:
+            return check(
+                url,
+                scenario,
+                loads=options.loads,
+                effort=effort,
+                seed=seed_of(scenario, options.seed),
+                progress=progress,
+            )
+
+
+def _show(report: CheckReport, options: argparse.Namespace, talk: Talk) -> None:
+    """Print the result and write the files that were asked for."""
+    from servecast.reports import check_picture, check_report
+
+    if options.json:
+        print_json(report.to_json())
+    else:
+        print_text(check_report(report))
+    if options.json_file is not None:
+        write_json(report.to_json(), options.json_file)
+    if options.picture is not None:
+        check_picture(report).save(options.picture)
+        talk.say(f"Forecast and measured latencies are drawn in {options.picture}")

@@ -1,0 +1,56 @@
+"""Forecast latency, refusals and load of a scenario.
+
+The answer comes first, then every figure with two intervals: where the long-run figure lies (confidence), and where
+one run of this length will land. Exit code 1 if a goal of the scenario is missed, 3 if any figure would be nonsense.
+
+Examples:
+  servecast forecast sentiment
+  servecast forecast scenario.yaml --set batching.max_batch=16 --set 'traffic.arrivals.rate=600/s'
+  servecast forecast scenario.yaml --json | jq .latency_ms.p99
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from servecast.api import forecast, latency_picture, load_scenario
+from servecast.command_line import Parser, add_json, add_quiet, add_scenario, add_seed, count, output_file
+from servecast.errors import Exit
+from servecast.streams import Talk, print_json, print_text
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes the scenario and how long to think."""
+    add_scenario(parser)
+    add_seed(parser)
+    parser.add_argument("--runs", type=count, metavar="N", help="independent runs (default: horizon.runs)")
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
+    )
+    parser.add_argument(
+        "--picture", type=output_file, metavar="FILE", help="draw the latency distribution (.png, .svg)"
+    )
+    add_json(parser)
+    add_quiet(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Forecast and print."""
+    scenario = load_scenario(options.scenario, options.overrides)
+    talk = Talk(quiet=options.quiet)
+    with talk.progress(f"forecasting {scenario.name}") as progress:
+        answer = forecast(
+            scenario, seed=options.seed, runs=options.runs, workers=options.workers or None, progress=progress
+        )
+    if options.json:
+        print_json(answer.to_json())
+    else:
+        from sim.report.tables import forecast_report
+
+        print_text(forecast_report(answer))
+    if options.picture is not None:
+        latency_picture(answer).save(options.picture)
+        talk.say(f"The latency distribution is drawn in {options.picture}")
+    return Exit.DONE if answer.goals_met else Exit.MISSED

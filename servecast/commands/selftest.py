@@ -1,0 +1,40 @@
+"""Compare the simulator with known answers of queueing theory.
+
+Each row is a system whose answer is known from a formula: expected, got, and the 99.9 % interval of what was got. A row
+passes if the expected value lies inside and the interval is narrow. Exit code 1 if a row does not pass.
+
+Example: servecast selftest
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from servecast.command_line import Parser, add_json, add_quiet
+from servecast.errors import Exit
+from servecast.streams import Talk, print_json, print_text
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes how to print."""
+    add_json(parser)
+    add_quiet(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Run every known answer and print what came of it."""
+    from sim.forecast.selftest import run_selftest
+
+    talk = Talk(quiet=options.quiet)
+    with talk.progress("known answers") as progress:
+        rows = run_selftest(progress=progress)
+    passed = all(row.passed for row in rows)
+    if options.json:
+        print_json({"version": "servecast-selftest/1", "rows": [row.to_json() for row in rows], "passed": passed})
+    else:
+        from sim.report.tables import selftest_table
+
+        print_text(selftest_table(rows))
+    return Exit.DONE if passed else Exit.MISSED

@@ -1,0 +1,40 @@
+"""Scenarios that come with servecast; their names stand wherever a scenario file can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from servecast.errors import UsageError
+
+__all__ = ["EXAMPLES", "example_path", "scenario_source"]
+
+EXAMPLES = {
+    "sentiment": "one replica of a small model under Poisson traffic",
+    "tokens": "requests of very different sizes, where the longest of a batch sets its time",
+    "spike": "a spike of traffic over a queue with a cap, and clients that retry",
+    "clients": "a fixed number of clients, each of which waits for its answer",
+    "trace": "a recorded trace, stretched to a stated rate",
+}
+"""Names, and what each shows."""
+
+
+def example_path(name: str) -> Path:
+    """Return the file of an example."""
+    return Path(__file__).with_name(f"{name}.yaml")
+
+
+def scenario_source(text: str) -> Path:
+    """Return the file that a user means by a path or by an example's name. A file of that name comes first.
+
+    Raises UsageError for a bare word that is neither.
+    """
+    path = Path(text)
+    if path.exists() or path.suffix or path.name != text:
+        return path
+    if text in EXAMPLES:
+        return example_path(text)
+    from difflib import get_close_matches
+
+    close = get_close_matches(text, EXAMPLES, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"examples are {', '.join(EXAMPLES)}"
+    raise UsageError(f"{text} is neither a scenario file nor an example: {hint}")

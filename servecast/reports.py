@@ -1,0 +1,117 @@
+"""Measurements as text: a plain load, and a check of forecasts against a live server. Forecasts are in sim/report/."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from calibration.check_report import CheckReport, PointReport
+from calibration.load_once import LoadResult
+from calibration.score import Score
+from sim.report.figures import LatencyPanel, Picture, latency_picture
+from sim.report.tables import new_table, quantity, span
+
+__all__ = ["check_picture", "check_report", "load_report"]
+
+_SHOWN = {
+    "latency_ms.p50": "p50",
+    "latency_ms.p90": "p90",
+    "latency_ms.p99": "p99",
+    "refused_share": "refused",
+    "batch_size_mean": "mean batch",
+}
+"""The scored figures that are shown; --json has all of them."""
+
+_VERDICTS = {
+    "agrees": Text("agrees", style="green"),
+    "model wrong": Text("out of tolerance", style="red"),
+    "invalid": Text("not valid", style="yellow"),
+}
+
+
+def check_report(report: CheckReport) -> RenderableType:
+    """Return a check for people: the answer, then each load with forecast, interval, measurement, error and hit."""
+    table = new_table("load", "figure", "forecast", "95 % of single runs", "measured", "error", "inside", words=2)
+    for point in report.points:
+        table.add_section()
+        load = f"{_load(point)}, {quantity('rate_per_s', point.offered_per_s)}"
+        for score in point.scores:
+            if score.figure in _SHOWN:
+                table.add_row(load, *_cells(point, score))
+                load = ""
+        if not point.scores:
+            table.add_row(load, "-")
+    verdicts = [Text(f"{_load(point)} of capacity: ").append_text(_VERDICTS[point.verdict]) for point in report.points]
+    reasons = [Text(reason, style="dim") for point in report.points for reason in _reasons(point)]
+    return Group(Text(_answer(report), style="bold"), "", table, "", *verdicts, *reasons)
+
+
+def check_picture(report: CheckReport) -> Picture:
+    """Return one picture: for each load the forecast distribution, and over it those of the valid runs."""
+    panels = []
+    for point in report.points:
+        curve = None if point.prediction is None else point.prediction.latency_curve
+        if curve is not None:
+            title = f"{_load(point)} of capacity, {quantity('rate_per_s', point.offered_per_s)}"
+            panels.append(LatencyPanel(title, curve, [attempt.latencies_ms for attempt in point.valid]))
+    return latency_picture(panels, title=f"{report.provenance['scenario']}: forecast, and measured on a live server")
+
+
+def load_report(result: LoadResult) -> RenderableType:
+    """Return what a load showed."""
+    table = new_table("", "measured")
+    table.add_row("sent", quantity("rate_per_s", result.offered_per_s))
+    table.add_row("answered", quantity("rate_per_s", result.answered_per_s))
+    for name, value in result.latency_ms.items():
+        table.add_row(
+            f"{name.replace('p999', 'p99.9')} latency", "-" if value is None else quantity("latency_ms", value)
+        )
+    for outcome, count in result.outcomes.items():
+        if count:
+            table.add_row(f"share {outcome.replace('_', ' ')}", quantity("_share", count / result.requests))
+    table.add_row("lateness of the generator, p99", quantity("late_ms", result.lateness.p99_ns / 1e6))
+    reasons = [Text(f"Not valid: {reason}", style="yellow") for reason in result.validity.reasons]
+    return Group(table, *reasons)
+
+
+def _answer(report: CheckReport) -> str:
+    """Return the answer in one sentence."""
+    agreed = sum(point.verdict == "agrees" for point in report.points)
+    name, capacity = report.provenance["scenario"], report.points[0].capacity_per_s
+    return (
+        f"{name}: forecast and live server agree at {agreed} of {len(report.points)} loads; "
+        f"the capacity is {quantity('rate_per_s', capacity)}."
+    )
+
+
+def _cells(point: PointReport, score: Score) -> tuple[RenderableType, ...]:
+    """Return the cells of one figure."""
+    low, high = point.spread(score.figure) or (math.nan, math.nan)
+    measured = quantity(score.figure, score.measured)
+    if len(point.valid) > 1 and low < high:
+        measured += f" ({span(score.figure, low, high)})"
+    error = f"{100 * score.error:+.1f} {'points' if score.is_share else '%'}" if math.isfinite(score.error) else "-"
+    style = "red" if score.figure in point.judged and score.within_tolerance is False else ""
+    return (
+        _SHOWN[score.figure],
+        quantity(score.figure, score.centre),
+        span(score.figure, score.low, score.high),
+        measured,
+        Text(error, style=style),
+        "yes" if score.inside else "no",
+    )
+
+
+def _load(point: PointReport) -> str:
+    """Return the load as a share of the capacity."""
+    return f"{100 * point.load:.0f} %"
+
+
+def _reasons(point: PointReport) -> list[str]:
+    """Return why attempts at a load did not count."""
+    said = []
+    for number, attempt in enumerate(point.attempts, start=1):
+        said += [f"{_load(point)}, attempt {number} not valid: {reason}" for reason in attempt.validity.reasons]
+    return said

@@ -1,0 +1,40 @@
+"""Each notebook runs from its first cell to its last, with public names alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+from nbclient import NotebookClient
+
+import servecast as sc
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+
+
+def test_there_are_notebooks() -> None:
+    """The tests below have something to run."""
+    assert [path.stem for path in NOTEBOOKS] == ["first_forecast"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_and_ends_with_a_picture(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell runs in a fresh kernel; the last one shows a picture."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = jupytext.read(path)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert "image/png" in outputs[-1].data
+    assert any("sentiment: p50 " in output.get("text", "") for output in outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_uses_public_names_only(path: Path) -> None:
+    """What a notebook shows, a user may rely on."""
+    used = set(re.findall(r"\bsc\.(\w+)", path.read_text(encoding="utf-8")))
+    imported = re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert used <= set(sc.__all__)
+    assert set(imported) <= {"servecast"}

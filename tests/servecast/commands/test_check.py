@@ -1,0 +1,191 @@
+"""`servecast check`: which server, which calibration, and the exit code. Scores are tested in tests/calibration/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibration.check import CheckEffort
+from calibration.check_report import AttemptReport, CheckReport, PointReport
+from calibration.host import HostLoad, Validity
+from calibration.load_plan import Lateness
+from servecast.cli import main
+from servecast.errors import Exit
+from sim.forecast.latency_curve import LatencyCurve
+from sim.forecast.prediction import PredictedFigure, Prediction
+from sim.scenario.profile import Profile, load_profile
+from sim.scenario.spec import Scenario
+
+
+def report_of(measured_p50_ms: float, *, valid: bool = True) -> CheckReport:
+    """Return a check of one load whose forecast p50 is 20 ms."""
+    figures = {"latency_ms.p50": measured_p50_ms, "latency_ms.p99": 40.0, "refused_share": 0.0}
+    validity = Validity(valid, () if valid else ("The load generator was late.",))
+    attempt = AttemptReport(
+        validity, Lateness(1, 2, 3), HostLoad(None, None), {}, figures if valid else {}, np.linspace(10.0, 40.0, 50)
+    )
+    predicted = {name: PredictedFigure(value, value, value, "empirical", 200) for name, value in figures.items()}
+    predicted["latency_ms.p50"] = PredictedFigure(20.0, 19.0, 21.0, "empirical", 200)
+    middle = np.array([20.0, 40.0])
+    curve = LatencyCurve(np.array([0.5, 0.99]), middle, middle, middle)
+    prediction = Prediction(predicted, curve, 200) if valid else None
+    return CheckReport((PointReport(0.6, 300.0, 300.0, 500.0, 3000, 1, (attempt,), prediction),), {"scenario": "shop"})
+
+
+class Seen:
+    """What the command asked for."""
+
+    def __init__(self) -> None:
+        self.served: list[list[str]] = []
+        self.calibrated: list[str] = []
+        self.checked: list[str] = []
+        self.profiles: list[Profile] = []
+        self.options: dict[str, Any] = {}
+        self.report = report_of(20.0)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch, profile_file: Path) -> Seen:
+    """Put fakes in place of servers, calibration and measurement."""
+    seen = Seen()
+
+    @contextmanager
+    def server(arguments: Sequence[str]) -> Iterator[str]:
+        seen.served.append(list(arguments))
+        yield f"http://127.0.0.1:{len(seen.served)}"
+
+    def calibrate(urls: Sequence[str], scenario: Scenario, **_: object) -> Profile:
+        seen.calibrated += urls
+        return load_profile(profile_file)
+
+    def check(url: str, scenario: Scenario, **options: object) -> CheckReport:
+        seen.checked.append(url)
+        seen.options = options
+        assert scenario.model.profile is not None
+        seen.profiles.append(load_profile(scenario.path_of(scenario.model.profile)))
+        return seen.report
+
+    monkeypatch.setattr("servecast.commands.calibrate.own_server", server)
+    monkeypatch.setattr("servecast.commands.check.own_server", server)
+    monkeypatch.setattr("calibration.calibrate.calibrate", calibrate)
+    monkeypatch.setattr("calibration.check.check", check)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (report_of(20.0), Exit.DONE),
+        (report_of(25.0), Exit.MISSED),
+        (report_of(20.0, valid=False), Exit.REFUSED),
+    ],
+)
+def test_exit_code_says_agrees_out_of_tolerance_or_not_valid(
+    report: CheckReport, code: Exit, seen: Seen, shop: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A forecast out of tolerance is 1; a measurement that does not count is 3, whatever it would have shown."""
+    seen.report = report
+    assert main(["check", shop, "--quiet"]) == code
+    printed = capsys.readouterr()
+    assert printed.out.startswith("shop: forecast and live server agree at ")
+    assert printed.err == ""
+
+
+def test_without_url_fresh_servers_are_calibrated_and_another_is_checked(seen: Seen, shop: str) -> None:
+    """The process that is checked is none of those that the calibration has seen; --set reaches all of them."""
+    assert main(["check", shop, "--processes", "2", "--set", "queue.cap=9"]) == Exit.DONE
+    assert seen.served == [[shop, "--set", "queue.cap=9"]] * 3
+    assert seen.calibrated == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
+    assert seen.checked == ["http://127.0.0.1:3"]
+
+
+def test_with_url_that_server_is_calibrated_and_checked(seen: Seen, shop: str) -> None:
+    """Nothing is started where the user has a server."""
+    assert main(["check", shop, "--url", "http://127.0.0.1:80"]) == Exit.DONE
+    assert (seen.served, seen.calibrated, seen.checked) == ([], ["http://127.0.0.1:80"], ["http://127.0.0.1:80"])
+
+
+def test_given_calibration_is_used_and_nothing_measured_for_it(seen: Seen, shop: str, profile_file: Path) -> None:
+    """--calibration goes before the times of the scenario."""
+    assert main(["check", shop, "--calibration", str(profile_file)]) == Exit.DONE
+    assert seen.calibrated == []
+    assert seen.profiles[0].parts.front_end_request.value_ms == 0.15
+
+
+def test_profile_of_the_scenario_is_used(seen: Seen, shop: str, profile_file: Path) -> None:
+    """A scenario that names a calibration needs no other."""
+    text = (
+        Path(shop)
+        .read_text(encoding="utf-8")
+        .replace("{pass_time: {base: 8ms, per_item: 0.5ms}}", "{profile: profile.json}")
+    )
+    Path(shop).write_text(text, encoding="utf-8")
+    assert main(["check", shop]) == Exit.DONE
+    assert (seen.calibrated, len(seen.profiles)) == ([], 1)
+
+
+def test_options_reach_the_check(seen: Seen, shop: str, profile_file: Path) -> None:
+    """Loads are shares of the capacity, durations carry units."""
+    options = ["--calibration", str(profile_file), "--loads", "40%,130%", "--duration", "1.5s", "--repeats", "3"]
+    assert main(["check", shop, *options, "--seed", "7"]) == Exit.DONE
+    assert (seen.options["loads"], seen.options["seed"]) == ((0.4, 1.3), 7)
+    effort = seen.options["effort"]
+    assert isinstance(effort, CheckEffort)
+    assert (effort.duration_s, effort.repeats) == (1.5, 3)
+    assert effort.attempts > 3
+
+
+def test_json_and_picture_are_written(
+    seen: Seen, shop: str, profile_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file holds what --json prints; the picture is named on stderr."""
+    file, picture = tmp_path / "check.json", tmp_path / "check.png"
+    options = ["--calibration", str(profile_file), "--json", "--json-file", str(file), "--picture", str(picture)]
+    assert main(["check", shop, *options]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert json.loads(file.read_text(encoding="utf-8")) == json.loads(printed.out)
+    assert json.loads(printed.out)["version"] == "servecast-check/1"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in printed.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--loads", "30"], "must carry a unit, for example 95%"),
+        (["--loads", "30%,0%"], "must be shares above 0%"),
+        (["--duration", "10"], "must carry a unit, for example 5ms"),
+        (["--calibration", "none.json"], "none.json cannot be read"),
+        (["--processes", "0"], "--processes must be at least 1"),
+        (["--repeats", "0"], "--repeats must be at least 1"),
+    ],
+)
+def test_bad_option_is_one_sentence(
+    options: list[str], words: str, seen: Seen, shop: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong is said before anything is measured."""
+    assert main(["check", shop, "--quiet", *options]) == Exit.BAD_INPUT
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert (printed.out, printed.err.count("\n"), seen.checked) == ("", 1, [])
+
+
+@pytest.mark.slow
+def test_check_of_a_live_server_has_every_part(
+    shop: str, profile_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """From the scenario through a real server to scores; whether the host was quiet enough is not what is tested."""
+    options = ["--loads", "40%", "--duration", "1.5s", "--json", "--picture", str(tmp_path / "check.png")]
+    code = main(["check", shop, "--calibration", str(profile_file), *options])
+    result = json.loads(capsys.readouterr().out)
+    (point,) = result["points"]
+    assert code in {Exit.DONE, Exit.MISSED, Exit.REFUSED}
+    assert code == Exit.REFUSED or {"latency_ms.p50", "refused_share"} <= {each["figure"] for each in point["scores"]}
+    assert all(attempt["attempts"]["answered"] == point["requests"] for attempt in point["attempts"])
+    assert (tmp_path / "check.png").exists()

@@ -1,0 +1,196 @@
+"""`servecast forecast`: results on stdout, one sentence for bad input, and exit codes that a script can rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from servecast.cli import main
+from servecast.errors import Exit
+
+SCENARIO = """\
+name: shop
+traffic:
+  arrivals: {process: poisson, rate: 200/s}
+model:
+  pass_time: {base: 8ms, per_item: 0.5ms}
+batching: {max_batch: 8, max_wait: 5ms}
+queue: {cap: 64}
+horizon: {duration: 5s, warm_up: 1s, runs: 2}
+"""
+
+TRACE = "arrivals: {process: trace, file: trace.csv}"
+POISSON = "arrivals: {process: poisson, rate: 200/s}"
+
+BOMB = "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\ntraffic: [*c, *c, *c, *c]\n"
+
+
+def written(folder: Path, *changes: tuple[str, str], text: str = SCENARIO) -> str:
+    """Write the scenario with parts of it replaced; return its path."""
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "shop.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def sentence_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was said on stderr, which must be one sentence on one line with nothing on stdout."""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err
+    assert printed.err.startswith("servecast: ")
+    return printed.err.removeprefix("servecast: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([("max_batch", "max_bach")], r"^batching\.max_bach is not a known key: did you mean batching\.max_batch\?$"),
+        ([("max_wait: 5ms", "max_wait: 5")], r"^batching\.max_wait must carry a unit, for example 5ms\. Got 5\.$"),
+        ([("rate: 200/s", "rate: -200/s")], r"^traffic\.arrivals\.rate must be a rate above 0/s.* Got -200/s\.$"),
+        ([("max_batch: 8", "max_batch: 0")], r"^batching\.max_batch must be a whole number from 1 .* Got 0\.$"),
+        ([("base: 8ms", "base: 8 parsecs")], r"^model\.pass_time\.base must .*parsecs"),
+        ([(POISSON, TRACE)], r"^The trace .*trace\.csv cannot be read: No such file or directory\.$"),
+        ([(SCENARIO, BOMB)], r"shop\.yaml.*alias|anchor"),
+        ([(SCENARIO, "- 1\n- 2\n")], r"shop\.yaml must hold a mapping"),
+        ([("model:", "model: [")], r"shop\.yaml"),
+    ],
+)
+def test_bad_scenario_is_one_sentence(
+    changes: list[tuple[str, str]], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong with a scenario is said with its key, what is allowed and what was got; exit code 2."""
+    assert main(["forecast", written(tmp_path, *changes)]) == Exit.BAD_INPUT
+    assert re.search(words, sentence_of(capsys))
+
+
+@pytest.mark.parametrize("content", ["", "arrival_s\n", "\x00\x01\x02\n", "name,value\na,b\n"])
+def test_trace_without_arrivals_is_one_sentence(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty trace, and a file that is none, are bad input."""
+    (tmp_path / "trace.csv").write_text(content, encoding="utf-8")
+    assert main(["forecast", written(tmp_path, (POISSON, TRACE))]) == Exit.BAD_INPUT
+    assert "trace.csv" in sentence_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "batching.max_bach=8"], "did you mean batching.max_batch?"),
+        (["--set", "batching.max_batch"], "--set must be like batching.max_batch=8"),
+        (["--set", "queue.cap=-1"], "queue.cap"),
+        (["--runs", "1"], "runs must be at least 2"),
+    ],
+)
+def test_bad_option_is_one_sentence(
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options are checked as the scenario is."""
+    assert main(["forecast", written(tmp_path), *options]) == Exit.BAD_INPUT
+    assert words in sentence_of(capsys)
+
+
+def test_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scenario that is not there is bad input."""
+    path = tmp_path / "none.yaml"
+    assert main(["forecast", str(path)]) == Exit.BAD_INPUT
+    assert sentence_of(capsys) == f"{path} cannot be read: No such file or directory."
+
+
+def test_name_that_is_neither_file_nor_example_lists_the_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped example's name gets the names there are."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["forecast", "sentimant"]) == Exit.BAD_INPUT
+    assert sentence_of(capsys) == "sentimant is neither a scenario file nor an example: did you mean sentiment?"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([("rate: 200/s", "rate: 900/s"), ("queue: {cap: 64}\n", "")], "nothing bounds the queue"),
+        ([("horizon:", "goals: {p999: 100ms}\nhorizon:")], "goals.p999 cannot be judged"),
+    ],
+)
+def test_question_without_an_honest_answer_is_refused(
+    changes: list[tuple[str, str]], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unstable load with no cap, and a quantile that so few samples do not carry, have exit code 3."""
+    assert main(["forecast", written(tmp_path, *changes)]) == Exit.REFUSED
+    assert words in sentence_of(capsys)
+
+
+def test_same_overload_with_a_cap_is_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The counterpart of the refusal above: a cap bounds the queue, so there is an answer, with refusals in it."""
+    assert main(["forecast", written(tmp_path, ("rate: 200/s", "rate: 900/s")), "--json"]) == Exit.DONE
+    assert json.loads(capsys.readouterr().out)["refused_share"]["value"] > 0.2
+
+
+def test_text_goes_to_stdout_and_nothing_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The result is on stdout, the answer first; no progress is shown where nobody watches."""
+    assert main(["forecast", written(tmp_path)]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out.startswith("shop: p50 ")
+    assert printed.err == ""
+    assert "\x1b" not in printed.out
+
+
+def test_json_holds_what_was_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json prints one object with a version; each figure has a value and its intervals, parts named."""
+    assert main(["forecast", written(tmp_path), "--json"]) == Exit.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["version"] == "servecast-forecast/1"
+    shown = [result["latency_ms"]["p50"], result["refused_share"], result["batch_size_mean"], result["gpu_busy_share"]]
+    for figure in shown:
+        assert {"value", "low", "high", "sampling", "calibration", "prediction", "samples"} <= set(figure)
+    assert result["provenance"]["seed"] == 0
+
+
+@pytest.mark.parametrize(("limit", "code"), [("10s", Exit.DONE), ("1ms", Exit.MISSED)])
+def test_exit_code_says_whether_goals_are_met(
+    limit: str, code: Exit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missed goal is exit code 1, and the text says which."""
+    assert main(["forecast", written(tmp_path), "--set", f"goals.p50={limit}"]) == code
+    assert f"goal p50 at most {10000 if code == Exit.DONE else 1} ms: " in capsys.readouterr().out
+
+
+def test_seed_is_the_one_thing_that_changes_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same seed gives the same bytes whatever the number of workers; another seed gives others."""
+    path = written(tmp_path)
+
+    def output(*options: str) -> str:
+        assert main(["forecast", path, "--json", *options]) == Exit.DONE
+        return capsys.readouterr().out
+
+    one = output("--seed", "7")
+    assert output("--seed", "7", "--workers", "2") == one
+    assert output("--seed", "8") != one
+
+
+def test_set_changes_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--set takes any key of the scenario, several times."""
+    path = written(tmp_path)
+    options = ["--set", "batching.max_batch=1", "--set", "traffic.arrivals.rate=50/s", "--json"]
+    assert main(["forecast", path, *options]) == Exit.DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["batch_size_mean"]["value"] == 1.0
+    assert result["throughput_per_s"]["value"] == pytest.approx(50, rel=0.2)
+
+
+def test_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--picture writes the latency distribution and says so on stderr, unless --quiet."""
+    picture = tmp_path / "shop.png"
+    assert main(["forecast", written(tmp_path), "--picture", str(picture)]) == Exit.DONE
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().err == f"The latency distribution is drawn in {picture}\n"
+    assert main(["forecast", written(tmp_path), "--picture", str(picture), "--quiet"]) == Exit.DONE
+    assert capsys.readouterr().err == ""

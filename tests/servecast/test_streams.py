@@ -1,0 +1,68 @@
+"""Where words go."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from servecast.streams import Talk, print_json, print_text, write_json
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_talk_goes_to_stderr_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Stdout belongs to the result."""
+    Talk().say("one")
+    Talk(quiet=True).say("two")
+    assert capsys.readouterr() == ("", "one\n")
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under CI and in a pipe no bar is drawn, and nobody is told."""
+    with Talk().progress("forecasting") as tell:
+        assert tell is None
+    assert capsys.readouterr() == ("", "")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Talk().progress("forecasting") as tell:
+        assert tell is not None
+        tell(1, 2)
+    with Talk(quiet=True).progress("forecasting") as tell:
+        assert tell is None
+    assert "forecasting" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("NO_COLOR", False), ("UNUSED", True)])
+def test_no_color_is_honoured(variable: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets colours, unless NO_COLOR is set."""
+    from rich.text import Text
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv(variable, "1")
+    print_text(Text("met", style="green"))
+    assert "met" in terminal.getvalue()
+    assert ("\x1b[32m" in terminal.getvalue()) is coloured
+
+
+def test_json_refuses_what_other_readers_do_not_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """NaN is no JSON; it is an error here and not in the program that reads it."""
+    with pytest.raises(ValueError, match="JSON"):
+        print_json({"value": float("nan")})
+    print_json({"value": 1})
+    write_json({"value": 1}, tmp_path / "out.json")
+    text = capsys.readouterr().out
+    assert json.loads(text) == {"value": 1}
+    assert (tmp_path / "out.json").read_text(encoding="utf-8") == text
