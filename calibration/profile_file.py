@@ -39,7 +39,7 @@ def profile_of_fit(samples: Sequence[Samples], fitted: Fit) -> Profile:
             "spread_cv": fitted.pass_cv,
             "draws": [dict(draw) for draw in fitted.draws],
             "table": fitted.table,
-            **({"not_identified": fitted.not_identified} if "not_identified" in Profile.model_fields else {}),
+            "not_identified": fitted.not_identified,
         }
     )
 

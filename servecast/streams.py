@@ -51,10 +51,15 @@ class Talk:
 
 
 def print_text(*parts: RenderableType) -> None:
-    """Print a result for people. NO_COLOR is honoured; a pipe gets plain text of a fixed width."""
-    from rich.console import Console
+    """Print a result for people: in a terminal as wide as that is, elsewhere as plain text. NO_COLOR is honoured."""
+    from rich.console import Console, Group
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    from sim.report.tables import as_text
+
+    if not sys.stdout.isatty():
+        sys.stdout.write(as_text(Group(*parts), _PLAIN_WIDTH))
+        return
+    console = Console(file=sys.stdout, highlight=False)
     for part in parts:
         console.print(part)
 

@@ -69,6 +69,7 @@ def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Ta
     Raises RefusedToAnswer for a scenario that a calibration does not fit.
     """
     from calibration.calibrate import calibrate
+    from calibration.host import Bounds, lateness_bound_ns
 
     refuse_uncalibrated(scenario)
     if options.processes < 1:
@@ -79,4 +80,6 @@ def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Ta
             changes = [argument for change in options.overrides for argument in ("--set", change)]
             urls = [servers.enter_context(own_server([options.scenario, *changes])) for _ in range(options.processes)]
         with talk.steps(f"calibrating {scenario.name}") as progress:
-            return calibrate(urls, scenario, seed=seed_of(scenario, options.seed), progress=progress)
+            # The bounds of a check: a host that is quiet enough to be checked on is quiet enough to be measured.
+            bounds = Bounds(lateness_p99_ns=lateness_bound_ns(scenario.goals.p99))
+            return calibrate(urls, scenario, seed=seed_of(scenario, options.seed), bounds=bounds, progress=progress)

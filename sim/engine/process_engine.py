@@ -235,7 +235,7 @@ class _Run:
         self._instant_is_open = False
         self._collect_expiries()
         while self._changes:
-            change, _, _, changed = heapq.heappop(self._changes)
+            change, _first, _second, changed = heapq.heappop(self._changes)
             self._take_in(change, changed)
         if self._to_decide:
             self._decide()

@@ -25,7 +25,7 @@ from sim.outcome.breakdown import PARTS
 from sim.outcome.measures import RunMeasures
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.costs import profile_of
-from sim.scenario.identity import scenario_hash
+from sim.scenario.identity import resolved, scenario_hash
 from sim.scenario.spec import Scenario
 
 __all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
@@ -184,6 +184,10 @@ def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:
 def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: str) -> dict[str, Any]:
     """Return where the forecast comes from."""
     profile = profile_of(scenario)
+    calibration = None
+    if profile is not None:
+        content_hash = resolved(scenario)["model"]["profile"]
+        calibration = {"name": profile.name, "created": profile.created, "hash": content_hash}
     return {
         "scenario": scenario.name,
         "scenario_hash": scenario_hash(scenario),
@@ -194,7 +198,7 @@ def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: 
         "initial_state": "empty",
         "intervals_over": _chance(scenario),
         "engine": "process",
-        "calibration": None if profile is None else {"name": profile.name, "created": profile.created},
+        "calibration": calibration,
         "versions": versions(),
         "host": host(),
     }

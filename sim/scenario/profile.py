@@ -107,6 +107,7 @@ class Profile(_Closed):
     spread_cv: float = Field(ge=0, le=CV_MAX)  # of the time of a pass of one size
     draws: tuple[ProfileDraw, ...] = Field(min_length=1)
     table: Annotated[dict[int, Milliseconds] | None, BeforeValidator(_read_sizes)] = None  # central, by batch size
+    not_identified: tuple[str, ...] = ()  # a sentence for each thing that the samples could not tell
 
     @property
     def rate_range(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -18,18 +19,24 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
+def block_of(language: str) -> str:
+    """Return the one code block of a language."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert isinstance(block, str)
+    return block
+
+
 def test_example_of_ten_lines_runs(tmp_path: Path) -> None:
-    """The Python block is at most ten lines of code and prints what the text around it promises."""
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len([line for line in block.splitlines() if line.strip()]) <= 10
-    script = tmp_path / "example.py"
-    script.write_text(block, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    """The Python block has at most ten lines of code, and with the scenario above it does what the text says."""
+    code = block_of("python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    (tmp_path / "scenario.yaml").write_text(block_of("yaml"), encoding="utf-8")
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.startswith("scenario: p50 ")
-    assert done.stdout.endswith("enough\n")
+    assert re.search(r"^enough\nat 300/s: p99 [0-9.]+ ms, between .*\nat 500/s: p99 .*\n$", done.stdout, re.MULTILINE)
 
 
 COMMAND_LINES = [

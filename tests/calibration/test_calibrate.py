@@ -1,4 +1,4 @@
-"""Tests of calibration/calibrate.py (and of pass_profiler.py and profile_file.py) against a simulated server."""
+"""Tests of calibration/calibrate.py against a simulated server."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from calibration import calibrate as calibrate_module
 from calibration import pass_profiler
 from calibration.calibrate import Effort, calibrate
-from calibration.errors import BadSamples, NotValid
-from calibration.pass_profiler import fixed_plan, profile_passes, safe_gap_ns, sizes_to_measure
+from calibration.errors import NotValid
 from calibration.profile_file import profile_hash, write_profile
-from policy.timeline import Outcome
 from sim.scenario.load import load_scenario
 from sim.scenario.profile import load_profile
 from sim.scenario.spec import Scenario
@@ -121,57 +118,6 @@ def test_disturbed_load_is_tried_three_times(simulated_server: Simulated, fake_l
         calibrate(URL, _scenario(), effort=QUICK)
 
 
-def test_server_that_answers_nothing_is_said(simulated_server: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing can be measured of refusals."""
-    server = simulated_server()
-
-    def measure(_server: object, plan: Any) -> Any:
-        measured = server.measure(None, plan)
-        measured.run.attempts[:, 8] = Outcome.REFUSED
-        return measured
-
-    monkeypatch.setattr(pass_profiler, "measure_load", measure)
-    with pytest.raises(BadSamples, match=r"The server at http://127.0.0.1:9 answered none of 32 requests"):
-        safe_gap_ns(_FakeLiveServer(URL), 8, 1)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("max_wait_ms", [5.0, 0.0])
-def test_batches_of_every_size_are_seen(
-    simulated_server: Simulated, monkeypatch: pytest.MonkeyPatch, max_wait_ms: float
-) -> None:
-    """With a wait a burst is one batch; without, its first request runs alone and bursts are made one larger."""
-    server = simulated_server(max_wait_ms=max_wait_ms)
-    monkeypatch.setattr(pass_profiler, "measure_load", server.measure)
-    live: Any = _FakeLiveServer(URL)
-    gap_ns = safe_gap_ns(live, 8, 1)
-    timelines = profile_passes(live, 8, 6, gap_ns, 1, np.random.default_rng(0))
-    sizes = np.concatenate([timeline.passed("batch_size") for timeline in timelines])
-    assert all(np.count_nonzero(sizes == size) >= 6 for size in range(1, 9))
-    assert len(timelines) == (1 if max_wait_ms else 2)
-
-
-@pytest.mark.parametrize(("max_batch", "sizes"), [(1, [1]), (3, [1, 2, 3]), (32, list(range(1, 33)))])
-def test_all_sizes_are_measured_up_to_32(max_batch: int, sizes: list[int]) -> None:
-    """A table holds 32 sizes."""
-    assert sizes_to_measure(max_batch) == sizes
-
-
-def test_large_batches_are_measured_at_sizes_that_grow() -> None:
-    """Of 256 sizes some are measured, the smallest and the largest among them."""
-    sizes = sizes_to_measure(256)
-    assert (sizes[0], sizes[-1]) == (1, 256)
-    assert len(sizes) <= 32
-    assert sizes == sorted(set(sizes))
-
-
-def test_fixed_plan_neither_retries_nor_hangs_up() -> None:
-    """A calibration's clients wait for every answer."""
-    plan = fixed_plan(np.array([0, 5], dtype=np.int64), 7)
-    assert plan.retry.attempts == 1
-    assert plan.timeouts_ns.tolist() == []
-    assert plan.sizes.tolist() == [7, 7]
-
-
 def test_requests_have_the_scenarios_typical_size(
     simulated_server: Simulated, fake_live: Callable[[Any], None]
 ) -> None:
@@ -183,3 +129,13 @@ def test_requests_have_the_scenarios_typical_size(
     profile = calibrate(URL, _scenario(traffic=traffic), effort=QUICK)
     assert {int(size) for plan in server.plans for size in plan.sizes} == {20}
     assert any("each had size 20" in gap for gap in profile.not_identified)
+
+
+def test_slow_model_is_measured_for_longer(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:
+    """At 8 in 312 ms 20 % are 5 requests a second: runs of 2 s would hold ten of them; they take 20 s, for 100."""
+    server = simulated_server(base=300.0, per_item=1.5)
+    fake_live(server)
+    profile = calibrate(URL, _scenario(), effort=QUICK)
+    assert [len(plan.arrivals_ns) for plan in server.plans[-4:]] == [100] * 4
+    assert max(plan.arrivals_ns[-1] for plan in server.plans) > 15 * 10**9
+    assert profile.parts.base.value_ms == pytest.approx(300.0, abs=0.1)

@@ -1,4 +1,4 @@
-"""Tests of calibration/fit.py (and of session.py and estimate.py below it) on samples whose parts are known."""
+"""Tests of calibration/fit.py on samples whose parts are known."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from calibration.errors import BadSamples
-from calibration.estimate import estimate
 from calibration.fit import Fit, fit
 from calibration.pass_profiler import fixed_plan
 from calibration.samples import LoadSample, Samples
-from calibration.session import Sum, resample, session_of
 from sim.scenario.profile import PARTS
 
 Simulated = Callable[..., Any]
@@ -53,12 +51,6 @@ def test_known_parts_are_recovered(simulated_server: Simulated) -> None:
     assert fitted.table is None
     assert fitted.pass_cv == pytest.approx(0.0, abs=1e-9)
     assert fitted.batch_sizes == tuple(range(1, 9))
-
-
-def test_waits_left_in_would_be_taken_for_network(simulated_server: Simulated) -> None:
-    """The counterfact: without the waits taken off, the way back would seem 0.1 ms longer, since answers queue."""
-    session = session_of(_samples(simulated_server()))
-    assert estimate([session])["network_back"] > TRUE["network_back"] + 0.05
 
 
 def test_cpu_time_of_a_pass_is_told_from_that_of_a_request(simulated_server: Simulated) -> None:
@@ -167,23 +159,6 @@ def test_fit_has_every_part_with_an_interval_and_200_draws(simulated_server: Sim
     assert len(fitted.draws) == 200
     assert set(fitted.values) == set(fitted.intervals) == set(PARTS)
     assert all(set(draw) == set(PARTS) and min(draw.values()) >= 0 for draw in fitted.draws)
-
-
-def test_resample_keeps_every_rate(simulated_server: Simulated) -> None:
-    """Blocks and runs are drawn within their rate: a draw with one rate only could not tell passes from requests."""
-    session = session_of(_samples(simulated_server()))
-    drawn = resample(session, np.random.default_rng(0))
-    assert sorted(cost.rate_per_s for cost in drawn.costs) == [120.0, 300.0]
-    assert np.unique(drawn.rates).tolist() == [120.0, 300.0]
-    assert len(drawn.rates) == len(session.rates) - 2
-
-
-def test_blocks_hold_all_requests_and_passes(simulated_server: Simulated) -> None:
-    """Nothing is lost between the timeline and its sums."""
-    samples = _samples(simulated_server())
-    session = session_of(samples)
-    assert session.blocks[:, Sum.REQUESTS].sum() == sum(len(load.timeline.attempts) for load in samples.loads)
-    assert session.blocks[:, Sum.PASSES].sum() == sum(len(load.timeline.passes) for load in samples.loads)
 
 
 def test_long_stall_hardly_moves_the_fit(simulated_server: Simulated) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from policy import retries
 from policy.dice import Stream, die, draw
-from policy.instant import NEVER_NS
+from policy.instant import NEVER_NS, UNSET
 from policy.pass_time import pass_ns
 from policy.timeline import Attempt, Outcome, Pass
 from reference_server.dispatcher import (
@@ -198,8 +198,10 @@ class VirtualServer:
         """Put the client's columns to the server's row, as calibration does with a live one."""
         client = self.clients[key]
         row = self.rows.get(key)
-        empty = Attempt(*key, client.size, 0, *([-1] * 14), 0)._replace(intended_ns=-1)
-        return (row or empty)._replace(
+        if row is None:  # it never reached the dispatcher
+            known = {"request": key[0], "attempt": key[1], "size": client.size, "replica": 0, "reason": 0}
+            row = Attempt(**{**dict.fromkeys(Attempt._fields, UNSET), **known})
+        return row._replace(
             intended_ns=client.intended_ns,
             sent_ns=client.sent_ns,
             received_ns=client.received_ns,

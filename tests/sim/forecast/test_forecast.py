@@ -222,6 +222,7 @@ def test_calibration_widens_the_intervals() -> None:
     assert parts[1] > 0
     assert figure.high - figure.value == pytest.approx(math.hypot(*parts))
     assert found.provenance["calibration"]["name"] == "bench"
+    assert found.provenance["calibration"]["hash"].startswith("sha256:")
     assert found.provenance["intervals_over"] == ["arrivals", "dice", "calibration"]
     assert told == [(done, 8) for done in range(1, 9)]
 

@@ -1,0 +1,91 @@
+"""Tests of calibration/session.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibration.pass_profiler import fixed_plan
+from calibration.samples import LoadSample, Samples
+from calibration.session import Sum, resample, session_of
+
+Simulated = Callable[..., Any]
+
+
+def _samples(server: Any, rates: tuple[float, ...] = (120.0, 300.0)) -> Samples:
+    rng = np.random.default_rng(3)
+    loads = []
+    for rate in rates * 2:
+        moments = np.sort(rng.integers(0, 2 * 10**9, round(rate * 2)))
+        measured = server.measure(None, fixed_plan(moments, 1))
+        loads.append(LoadSample(rate, measured.timeline(), measured.server_cpu_s))
+    return Samples("known", server.max_batch, 1, 1, (), tuple(loads))
+
+
+def test_blocks_hold_all_requests_and_passes(simulated_server: Simulated) -> None:
+    """Nothing is lost between a timeline and its sums: every request, answer, pass and step from answer to answer."""
+    samples = _samples(simulated_server())
+    session = session_of(samples)
+    requests = sum(len(load.timeline.attempts) for load in samples.loads)
+    passes = sum(len(load.timeline.passes) for load in samples.loads)
+    totals = session.blocks.sum(axis=0)
+    assert totals[Sum.REQUESTS] == totals[Sum.RESPONSES] == requests
+    assert totals[Sum.PASSES] == passes
+    assert totals[Sum.STEPS] == requests - passes
+    assert sum(cost.requests for cost in session.costs) == requests
+    assert sum(len(times) for times in session.pass_ns.values()) == passes
+
+
+def test_waits_for_the_front_end_are_taken_off(simulated_server: Simulated) -> None:
+    """With the service times known a way out is service and network, 0.4 ms; without them the queue is in it too."""
+    samples = _samples(simulated_server())
+    plain, known = session_of(samples).blocks, session_of(samples, 200_000, 100_000).blocks
+    ways_ms = [blocks[:, Sum.OUT_TIME].sum() / blocks[:, Sum.RESPONSES].sum() / 1e6 for blocks in (plain, known)]
+    assert ways_ms[1] == pytest.approx(0.4, abs=0.001)
+    assert ways_ms[0] > 0.45
+
+
+def test_resample_keeps_every_rate(simulated_server: Simulated) -> None:
+    """Blocks and runs are drawn within their rate: a draw with one rate only could not tell passes from requests."""
+    session = session_of(_samples(simulated_server()))
+    drawn = resample(session, np.random.default_rng(0))
+    assert sorted(cost.rate_per_s for cost in drawn.costs) == [120.0, 300.0]
+    assert np.unique(drawn.rates).tolist() == [120.0, 300.0]
+    assert len(drawn.rates) == len(session.rates) - 2
+    assert {size: len(times) for size, times in drawn.pass_ns.items()} == {
+        size: len(times) for size, times in session.pass_ns.items()
+    }
+
+
+def test_spread_of_draws_is_that_of_the_mean() -> None:
+    """Of 4 runs that cost 1, 2, 3 and 6 the mean has a standard error of 1.08; with as many drawn it would be 0.94."""
+    rng = np.random.default_rng(1)
+    costs = np.array([1.0, 2.0, 3.0, 6.0])
+    session = _session_with_costs(costs)
+    means = [np.mean([cost.cpu_ns for cost in resample(session, rng).costs]) for _ in range(4000)]
+    assert np.std(means) == pytest.approx(np.std(costs, ddof=1) / 2, rel=0.05)
+
+
+def _session_with_costs(costs: Any) -> Any:
+    from calibration.session import RunCost, Session
+
+    return Session(1, np.zeros((1, len(Sum))), np.ones(1), tuple(RunCost(1.0, cost, 1, 1) for cost in costs), {})
+
+
+def test_pass_of_a_host_that_stood_still_is_left_out(simulated_server: Simulated) -> None:
+    """One pass of a second among passes of 8.5 ms: it is no property of the model. Spread times are all kept."""
+    samples = _samples(simulated_server(), rates=(30.0,))
+    stalled = samples.loads[0].timeline.passes.copy()
+    timeline = replace(samples.loads[0].timeline, passes=stalled)
+    count = int(np.count_nonzero(timeline.passed("batch_size") == 1))
+    timeline.passed("ended_ns")[np.flatnonzero(timeline.passed("batch_size") == 1)[3]] += 10**9
+    session = session_of(replace(samples, loads=(LoadSample(30.0, timeline, 0.1),)))
+    assert len(session.pass_ns[1]) == count - 1
+    rng = np.random.default_rng(0)
+    timeline.passed("ended_ns")[:] = timeline.passed("started_ns") + rng.exponential(8e6, len(stalled)).astype(np.int64)
+    session = session_of(replace(samples, loads=(LoadSample(30.0, timeline, 0.1),)))
+    assert len(session.pass_ns[1]) == count
