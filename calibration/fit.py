@@ -1,7 +1,7 @@
 """The fit: the parts of the model with their intervals, from samples of one or more server processes.
 
-How each part is estimated stands in estimate.py. The bootstrap draws server processes, then blocks of time, runs and
-passes inside each. What the samples cannot carry is refused, and what they could not tell is said.
+How each part is estimated stands in estimate.py. The bootstrap draws server processes, then runs, blocks of time
+and passes inside each (session.py). What the samples cannot carry is refused, and what they could not tell is said.
 """
 
 from __future__ import annotations

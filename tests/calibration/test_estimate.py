@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def _session(
         block[0, column] = value if is_count else value * MS
     times = {size: np.array(of) * MS for size, of in (pass_ms or {1: [9.0] * 5, 5: [11.0] * 5}).items()}
     runs = [RunCost(1.0, cpu * MS, requests, passes) for cpu, requests, passes in costs or [(0.0, 1, 1)]]
-    return Session(8, block, np.ones(1), tuple(runs), times)
+    return Session(8, block, np.zeros(1, dtype=np.int64), tuple(runs), times)
 
 
 WAYS = {"requests": 10, "in_time": 5.0, "responses": 10, "out_time": 8.0}  # 0.5 ms in, 0.8 ms out
@@ -104,6 +105,14 @@ def test_spread_is_within_sizes() -> None:
     session = _session({1: [9.0, 10.0, 11.0], 8: [18.0, 20.0, 22.0]})
     assert spread_cv([session]) == pytest.approx(0.1)
     assert mean_passes([session]) == {1: (10.0 * MS, 3), 8: (20.0 * MS, 3)}
+
+
+def test_busiest_load_decides() -> None:
+    """A hand-over that takes 0.2 ms at 100/s and 0.3 at 300/s is 0.3: at low load it hardly matters."""
+    calm, busy = (_session(passes=10, batch_in=delay, results_out=1.0, **WAYS) for delay in (2.0, 3.0))
+    costs = (RunCost(100.0, 0.0, 1, 1), RunCost(300.0, 0.0, 1, 1))
+    both = replace(calm, blocks=np.concatenate([calm.blocks, busy.blocks]), runs=np.array([0, 1]), costs=costs)
+    assert estimate([both])["batch_in"] == pytest.approx(0.3)
 
 
 def test_several_sessions_are_pooled() -> None:

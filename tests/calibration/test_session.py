@@ -50,15 +50,25 @@ def test_waits_for_the_front_end_are_taken_off(simulated_server: Simulated) -> N
 
 
 def test_resample_keeps_every_rate(simulated_server: Simulated) -> None:
-    """Blocks and runs are drawn within their rate: a draw with one rate only could not tell passes from requests."""
+    """Runs are drawn within their rate, one of two: a draw with one rate could not tell passes from requests."""
     session = session_of(_samples(simulated_server()))
     drawn = resample(session, np.random.default_rng(0))
-    assert sorted(cost.rate_per_s for cost in drawn.costs) == [120.0, 300.0]
-    assert np.unique(drawn.rates).tolist() == [120.0, 300.0]
-    assert len(drawn.rates) == len(session.rates) - 2
+    assert [cost.rate_per_s for cost in drawn.costs] == [120.0, 300.0]
+    assert np.unique(drawn.runs).tolist() == [0, 1]
     assert {size: len(times) for size, times in drawn.pass_ns.items()} == {
         size: len(times) for size, times in session.pass_ns.items()
     }
+
+
+def test_blocks_are_drawn_from_the_run_that_was_drawn(simulated_server: Simulated) -> None:
+    """A run that differed differs in all its blocks: they stay together, beside the CPU time of that very run."""
+    session = session_of(_samples(simulated_server()))
+    drawn = resample(session, np.random.default_rng(4))
+    for run, cost in enumerate(drawn.costs):
+        own = session.blocks[session.runs == session.costs.index(cost)]
+        picked = drawn.blocks[drawn.runs == run]
+        assert len(picked) == len(own) - 1
+        assert all(any(np.array_equal(block, other) for other in own) for block in picked)
 
 
 def test_spread_of_draws_is_that_of_the_mean() -> None:
@@ -73,7 +83,8 @@ def test_spread_of_draws_is_that_of_the_mean() -> None:
 def _session_with_costs(costs: Any) -> Any:
     from calibration.session import RunCost, Session
 
-    return Session(1, np.zeros((1, len(Sum))), np.ones(1), tuple(RunCost(1.0, cost, 1, 1) for cost in costs), {})
+    blocks, runs = np.zeros((len(costs), len(Sum))), np.arange(len(costs))
+    return Session(1, blocks, runs, tuple(RunCost(1.0, cost, 1, 1) for cost in costs), {})
 
 
 def test_pass_of_a_host_that_stood_still_is_left_out(simulated_server: Simulated) -> None:
