@@ -1,6 +1,6 @@
-"""The root of the command line: a table of commands, and what becomes of an error.
+"""The root of the command line: its own options, the call of a command, and what becomes of an error.
 
-A command's module is imported when it is called. The root help and the version need none of them. Results go to
+The commands stand in command_table.py; the root help and the version need none of their modules. Results go to
 stdout, everything else to stderr; an error is one sentence there and an exit code, never a traceback, unless
 SERVECAST_DEBUG=1 asks for one.
 """
@@ -11,31 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
 
+from servecast.command_table import COMMANDS, command_named
 from servecast.errors import Exit, UsageError, exit_of
 
-__all__ = ["COMMANDS", "Command", "command_named", "main"]
+__all__ = ["main"]
 
-
-class Command(NamedTuple):
-    """One command; `module` holds add_arguments(parser) and run(arguments) -> Exit."""
-
-    name: str
-    module: str
-    summary: str
-
-
-COMMANDS = (
-    Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
-    Command("check", "servecast.commands.check", "check forecasts against a live server, at several loads"),
-    Command("serve", "servecast.commands.serve", "run the reference server of a scenario"),
-    Command("load", "servecast.commands.load", "send a scenario's traffic to a server, and say what came back"),
-    Command("calibrate", "servecast.commands.calibrate", "measure a server, and write a calibration file"),
-    Command("schema", "servecast.commands.schema", "print the JSON Schema of a scenario"),
-    Command("selftest", "servecast.commands.selftest", "compare the simulator with the known answers of theory"),
-    Command("completion", "servecast.commands.completion", "print the completion script of a shell"),
-)
 
 _HELP = """\
 Usage: servecast COMMAND [OPTIONS]
@@ -69,18 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         code = _explain(error)
     return int(code)
-
-
-def command_named(name: str) -> Command:
-    """Return the command of that name. Raises UsageError, with the closest name where there is one."""
-    for command in COMMANDS:
-        if command.name == name:
-            return command
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, [command.name for command in COMMANDS], n=1)
-    hint = f"did you mean {close[0]}?" if close else "servecast --help lists the commands."
-    raise UsageError(f"there is no command {name}: {hint}")
 
 
 def _dispatch(arguments: list[str]) -> Exit:

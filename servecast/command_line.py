@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TypeVar
 
-from servecast.cli import Command
+from servecast.command_table import Command
 from servecast.errors import UsageError
 
 __all__ = [

@@ -13,8 +13,8 @@ import re
 import sys
 from importlib import import_module
 
-from servecast.cli import COMMANDS, Command
 from servecast.command_line import Parser, parser_of
+from servecast.command_table import COMMANDS, Command
 from servecast.errors import Exit
 from servecast.examples import EXAMPLES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from servecast.cli import COMMANDS
 from servecast.command_line import parser_of
+from servecast.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from servecast.cli import COMMANDS, main
+from servecast.cli import main
+from servecast.command_table import COMMANDS
 from servecast.errors import Exit
 
 HEAVY = ("numpy", "scipy", "simpy", "pydantic", "yaml", "rich", "matplotlib", "aiohttp", "numba", "torch")

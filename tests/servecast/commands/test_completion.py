@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from servecast.cli import COMMANDS, main
+from servecast.cli import main
+from servecast.command_table import COMMANDS
 from servecast.errors import Exit
 from servecast.examples import EXAMPLES
 

@@ -1,0 +1,41 @@
+"""The commands by name: what each is for, and the module that holds it. Importing the table imports none of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from servecast.errors import UsageError
+
+__all__ = ["COMMANDS", "Command", "command_named"]
+
+
+class Command(NamedTuple):
+    """One command; `module` holds add_arguments(parser) and run(arguments) -> Exit."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS = (
+    Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
+    Command("check", "servecast.commands.check", "check forecasts against a live server, at several loads"),
+    Command("serve", "servecast.commands.serve", "run the reference server of a scenario"),
+    Command("load", "servecast.commands.load", "send a scenario's traffic to a server, and say what came back"),
+    Command("calibrate", "servecast.commands.calibrate", "measure a server, and write a calibration file"),
+    Command("schema", "servecast.commands.schema", "print the JSON Schema of a scenario"),
+    Command("selftest", "servecast.commands.selftest", "compare the simulator with the known answers of theory"),
+    Command("completion", "servecast.commands.completion", "print the completion script of a shell"),
+)
+
+
+def command_named(name: str) -> Command:
+    """Return the command of that name. Raises UsageError, with the closest name where there is one."""
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [command.name for command in COMMANDS], n=1)
+    hint = f"did you mean {close[0]}?" if close else "servecast --help lists the commands."
+    raise UsageError(f"there is no command {name}: {hint}")
