@@ -207,6 +207,6 @@ def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: 
 def _chance(scenario: Scenario) -> list[str]:
     """Return what differs from run to run, and so what the intervals speak of."""
     arrivals = scenario.traffic.arrivals
-    recorded = arrivals is not None and arrivals.process == "trace"
+    recorded = arrivals is not None and arrivals.process == "trace" and arrivals.inside_bin in {None, "even"}
     calibrated = ["calibration"] if scenario.model.profile is not None else []
     return (["dice"] if recorded else ["arrivals", "dice"]) + calibrated

@@ -116,6 +116,8 @@ def figures_table(forecast: Forecast) -> RenderableType:
         elif name != "cost":
             table.add_row(label, "-", "", "")
             reasons.append(f"No {label}: {figure.why}.")
+    if "arrivals" not in forecast.provenance.get("intervals_over", ["arrivals"]):
+        reasons.append("The arrivals are those recorded, in every run: the intervals hold for this trace.")
     return Group(table, *(Text(reason, style="dim") for reason in reasons))
 
 

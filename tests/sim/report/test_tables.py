@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,14 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
     assert "retry" not in text
     row = next(line for line in text.splitlines() if line.startswith("waiting for a device"))
     assert row.split()[4:8] == ["2.50", "ms", "25.0", "%"]
+
+
+def test_recorded_arrivals_are_said_beside_the_intervals() -> None:
+    """Every run of a trace meets the same arrivals: its narrow intervals promise nothing for another day."""
+    recorded = replace(forecast_of(), provenance={"intervals_over": ["dice"]})
+    drawn = replace(forecast_of(), provenance={"intervals_over": ["arrivals", "dice"]})
+    assert "the intervals hold for this trace" in as_text(figures_table(recorded))
+    assert "the intervals hold for this trace" not in as_text(figures_table(drawn))
 
 
 def test_goals_are_met_missed_or_not_clear() -> None:
