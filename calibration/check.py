@@ -172,7 +172,8 @@ class _Checker:
     def _plan(self, load: float, run: int) -> LoadPlan:
         """Return the schedule of a load, the same in all its runs."""
         rate_per_s = load * self._capacity_per_s
-        traffic = at_rate(self._scenario, rate_per_s)
+        horizon = self._scenario.horizon.model_copy(update={"duration": self._duration_ns, "warm_up": 0})
+        traffic = at_rate(self._scenario.model_copy(update={"horizon": horizon}), rate_per_s)
         plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed, run=run)
         if len(plan.arrivals_ns) < _LEAST_REQUESTS:
             raise BadSamples(

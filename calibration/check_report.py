@@ -84,6 +84,13 @@ class PointReport:
         return score(self.prediction.figures, middle)
 
     @property
+    def run_scores(self) -> tuple[tuple[Score, ...], ...]:
+        """The scores of each valid run by itself."""
+        if self.prediction is None:
+            return ()
+        return tuple(score(self.prediction.figures, attempt.figures) for attempt in self.valid)
+
+    @property
     def judged(self) -> tuple[str, ...]:
         """The figures that decide the verdict."""
         return ("refused_share",) if self.saturated else tuple(TOLERANCES)

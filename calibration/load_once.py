@@ -101,7 +101,8 @@ def load_once(
     if not duration_s > 0 or (rate_per_s is not None and not rate_per_s > 0):
         raise BadSamples(f"A load needs a rate and a duration above 0. Got {rate_per_s}/s for {duration_s:g} s.")
     if rate_per_s is not None:
-        scenario = at_rate(scenario, rate_per_s)
+        horizon = scenario.horizon.model_copy(update={"duration": round(duration_s * _S_NS), "warm_up": 0})
+        scenario = at_rate(scenario.model_copy(update={"horizon": horizon}), rate_per_s)
     plan = traffic_plan(url, scenario, round(duration_s * _S_NS), seed=seed)
     tell = part_of(progress, 0, 1)
     before = host_moment()

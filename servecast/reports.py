@@ -9,7 +9,7 @@ from rich.text import Text
 
 from calibration.check_report import CheckReport, PointReport
 from calibration.load_once import LoadResult
-from calibration.score import Score
+from calibration.score import TOLERANCES, Score
 from sim.report.figures import LatencyPanel, Picture, latency_picture
 from sim.report.tables import new_table, quantity, span
 
@@ -44,8 +44,9 @@ def check_report(report: CheckReport) -> RenderableType:
         if not point.scores:
             table.add_row(load, "-")
     verdicts = [Text(f"{_load(point)} of capacity: ").append_text(_VERDICTS[point.verdict]) for point in report.points]
+    runs = [Text(_errors_of_runs(point)) for point in report.points if len(point.valid) > 1]
     reasons = [Text(reason, style="dim") for point in report.points for reason in _reasons(point)]
-    return Group(Text(_answer(report), style="bold"), "", table, "", *verdicts, *reasons)
+    return Group(Text(_answer(report), style="bold"), "", table, "", *runs, *verdicts, *reasons)
 
 
 def check_picture(report: CheckReport) -> Picture:
@@ -92,16 +93,32 @@ def _cells(point: PointReport, score: Score) -> tuple[RenderableType, ...]:
     measured = quantity(score.figure, score.measured)
     if len(point.valid) > 1 and low < high:
         measured += f" ({span(score.figure, low, high)})"
-    error = f"{100 * score.error:+.1f} {'points' if score.is_share else '%'}" if math.isfinite(score.error) else "-"
     style = "red" if score.figure in point.judged and score.within_tolerance is False else ""
     return (
         _SHOWN[score.figure],
         quantity(score.figure, score.centre),
         span(score.figure, score.low, score.high),
         measured,
-        Text(error, style=style),
+        Text(_error(score), style=style),
         "yes" if score.inside else "no",
     )
+
+
+def _error(score: Score) -> str:
+    """Return a signed error: of a share in points, else of what was measured in per cent."""
+    if not math.isfinite(score.error):
+        return "-"
+    return f"{100 * score.error:+.1f} {'points' if score.is_share else '%'}"
+
+
+def _errors_of_runs(point: PointReport) -> str:
+    """Return the errors of the judged figures in every single run."""
+    figures = [name for name in _SHOWN if name in TOLERANCES]
+    said = []
+    for figure in figures:
+        errors = [_error(score) for run in point.run_scores for score in run if score.figure == figure]
+        said.append(f"{_SHOWN[figure]} {', '.join(errors)}")
+    return f"{_load(point)}, error of each run: {'; '.join(said)}"
 
 
 def _load(point: PointReport) -> str:

@@ -81,6 +81,7 @@ def test_check_of_several_runs_shows_their_spread() -> None:
     """Beside the median of the runs stand the least and the most."""
     text = as_text(check_report(report_of(attempt_of(19.0, 40.0), attempt_of(22.0, 41.0), attempt_of(20.0, 45.0))))
     assert "20.0 ms (19.0 .. 22.0 ms)" in text
+    assert "60 %, error of each run: p50 +5.3 %, -9.1 %, +0.0 %; p99 +0.0 %, -2.4 %, -11.1 %; refused" in text
 
 
 def test_attempt_that_does_not_count_is_listed_with_its_reason() -> None:
