@@ -18,7 +18,7 @@ help: ## say what can be made
 demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecast against the live server (no torch)
 	@rm -f $(OUT)/demo.json $(OUT)/demo.png
 	@$(BIN)/servecast forecast sentiment
-	@$(BIN)/servecast check sentiment --duration 8s --json-file $(OUT)/demo.json --picture $(OUT)/demo.png || \
+	@$(BIN)/servecast check sentiment --processes 2 --duration 8s --json-file $(OUT)/demo.json --picture $(OUT)/demo.png || \
 		test -s $(OUT)/demo.png
 
 test: $(VENV)/.all ## lint, types, import contracts, all tests

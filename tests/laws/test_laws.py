@@ -6,19 +6,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from policy import admission, batching, deadlines, pass_time, retries
-from policy.pass_time import SPREAD_ONE
-from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
 from policy.timeline import Reason
 from sim.engine import process_engine, process_replica
-from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
+from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from tests.laws.audit import audit
-from tests.parity.inputs import inputs
+from tests.parity.inputs import busy_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -36,40 +33,6 @@ def test_any_timeline_of_the_dispatcher_keeps_every_law(given_: EngineInput) -> 
     given_open = given_ if not given_.traffic.clients else None
     if given_open is not None:
         assert audit(given_open, VirtualServer(given_open).play()) == []
-
-
-def busy_input() -> EngineInput:
-    """A load that meets every law: ties, a cap, a deadline, a timeout and retries, at twice the capacity."""
-    rng = np.random.default_rng(7)
-    arrivals = np.cumsum(rng.integers(0, 4, 400)) * 10
-    return EngineInput(
-        seed=3,
-        traffic=TrafficInput(
-            arrivals_ns=arrivals.astype(np.int64),
-            sizes=np.array([], dtype=np.int64),
-            size_table=[1],
-            clients=0,
-            think_table=[0],
-            timeout_table=[123],
-            retry=retry_rule(attempts=2, backoff_ns=50, backoff_max_ns=100),
-            there_ns=0,
-            back_ns=0,
-        ),
-        front_end=FrontEndInput(workers=1, request_table=[1], response_table=[1]),
-        fleet=FleetInput(
-            instances=2,
-            batching=batching_rule(max_batch=4, max_wait_ns=40, instances=2),
-            admission=admission_rule(cap=10),
-            deadline=deadline_rule(deadline_ns=120),
-            pass_time=pass_time_rule(base_ns=60, per_item_ns=10, max_batch=4),
-            spread_table=[SPREAD_ONE],
-            batch_in_table=[2],
-            results_out_table=[3],
-        ),
-        measure_from_ns=0,
-        measure_to_ns=int(arrivals[-1]) + 1,
-        stop_ns=10**9,
-    )
 
 
 def test_busy_input_has_every_outcome_and_no_breach() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import OrderedDict
+from typing import Any
+
+import pytest
 from hypothesis import given, settings
 
 from policy.instant import UNSET
+from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from sim.engine.timelines import Timeline
-from tests.parity.inputs import inputs
+from tests.parity.inputs import busy_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -41,3 +47,24 @@ def test_any_input_gives_the_same_timeline_on_both(given_: EngineInput) -> None:
 def test_same_input_gives_the_same_bytes(given_: EngineInput) -> None:
     """A run is a function of its input."""
     assert run(given_).tobytes() == run(given_).tobytes()
+
+
+def test_driver_with_an_order_of_its_own_is_told_from_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison can fail: an engine whose queue is a stack no longer gives the dispatcher's timeline."""
+    given_ = busy_input()
+    played = final_before(VirtualServer(given_).play(), given_.measure_to_ns)
+    assert final_before(run(given_), given_.measure_to_ns) == played
+
+    class Stack(OrderedDict[Any, Any]):
+        def popitem(self, last: bool = True) -> Any:
+            return super().popitem(last=not last)
+
+    monkeypatch.setattr(process_replica, "OrderedDict", Stack)
+    assert final_before(run(given_), given_.measure_to_ns) != played
+
+
+def test_die_that_depends_on_the_order_of_use_breaks_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other comparison can fail too: with one generator for all dice a second run is another run."""
+    numbers = itertools.count()
+    monkeypatch.setattr(process_engine, "die", lambda *keys: next(numbers) * 2**10)
+    assert run(busy_input()).tobytes() != run(busy_input()).tobytes()
