@@ -37,6 +37,8 @@ class Stream(IntEnum):
     FRONT_END_RESPONSE = 8  # request, attempt
     BATCH_IN = 9  # request, attempt of the first member of the batch
     RESULTS_OUT = 10  # request, attempt of the first member of the batch
+    PASS_RESULT = 11  # request, attempt of the first member of the batch: the front end's work on its results
+    TIMER = 12  # replica, number of the timer: the front end's work on it
 
 
 def die(seed: int, stream: int, entity: int, ordinal: int) -> int:

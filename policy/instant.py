@@ -4,8 +4,22 @@ Every driver sorts the changes of an instant by (change, first key, second key),
 one decision at a time, each seeing the one before, until nothing more is to be decided: admissions in the order of
 their arrivals; then closed batches go to idle instances, oldest batch first, to the idle instance of the lowest index;
 then collectors decide (policy/batching.py), and what one closes is handed over at once where that can be. Every cycle
-costs at least 1 ns, so an instant ends. A run begins with a decision at time 0, before anything has happened. A timer
-that a rule asked for changes nothing: it only brings about an instant.
+costs at least 1 ns, so an instant ends. A run begins with a decision at time 0, before anything has happened.
+
+The front end is a station: each worker does its jobs in the order in which they join, and one without work is done when
+those before it are. Jobs of an instant join in the order of its changes, then refusals in the order of the decisions,
+then (blocking) passes that are handed over with no way in. A job that is done in the instant in which it joined brings
+about its change in that same instant: RESULTS gives RETURNED, TIMER gives WOKEN, SENT gives ARRIVED.
+
+When the dispatcher looks. It decides, and takes in the deadlines that have run out, only in an instant in which it is
+called: an attempt arrived, a pass returned, the client of an unanswered attempt hung up, or it woke. Nothing else is an
+occasion: neither a request at the front end, nor a written response, nor the hang-up of a client who is being answered.
+So a deadline, or the wait of a batch, that ends while the front end is busy is seen with the next occasion, at the
+latest when the work on its timer is done. DEADLINE has its place in the order; where only a request that has passed the
+front end in no time calls the dispatcher, deadlines are taken in behind the requests of that instant.
+
+A timer is the moment for which the dispatcher asked in its latest decision; each decision replaces it. One that has
+come is a job of worker 0 and is not called back.
 """
 
 from __future__ import annotations
@@ -24,8 +38,12 @@ UNSET = -1
 class Change(IntEnum):
     """What can happen in an instant. The numbers are the order in which changes are taken in."""
 
-    RETURNED = 0  # an instance returned a pass, failed or became ready; keys: replica, instance
-    DEADLINE = 1  # the server's own time limit of a request ran out (504); keys: request, attempt
-    HANG_UP = 2  # the client's patience ran out and it closed the connection; keys: request, attempt
-    SENT = 3  # an attempt reached the front end; keys: request, attempt
-    ARRIVED = 4  # an attempt left the front end and reached the dispatcher; keys: request, attempt
+    RESULTS = 0  # the results of a pass reached the front end, a job of worker 0; keys: replica, instance
+    TIMER = 1  # the moment came for which the dispatcher asked, a job of worker 0; keys: replica, 0
+    PASS_IN = 2  # blocking: a batch reached the front end, its pass is a job of worker 0; keys: replica, instance
+    RETURNED = 3  # the dispatcher holds the results of a pass, or an instance failed or became ready; the same keys
+    WOKEN = 4  # the work on a timer is done; keys: replica, number of the timer
+    DEADLINE = 5  # the server's own time limit of a request ran out (504); keys: request, attempt
+    HANG_UP = 6  # the client's patience ran out and it closed the connection; keys: request, attempt
+    SENT = 7  # an attempt reached the front end, a job of its worker; keys: request, attempt
+    ARRIVED = 8  # an attempt left the front end and reached the dispatcher; keys: request, attempt

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from policy.admission import NO_CAP, AdmissionRule
 from policy.batching import (
@@ -37,6 +37,7 @@ __all__ = [
     "deadline_rule",
     "pass_time_rule",
     "retry_rule",
+    "rules_in_words",
 ]
 
 TIME_MAX_NS = 31 * 86_400 * 10**9
@@ -120,6 +121,30 @@ def deadline_rule(*, deadline_ns: int | None) -> DeadlineRule:
     if deadline_ns is None:
         return DeadlineRule(NEVER_NS)
     return DeadlineRule(check_time_ns("queue.deadline", deadline_ns, least_ns=1))
+
+
+def rules_in_words(
+    batching: BatchingRule, admission: AdmissionRule, deadline: DeadlineRule
+) -> dict[str, dict[str, Any]]:
+    """Return a replica's rules with the names of a scenario file, times in ns, for JSON; what is not limited is None.
+
+    It is the way back: batching_rule(**words["batching"]) is the same rule, and so with the two keys of "queue".
+    """
+    return {
+        "batching": {
+            "max_batch": batching.max_batch,
+            "max_wait_ns": batching.max_wait_ns,
+            "timer_origin": TimerOrigin(batching.timer_origin).name.lower(),
+            "freeze": Freeze(batching.freeze).name.lower(),
+            "collector": Collector(batching.collector).name.lower(),
+            "slots": batching.slots,
+            "preferred_sizes": list(batching.preferred[: batching.preferred_count]),
+        },
+        "queue": {
+            "cap": None if admission.cap == NO_CAP else admission.cap,
+            "deadline_ns": None if deadline.deadline_ns == NEVER_NS else deadline.deadline_ns,
+        },
+    }
 
 
 def retry_rule(

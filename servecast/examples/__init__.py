@@ -13,7 +13,10 @@ EXAMPLES = {
     "tokens": "requests of very different sizes, where the longest of a batch sets its time",
     "spike": "a spike of traffic over a queue with a cap, and clients that retry",
     "clients": "a fixed number of clients, each of which waits for its answer",
+    "blocking": "a handler that runs the model in the event loop, where every request has to wait for it",
     "trace": "a recorded trace, stretched to a stated rate",
+    "minilm": "a text classifier on PyTorch, which `make models` installs",
+    "cnn": "an image classifier on PyTorch, so small that the server costs more than the model",
 }
 """Names, and what each shows."""
 

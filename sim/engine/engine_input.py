@@ -37,11 +37,17 @@ class TrafficInput:
 
 @dataclass(frozen=True)
 class FrontEndInput:
-    """A station on the way in and out: each worker serves requests and responses first come, first served."""
+    """A station around the queue: each worker serves its jobs first come, first served.
+
+    Requests and responses are jobs of their attempt's worker; pass results, timers and blocking passes of worker 0.
+    """
 
     workers: int
     request_table: Table  # ns of work for one request
     response_table: Table  # ns of work for one response, of whatever outcome
+    pass_result_table: Table = (0,)  # ns of work for the results of one pass
+    timer_table: Table = (0,)  # ns of work for one timer that the dispatcher asked for
+    blocking: bool = False  # a pass occupies worker 0, and its results cost nothing more; one worker, one instance
 
 
 @dataclass(frozen=True)

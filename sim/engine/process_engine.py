@@ -58,12 +58,15 @@ class _Run:
         self._input = engine_input
         self._traffic = engine_input.traffic
         self._env = simpy.Environment()
-        self._changes: list[tuple[int, int, int, LiveAttempt | Batch]] = []  # a heap, ordered by the law
+        self._changes: list[tuple[int, int, int, LiveAttempt | Batch | None]] = []  # a heap, ordered by the law
         self._instant_is_open = False
-        self._to_decide = True
+        self._to_decide = True  # the dispatcher is called in this instant
         self._arrived: list[LiveAttempt] = []
-        self._expiries: list[tuple[int, int, int, int, LiveAttempt]] = []  # a heap of deadlines and hang-ups
-        self._wake_up_ns = NEVER_NS
+        self._deadlines: list[tuple[int, int, int, LiveAttempt]] = []  # heaps by (moment, request, attempt)
+        self._hang_ups: list[tuple[int, int, int, LiveAttempt]] = []
+        self._timer_ns = NEVER_NS  # the moment for which the dispatcher asked
+        self._timers = 0  # that have come
+        self._alarm_ns = NEVER_NS  # the earliest moment at which _ring is called
         self._front_end_free_ns = [0] * engine_input.front_end.workers
         self._handed = [simpy.Store(self._env) for _ in range(engine_input.fleet.instances)]
         self._replica = Replica(engine_input.fleet, self._start_pass)
@@ -74,8 +77,9 @@ class _Run:
 
     def timeline(self) -> Timeline:
         """Run to the end and return what happened."""
-        for index in range(self._input.fleet.instances):
-            self._env.process(self._instance(index))
+        if not self._input.front_end.blocking:
+            for index in range(self._input.fleet.instances):
+                self._env.process(self._instance(index))
         if self._traffic.clients:
             for client in range(self._traffic.clients):
                 self._think_and_send(client, cycle=0, after_ns=0)
@@ -151,6 +155,20 @@ class _Run:
         self._front_end_free_ns[worker] = done_ns
         return done_ns
 
+    def _call_dispatcher(
+        self, at_ns: int, change: Change, first: int, second: int, what: LiveAttempt | Batch | None
+    ) -> None:
+        """Note a change for which the dispatcher is called, now or when a job is done; only an open instant has now."""
+        if at_ns == self._now:
+            heapq.heappush(self._changes, (change, first, second, what))
+            return
+
+        def call(_: simpy.Event) -> None:
+            self._to_decide = True
+            self._report(change, first, second, what)
+
+        self._env.timeout(at_ns - self._now).callbacks.append(call)
+
     def _enter_front_end(self, attempt: LiveAttempt) -> None:
         """Let an attempt pass the front end on its way in. The work is done even for a client that goes meanwhile."""
         table = self._input.front_end.request_table
@@ -159,14 +177,20 @@ class _Run:
         if attempt.hang_up_ns <= done_ns:
             self._settle(attempt, Outcome.ABANDONED, attempt.hang_up_ns)
             return
-        if done_ns == self._now:
-            heapq.heappush(self._changes, (Change.ARRIVED, attempt.request, attempt.attempt, attempt))
-            return
+        self._call_dispatcher(done_ns, Change.ARRIVED, attempt.request, attempt.attempt, attempt)
 
-        def arrive(_: simpy.Event) -> None:
-            self._report(Change.ARRIVED, attempt.request, attempt.attempt, attempt)
+    def _enter_with_results(self, batch: Batch) -> None:
+        """Let the results of a pass pass the front end."""
+        work_ns = self._roll(self._input.front_end.pass_result_table, Stream.PASS_RESULT, *batch.first)
+        done_ns = self._serve_at_front_end(0, work_ns)
+        self._call_dispatcher(done_ns, Change.RETURNED, 0, batch.instance, batch)
 
-        self._env.timeout(done_ns - self._now).callbacks.append(arrive)
+    def _enter_with_timer(self) -> None:
+        """Let a timer that has come pass the front end."""
+        number = self._timers
+        self._timers += 1
+        work_ns = self._roll(self._input.front_end.timer_table, Stream.TIMER, 0, number)
+        self._call_dispatcher(self._serve_at_front_end(0, work_ns), Change.WOKEN, 0, number, None)
 
     def _respond(self, attempt: LiveAttempt, outcome: Outcome, reason: Reason) -> None:
         """Send a response through the front end; the client takes it unless it will have hung up by then."""
@@ -201,26 +225,51 @@ class _Run:
 
     def _start_pass(self, batch: Batch) -> None:
         self._batches.append(batch)
-        self._handed[batch.instance].put(batch)
+        if not self._input.front_end.blocking:
+            self._handed[batch.instance].put(batch)
+            return
+        batch_in_ns = self._batch_in_ns(batch)
+        if batch_in_ns == 0:
+            self._block_front_end(batch)
+        else:
+            self._env.timeout(batch_in_ns).callbacks.append(
+                lambda _: self._report(Change.PASS_IN, 0, batch.instance, batch)
+            )
+
+    def _block_front_end(self, batch: Batch) -> None:
+        """Run a pass as a job of the front end, which does nothing else meanwhile."""
+        work_ns = self._pass_ns(batch)
+        batch.ended_ns = self._serve_at_front_end(0, work_ns)
+        batch.started_ns = batch.ended_ns - work_ns
+        returned_ns = batch.ended_ns + self._results_out_ns(batch)
+        self._call_dispatcher(returned_ns, Change.RETURNED, 0, batch.instance, batch)
 
     def _instance(self, index: int) -> Process:
         """Run the batches that are handed to an instance, one after the other."""
-        fleet = self._input.fleet
         while True:
             batch: Batch = yield self._handed[index].get()  # type: ignore[assignment]  # a Store's event has the item as its value
-            first = (batch.members[0].request, batch.members[0].attempt)
-            yield self._env.timeout(self._roll(fleet.batch_in_table, Stream.BATCH_IN, *first))
+            yield self._env.timeout(self._batch_in_ns(batch))
             batch.started_ns = self._now
-            longest = max(attempt.size for attempt in batch.members)
-            spread = self._roll(fleet.spread_table, Stream.PASS_SPREAD, *first)
-            yield self._env.timeout(pass_ns(fleet.pass_time, len(batch.members), longest, spread))
+            yield self._env.timeout(self._pass_ns(batch))
             batch.ended_ns = self._now
-            yield self._env.timeout(self._roll(fleet.results_out_table, Stream.RESULTS_OUT, *first))
-            self._report(Change.RETURNED, 0, index, batch)
+            yield self._env.timeout(self._results_out_ns(batch))
+            self._report(Change.RESULTS, 0, index, batch)
+
+    def _batch_in_ns(self, batch: Batch) -> int:
+        return self._roll(self._input.fleet.batch_in_table, Stream.BATCH_IN, *batch.first)
+
+    def _results_out_ns(self, batch: Batch) -> int:
+        return self._roll(self._input.fleet.results_out_table, Stream.RESULTS_OUT, *batch.first)
+
+    def _pass_ns(self, batch: Batch) -> int:
+        fleet = self._input.fleet
+        longest = max(attempt.size for attempt in batch.members)
+        spread = self._roll(fleet.spread_table, Stream.PASS_SPREAD, *batch.first)
+        return pass_ns(fleet.pass_time, len(batch.members), longest, spread)
 
     # Instants
 
-    def _report(self, change: Change, first: int, second: int, what: LiveAttempt | Batch) -> None:
+    def _report(self, change: Change, first: int, second: int, what: LiveAttempt | Batch | None) -> None:
         """Note a change of the present instant; it is taken in at the instant's end."""
         heapq.heappush(self._changes, (change, first, second, what))
         self._end_instant_later()
@@ -233,43 +282,62 @@ class _Run:
     def _end_instant(self, _: simpy.Event) -> None:
         """Take in all changes of this instant, then decide until nothing more is to be decided."""
         self._instant_is_open = False
-        self._collect_expiries()
-        while self._changes:
-            change, _first, _second, changed = heapq.heappop(self._changes)
-            self._take_in(change, changed)
+        while True:
+            if self._to_decide and self._deadlines:
+                self._collect_deadlines()
+            if not self._changes:
+                break
+            change, _first, _second, what = heapq.heappop(self._changes)
+            if isinstance(what, LiveAttempt):
+                self._take_in_attempt(change, what)
+            elif what is not None:
+                self._take_in_batch(change, what)
+            elif change == Change.TIMER:
+                self._enter_with_timer()
+            else:
+                self._to_decide = True  # woken
         if self._to_decide:
             self._decide()
         if self._now >= self._input.measure_to_ns + self._traffic.there_ns and self._measured_open == 0:
             self._finish()
 
-    def _take_in(self, change: int, what: LiveAttempt | Batch) -> None:
+    def _take_in_attempt(self, change: int, attempt: LiveAttempt) -> None:
         if change == Change.SENT:
-            assert isinstance(what, LiveAttempt)
-            self._enter_front_end(what)
-            return  # nothing that policy looks at has changed
+            self._enter_front_end(attempt)
+            return  # nothing that the dispatcher sees
         self._to_decide = True
-        if isinstance(what, Batch):
-            self._replica.take_back(what, self._now)
-            for attempt in what.members:
+        if change == Change.ARRIVED:
+            self._arrived.append(attempt)
+        elif attempt.outcome == Outcome.IN_FLIGHT:
+            self._replica.withdraw(attempt)
+            if change == Change.DEADLINE:
+                self._respond(attempt, Outcome.TIMED_OUT, Reason.NONE)
+            else:
+                self._settle(attempt, Outcome.ABANDONED, self._now)
+
+    def _take_in_batch(self, change: int, batch: Batch) -> None:
+        if change == Change.RESULTS:
+            self._enter_with_results(batch)
+        elif change == Change.PASS_IN:
+            self._block_front_end(batch)
+        else:
+            self._to_decide = True
+            self._replica.take_back(batch, self._now)
+            for attempt in batch.members:
                 if attempt.outcome == Outcome.IN_FLIGHT:
                     self._respond(attempt, Outcome.ANSWERED, Reason.NONE)
-        elif change == Change.ARRIVED:
-            self._arrived.append(what)
-        elif what.outcome == Outcome.IN_FLIGHT:
-            self._replica.withdraw(what)
-            if change == Change.DEADLINE:
-                self._respond(what, Outcome.TIMED_OUT, Reason.NONE)
-            else:
-                self._settle(what, Outcome.ABANDONED, self._now)
 
     def _decide(self) -> None:
-        """Admit or refuse the arrivals, let the replica decide, and see to being asked again."""
+        """Admit or refuse the arrivals, let the replica decide, and set the timer to when it is to be asked again."""
         self._to_decide = False
         for attempt in self._arrived:
             self._admit(attempt)
         self._arrived.clear()
         ask_again_ns = self._replica.decide(self._now)
-        self._set_wake_up(min(ask_again_ns, self._expiries[0][0] if self._expiries else NEVER_NS))
+        while self._deadlines and self._deadlines[0][3].outcome != Outcome.IN_FLIGHT:
+            heapq.heappop(self._deadlines)
+        self._timer_ns = min(ask_again_ns, self._deadlines[0][0] if self._deadlines else NEVER_NS)
+        self._set_alarm()
 
     def _admit(self, attempt: LiveAttempt) -> None:
         """Let an arrival into the replica, or refuse it."""
@@ -277,33 +345,47 @@ class _Run:
         if reason != Reason.NONE:
             self._respond(attempt, Outcome.REFUSED, reason)
             return
-        self._expire_at(deadlines.due_ns(self._input.fleet.deadline, self._now), Change.DEADLINE, attempt)
-        self._expire_at(attempt.hang_up_ns, Change.HANG_UP, attempt)
+        due_ns = deadlines.due_ns(self._input.fleet.deadline, self._now)
+        if due_ns != NEVER_NS:
+            heapq.heappush(self._deadlines, (due_ns, attempt.request, attempt.attempt, attempt))
+        if attempt.hang_up_ns != NEVER_NS:
+            heapq.heappush(self._hang_ups, (attempt.hang_up_ns, attempt.request, attempt.attempt, attempt))
 
-    def _expire_at(self, at_ns: int, change: Change, attempt: LiveAttempt) -> None:
-        if at_ns != NEVER_NS:
-            heapq.heappush(self._expiries, (at_ns, change, attempt.request, attempt.attempt, attempt))
+    def _collect_deadlines(self) -> None:
+        """Turn the deadlines that have run out into changes: the dispatcher is called, so it looks at its clock."""
+        while self._deadlines and self._deadlines[0][0] <= self._now:
+            _, first, second, attempt = heapq.heappop(self._deadlines)
+            heapq.heappush(self._changes, (Change.DEADLINE, first, second, attempt))
 
-    def _collect_expiries(self) -> None:
-        """Turn the deadlines and hang-ups that are due into changes; forget those of settled attempts."""
-        while self._expiries and (
-            self._expiries[0][0] <= self._now or self._expiries[0][4].outcome != Outcome.IN_FLIGHT
-        ):
-            at_ns, change, first, second, attempt = heapq.heappop(self._expiries)
-            if at_ns <= self._now:
-                heapq.heappush(self._changes, (change, first, second, attempt))
+    def _collect_hang_ups(self) -> None:
+        """Turn the hang-ups of this instant into changes; forget those of attempts that are being answered."""
+        while self._hang_ups:
+            at_ns, first, second, attempt = self._hang_ups[0]
+            if attempt.outcome == Outcome.IN_FLIGHT:
+                if at_ns > self._now:
+                    return
+                self._to_decide = True
+                heapq.heappush(self._changes, (Change.HANG_UP, first, second, attempt))
+            heapq.heappop(self._hang_ups)
 
-    def _set_wake_up(self, at_ns: int) -> None:
-        """See to it that an instant ends at that time. One that turns out needless decides nothing."""
-        if self._wake_up_ns <= self._now:
-            self._wake_up_ns = NEVER_NS
-        if at_ns < self._wake_up_ns:
-            self._wake_up_ns = at_ns
-            self._env.timeout(at_ns - self._now).callbacks.append(self._wake_up)
+    def _set_alarm(self) -> None:
+        """See to it that _ring is called at the timer and at the next hang-up, whatever comes first."""
+        at_ns = min(self._timer_ns, self._hang_ups[0][0] if self._hang_ups else NEVER_NS)
+        if at_ns < self._alarm_ns:
+            self._alarm_ns = at_ns
+            self._env.timeout(at_ns - self._now).callbacks.append(self._ring)
 
-    def _wake_up(self, _: simpy.Event) -> None:
-        self._to_decide = True
-        self._end_instant_later()
+    def _ring(self, _: simpy.Event) -> None:
+        """Bring about what is due now. SimPy cannot call back an event: an alarm that nobody wants any more is none."""
+        if self._alarm_ns == self._now:
+            self._alarm_ns = NEVER_NS
+        if self._timer_ns == self._now:
+            self._timer_ns = NEVER_NS
+            self._report(Change.TIMER, 0, 0, None)
+        self._collect_hang_ups()
+        if self._changes:
+            self._end_instant_later()
+        self._set_alarm()
 
     # Dice
 

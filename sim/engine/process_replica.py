@@ -80,6 +80,11 @@ class Batch:
     ended_ns: int = UNSET
     returned_ns: int = UNSET
 
+    @property
+    def first(self) -> tuple[int, int]:
+        """Return the request and attempt of the first member: the keys of the batch's dice."""
+        return self.members[0].request, self.members[0].attempt
+
     def row(self) -> Pass:
         """Return the batch as a row of the timeline."""
         return Pass(
@@ -121,10 +126,10 @@ class Replica:
         self._running = 0
         self._batches = 0
 
-    def admit(self, attempt: LiveAttempt, now_ns: int) -> Reason:
+    def admit(self, attempt: LiveAttempt, now_ns: int, *, draining: bool = False) -> Reason:
         """Let an attempt into the queue, or return why not."""
         attempt.enqueued_ns = now_ns
-        view = admission.AdmissionView(waiting=self._waiting, draining=False)
+        view = admission.AdmissionView(waiting=self._waiting, draining=draining)
         reason = admission.decide(self._fleet.admission, view)
         if reason == Reason.NONE:
             self._queue[attempt.request, attempt.attempt] = attempt
@@ -146,6 +151,17 @@ class Replica:
         batch.returned_ns = now_ns
         self._idle_since_ns[batch.instance] = now_ns
         self._running -= 1
+
+    def break_down(self, instance: int, batch: Batch | None, now_ns: int) -> None:
+        """Note that an instance is gone, with the batch that it ran, if any; it takes no other before recover()."""
+        self._idle_since_ns.pop(instance, None)
+        if batch is not None:
+            batch.returned_ns = now_ns
+            self._running -= 1
+
+    def recover(self, instance: int, now_ns: int) -> None:
+        """Note that an instance that had broken down can take batches again."""
+        self._idle_since_ns[instance] = now_ns
 
     def decide(self, now_ns: int) -> int:
         """Hand over and close batches until nothing more is to be decided; return when to ask again at the latest."""

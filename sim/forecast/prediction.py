@@ -1,7 +1,8 @@
 """Where ONE run on a given schedule will land: what a live measurement is compared with.
 
-Each draw is that same schedule under other dice and, with a calibration, another bootstrap draw of it. The intervals
-are prediction intervals; where the long-run figure lies is another question, which forecast.py answers.
+Each draw is that same schedule under other dice and, with a calibration, with what another run of another fresh server
+process may have (Profile.run_draws). The intervals are prediction intervals; where the long-run figure lies is another
+question, which forecast.py answers.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from policy.instant import UNSET
 from policy.timeline import Outcome
 from sim.engine.process_engine import run
+from sim.engine.timelines import ATTEMPT_COLUMNS, Timeline
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import METRICS
 from sim.forecast.intervals import prediction
@@ -24,7 +27,9 @@ from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.refusals import refuse_unresolved
 from sim.outcome.measures import RunMeasures, measure
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
+from sim.scenario.costs import profile_of
 from sim.scenario.lower import lower
+from sim.scenario.profile import RunDraw
 from sim.scenario.spec import Scenario
 
 __all__ = ["PredictedFigure", "Prediction", "measured_figures", "predict_run"]
@@ -57,7 +62,7 @@ class PredictedFigure:
 class Prediction:
     """What one run on the schedule is predicted to show.
 
-    Figures have the names of the forecast's, and server_latency_ms.* for the time inside the server. One that some draw
+    Figures have the names of the forecast's, and server_latency_ms.* on the server's own timeline. One that some draw
     cannot show (the latency of a run in which nothing was answered) is left out.
     """
 
@@ -148,14 +153,15 @@ def _draw(task: _Task) -> _Drawn:
         task.scenario,
         seed=task.seed,
         run=task.draw,
-        profile_draw=task.draw,
+        profile_draw=RunDraw(task.draw),
         arrivals_ns=task.arrivals_ns,
         sizes=task.sizes,
         warm_up_ns=task.from_ns,
     )
     tail_ns = lowered.stop_ns - lowered.measure_to_ns
     engine_input = replace(lowered, measure_to_ns=task.to_ns, stop_ns=task.to_ns + tail_ns)
-    measures = measure(run(engine_input), task.from_ns, task.to_ns, instances=engine_input.fleet.instances)
+    timeline = _as_a_server_stamps(run(engine_input), task.scenario, engine_input.traffic.back_ns)
+    measures = measure(timeline, task.from_ns, task.to_ns, instances=engine_input.fleet.instances)
     latencies_ns = measures.answered_latencies_ns
     return _Drawn(
         figures=measured_figures(measures),
@@ -163,6 +169,21 @@ def _draw(task: _Task) -> _Drawn:
         requests=measures.requests,
         unresolved=measures.count(Outcome.IN_FLIGHT),
     )
+
+
+def _as_a_server_stamps(timeline: Timeline, scenario: Scenario, back_ns: int) -> Timeline:
+    """Return the timeline with answers stamped as late as the calibrated server stamps them.
+
+    The model counts what lies between the front end's work and the client as way back; part of it passes before a live
+    server has written the answer.
+    """
+    profile = profile_of(scenario)
+    if profile is None or scenario.traffic.network.back is not None:
+        return timeline
+    attempts = timeline.attempts.copy()
+    answered_ns = attempts[:, ATTEMPT_COLUMNS.index("answered_ns")]
+    answered_ns[answered_ns != UNSET] += round(profile.answer_share * back_ns)
+    return Timeline(attempts, timeline.passes)
 
 
 def _figures(draws: Sequence[dict[str, float]]) -> dict[str, PredictedFigure]:

@@ -4,8 +4,11 @@ retry        from the first intended send until the send of the attempt that was
 network      there and back
 front_end    waiting for and being served by the front end, on the way in and out
 queue        from the enqueue until the instance that ran the batch was idle: the device was not to be had
-batch_wait   the rest until the batch left for the instance: waiting for company, by the rule's own will
-turnaround   batch in and results out
+batch_wait   the rest until the batch left for the instance: waiting for company, by the rule's own will, and for the
+             front end to see to the timer that ends it
+turnaround   batch in and results out; the results' waiting for the front end and its work on them are in it, since a
+             timeline has one moment for all three (the dispatcher's holding the results). A pass that runs in the front
+             end (front_end.blocking) waits for it in batch in
 pass         on the device
 """
 

@@ -31,7 +31,7 @@ class RunMeasures:
     intended_ns: Column  # (requests,)
     outcomes: Column  # (requests,) Outcome of the last attempt
     latency_ns: Column  # (requests,) from the first intended send until the client held the answer; UNSET: no answer
-    server_latency_ns: Column  # (requests,) of the last attempt inside the server, front end included; UNSET: no answer
+    server_latency_ns: Column  # (requests,) of the last attempt, from its enqueue to its answer; UNSET: no answer
     attempt_counts: tuple[int, ...]  # of all attempts of these requests, by Outcome
     delivered: int  # answers that reached a client inside the window
     passes: int  # passes that started inside the window
@@ -55,7 +55,11 @@ class RunMeasures:
 
     @property
     def answered_server_latencies_ns(self) -> Column:
-        """Times that the answered requests spent inside the server, in the order of their intended sends."""
+        """Times of the answered requests on the server's own timeline, in the order of their intended sends.
+
+        They run from the enqueue, the first moment that a simulated and a live server stamp alike: how long a request
+        lay in a socket before, a live server cannot see.
+        """
         return self.server_latency_ns.compress(self.outcomes == Outcome.ANSWERED)
 
     @property
@@ -108,7 +112,7 @@ def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: int = 1)
     )
     started = _is_inside(timeline.passed("started_ns"), from_ns, to_ns)
     latency_ns = timeline.attempt("delivered_ns")[rows] - intended_ns[rows]
-    server_ns = timeline.attempt("answered_ns")[rows] - timeline.attempt("received_ns")[rows]
+    server_ns = timeline.attempt("answered_ns")[rows] - timeline.attempt("enqueued_ns")[rows]
     return RunMeasures(
         from_ns=from_ns,
         to_ns=to_ns,

@@ -35,16 +35,21 @@ def mean_rate_per_s(scenario: Scenario) -> float:
 def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float:
     """Return the rate above which the backlog grows: that of full batches back to back, or of the front end.
 
-    It is an upper bound: batches that are closed before they are full (freeze timer, slots above instances) take less.
+    It is an upper bound: batches that are closed before they are full (freeze timer, slots above instances) take less,
+    and so do results and timers that wait for the front end. Results are its worker 0's job, and passes that block it.
     """
     rules, costs = serving_rules(scenario, profile_draw), costs_of(scenario, profile_draw)
     size = rules.batching.max_batch
     instances = scenario.fleet.instances
     at_once = min(instances, rules.batching.slots) if rules.batching.slots else instances
     one_pass_ns = pass_ns(rules.pass_time, size, round(_longest(scenario, size)), SPREAD_ONE)
-    cycle_ns = one_pass_ns + mean_of(costs.batch_in) + mean_of(costs.results_out)
-    front_end_ns = mean_of(costs.request) + mean_of(costs.response)
-    front_end_per_s = scenario.front_end.workers / front_end_ns * NS_PER_S if front_end_ns else math.inf
+    blocking = scenario.front_end.blocking
+    # What a batch costs the front end, and for how long an instance has it.
+    of_front_end_ns = one_pass_ns if blocking else mean_of(costs.pass_result)
+    cycle_ns = mean_of(costs.batch_in) + one_pass_ns + mean_of(costs.results_out) + (0 if blocking else of_front_end_ns)
+    request_ns = (mean_of(costs.request) + mean_of(costs.response)) / scenario.front_end.workers
+    front_end_ns = request_ns + of_front_end_ns / size
+    front_end_per_s = NS_PER_S / front_end_ns if front_end_ns else math.inf
     return min(at_once * size / cycle_ns * NS_PER_S, front_end_per_s)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim.scenario.distribution_spec import LognormalSpread, Spread, TimeLaw
-from sim.scenario.profile import Profile, load_profile
+from sim.scenario.profile import Draw, Profile, load_profile
 from sim.scenario.spec import PassTime, Scenario
 
 __all__ = ["Costs", "costs_of", "profile_of"]
@@ -24,6 +24,8 @@ class Costs:
     spread: Spread | None
     request: TimeLaw
     response: TimeLaw
+    pass_result: TimeLaw
+    timer: TimeLaw
     batch_in: TimeLaw
     results_out: TimeLaw
     there_ns: int
@@ -36,14 +38,12 @@ def profile_of(scenario: Scenario) -> Profile | None:
     return None if file is None else load_profile(scenario.path_of(file))
 
 
-def costs_of(scenario: Scenario, profile_draw: int | None = None) -> Costs:
-    """Return the costs; with a calibration, those of its central fit or of its bootstrap draw, counted round.
+def costs_of(scenario: Scenario, profile_draw: Draw = None) -> Costs:
+    """Return the costs; with a calibration, those of its central fit or of one of its draws.
 
     What the scenario states goes before the calibration. Raises ScenarioError if the calibration cannot be read.
     """
     profile = profile_of(scenario)
-    if profile is not None and profile_draw is not None:
-        profile_draw %= len(profile.draws)
     measured = {} if profile is None else profile.times_ns(profile_draw)
 
     def either(written: TimeLaw | None, part: str) -> TimeLaw:
@@ -60,6 +60,8 @@ def costs_of(scenario: Scenario, profile_draw: int | None = None) -> Costs:
         spread=written.spread if profile is None else _spread(profile.spread_cv),
         request=either(scenario.front_end.request, "front_end_request"),
         response=either(scenario.front_end.response, "front_end_response"),
+        pass_result=either(scenario.front_end.pass_result, "front_end_pass_result"),
+        timer=either(scenario.front_end.timer, "front_end_timer"),
         batch_in=either(scenario.fleet.turnaround.batch_in, "batch_in"),
         results_out=either(scenario.fleet.turnaround.results_out, "results_out"),
         there_ns=measured.get("network_there", 0) if there is None else there,

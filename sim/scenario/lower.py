@@ -12,6 +12,7 @@ from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, Tabl
 from sim.errors import RefusedToAnswer
 from sim.scenario.costs import Costs, costs_of, profile_of
 from sim.scenario.distributions import size_table, spread_table, time_table
+from sim.scenario.profile import Draw, Profile
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.schedule import Schedule, dice_seed, draw_schedule
 from sim.scenario.spec import Scenario
@@ -30,15 +31,15 @@ def lower(
     *,
     seed: int,
     run: int = 0,
-    profile_draw: int | None = None,
+    profile_draw: Draw = None,
     arrivals_ns: Ints | None = None,
     sizes: Ints | None = None,
     warm_up_ns: int,
 ) -> EngineInput:
     """Return what an engine needs for run number `run` (0, 1, ...) of a seed.
 
-    `profile_draw` None takes the central fit of the scenario's calibration, k its k-th bootstrap draw, counted round;
-    without a calibration it changes nothing. `arrivals_ns` (ascending) puts a fixed schedule in place of the drawn one,
+    `profile_draw` says which values of the scenario's calibration are taken (sim.scenario.profile.Draw); without a
+    calibration it changes nothing. `arrivals_ns` (ascending) puts a fixed schedule in place of the drawn one,
     with `sizes` of each request, or drawn ones. Measured is [warm_up_ns, warm_up_ns + horizon.duration); arrivals go on
     for tail_ns behind that. Raises ScenarioError or SettingError for bad input, RefusedToAnswer outside the
     calibration.
@@ -58,6 +59,9 @@ def lower(
             workers=scenario.front_end.workers,
             request_table=time_table(costs.request, "front_end.request"),
             response_table=time_table(costs.response, "front_end.response"),
+            pass_result_table=time_table(costs.pass_result, "front_end.pass_result"),
+            timer_table=time_table(costs.timer, "front_end.timer"),
+            blocking=scenario.front_end.blocking,
         ),
         fleet=_fleet(scenario, rules, costs),
         measure_from_ns=warm_up_ns,
@@ -133,10 +137,28 @@ def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
 
 
 def _check_calibrated(scenario: Scenario) -> None:
-    """Raise RefusedToAnswer where batches can grow beyond those that were measured."""
+    """Raise RefusedToAnswer where batches can grow beyond those that were measured, or another model was measured."""
     profile = profile_of(scenario)
+    if profile is not None:
+        _check_model(scenario, profile)
     if profile is not None and scenario.batching.max_batch > profile.max_batch:
         raise RefusedToAnswer(
             f"batching.max_batch is {scenario.batching.max_batch}, but the calibration {profile.name} measured batches "
             f"up to {profile.max_batch}: calibrate with larger ones first."
         )
+
+
+def _check_model(scenario: Scenario, profile: Profile) -> None:
+    """Raise RefusedToAnswer where the scenario names another model. An emulated device can stand for any."""
+    model = scenario.model
+    if model.serve_with == "emulated" or profile.serve_with is None:
+        return
+    for key, asked, measured in (
+        ("serve_with", model.serve_with, profile.serve_with),
+        ("options", model.options, profile.options),
+    ):
+        if asked != measured:
+            raise RefusedToAnswer(
+                f"model.{key} is {asked}, but the calibration {profile.name} was measured of a server with {measured}: "
+                "calibrate that model."
+            )

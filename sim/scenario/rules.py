@@ -7,6 +7,7 @@ from typing import NamedTuple
 from policy.admission import AdmissionRule
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
+from policy.errors import SettingError
 from policy.pass_time import PassTimeRule
 from policy.retries import RetryRule
 from policy.settings import (
@@ -19,6 +20,7 @@ from policy.settings import (
 )
 from sim.scenario.costs import Costs, costs_of
 from sim.scenario.distributions import size_table, spread_table, time_table
+from sim.scenario.profile import Draw
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import recorded_sizes
 
@@ -37,7 +39,7 @@ class ServingRules(NamedTuple):
     pass_time: PassTimeRule
 
 
-def serving_rules(scenario: Scenario, profile_draw: int | None = None) -> ServingRules:
+def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules:
     """Return the rules; `profile_draw` as in costs_of. Raises SettingError where one is out of its range."""
     batching = scenario.batching
     instances = check_count("fleet.instances", scenario.fleet.instances)
@@ -69,12 +71,21 @@ def check_rules(scenario: Scenario) -> None:
     """Raise SettingError or ScenarioError for the first setting that is out of its range or contradicts another."""
     serving_rules(scenario)
     check_count("front_end.workers", scenario.front_end.workers)
+    if scenario.front_end.blocking:
+        for key, count in (
+            ("front_end.workers", scenario.front_end.workers),
+            ("fleet.instances", scenario.fleet.instances),
+        ):
+            if count != 1:
+                raise SettingError(key, "1 with front_end.blocking, where one event loop does everything", count)
     check_count("horizon.runs", scenario.horizon.runs, 2, RUNS_MAX)
     check_count("fleet.replicas", scenario.fleet.replicas, 1, 1)
     traffic, costs = scenario.traffic, costs_of(scenario)
     spread_table(costs.spread)
     time_table(costs.request, "front_end.request")
     time_table(costs.response, "front_end.response")
+    time_table(costs.pass_result, "front_end.pass_result")
+    time_table(costs.timer, "front_end.timer")
     time_table(costs.batch_in, "fleet.turnaround.batch_in")
     time_table(costs.results_out, "fleet.turnaround.results_out")
     if traffic.timeout is not None:

@@ -1,7 +1,7 @@
 """The scenario: every key of the file with its unit, its default and its meaning. docs/scenario.md is made from here.
 
-Traffic stands in traffic_spec.py. Shapes and units are checked here, ranges of serving rules in policy/settings.py.
-Quantities are held as integer ns, rates per second, and shares of 1.
+The model stands in model_spec.py, traffic in traffic_spec.py. Shapes and units are checked here, ranges of serving
+rules in policy/settings.py. Quantities are held as integer ns, rates per second, and shares of 1.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from policy.batching import Collector, Freeze, TimerOrigin
 from policy.settings import COUNT_MAX
-from sim.scenario.distribution_spec import Spread, TimeLaw
+from sim.scenario.distribution_spec import TimeLaw
 from sim.scenario.fields import (
     Count,
     Duration,
     Kind,
     Number,
     OrNone,
-    PassPart,
     PolicyTime,
     PositiveDuration,
     PositivePolicyTime,
@@ -31,6 +30,7 @@ from sim.scenario.fields import (
     name_of,
     written,
 )
+from sim.scenario.model_spec import Model, PassTime
 from sim.scenario.traffic_spec import FROM_PROFILE, Clients, Network, Retries, Traffic
 
 __all__ = [
@@ -50,66 +50,6 @@ __all__ = [
     "Traffic",
     "Turnaround",
 ]
-
-
-def _read_size_keys(table: object) -> object:
-    """Turn the keys of a table into numbers: JSON and TOML know only text as keys."""
-    if not isinstance(table, dict):
-        return table
-    return {int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key: table[key] for key in table}
-
-
-class PassTime(Section):
-    """How long one pass of a batch takes: (base + per_item * b + per_unit * b * longest) * spread, b after padding."""
-
-    base: PassPart = written("0ms", "The part that every pass costs.")
-    per_item: PassPart = written("0ms", "The part for each request of the padded batch.")
-    per_unit: PassPart = written(
-        "0ms", "The part for each request of the padded batch and each unit of the longest one's size."
-    )
-    table: Annotated[
-        dict[int, PassPart] | None,
-        BeforeValidator(_read_size_keys, json_schema_input_type=dict[str, PassPart] | None),
-    ] = Field(
-        None,
-        description=(
-            "Measured times by batch size, in place of base and per_item: on a straight line between two sizes, flat "
-            "below the first one. It must reach the largest batch."
-        ),
-    )
-    padded_sizes: tuple[Count, ...] = Field(
-        (), description="Sizes to which a batch is padded up, ascending. Default: no padding."
-    )
-    spread: Spread | None = Field(
-        None, description="A factor with mean 1, drawn for each pass. Default: every pass takes the same."
-    )
-
-    @model_validator(mode="after")
-    def _line_or_table(self) -> PassTime:
-        if self.table is not None and self.model_fields_set & {"base", "per_item"}:
-            raise ValueError("must have either base and per_item, or a table.")
-        return self
-
-
-class Model(Section):
-    """What a pass costs: written here, or measured."""
-
-    pass_time: PassTime | None = Field(None, description="The time of a pass, written.")
-    profile: str | None = Field(
-        None,
-        description=(
-            "A calibration file instead: it holds the time of a pass and its spread, and fills in front_end, "
-            "fleet.turnaround and traffic.network where they are not written. A relative path counts from the "
-            "scenario file."
-        ),
-        min_length=1,
-    )
-
-    @model_validator(mode="after")
-    def _written_or_measured(self) -> Model:
-        if (self.pass_time is None) == (self.profile is None):
-            raise ValueError("must have either pass_time or profile.")
-        return self
 
 
 def _slots_word(slots: object) -> object:
@@ -168,11 +108,22 @@ class Queue(Section):
 
 
 class FrontEnd(Section):
-    """The station before and behind the queue; an HTTP server is one."""
+    """The station around the queue, first come, first served; the event loop of an HTTP server is one."""
 
-    workers: Count = Field(1, description="Workers, each of which serves requests and responses in their order.")
+    workers: Count = Field(
+        1, description="Workers, each of which does its jobs in their order. Results and timers are the first one's."
+    )
     request: TimeLaw | None = Field(None, description="Work for one request." + FROM_PROFILE)
     response: TimeLaw | None = Field(None, description="Work for one response." + FROM_PROFILE)
+    pass_result: TimeLaw | None = Field(None, description="Work for the results of one pass." + FROM_PROFILE)
+    timer: TimeLaw | None = Field(None, description="Work for one timer of the dispatcher." + FROM_PROFILE)
+    blocking: bool = Field(
+        False,
+        description=(
+            "Whether a pass runs in the front end itself, which does nothing else meanwhile: the mistake of a handler "
+            "that blocks its event loop. Needs one worker and one instance; pass_result then costs nothing."
+        ),
+    )
 
 
 class Turnaround(Section):

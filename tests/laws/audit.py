@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import ATTEMPT_COLUMNS, PASS_COLUMNS, Timeline
+from tests.laws.station import decisions_have_an_occasion, front_end_serves_in_order, is_nothing, seen_by
 
 __all__ = ["audit"]
 
@@ -84,6 +85,7 @@ class Books:
         for rows in self.members.values():
             rows.sort(key=lambda row: (row.enqueued_ns, row.request, row.attempt))
         self.handed_ns = {each.serial: each.handed_ns for each in self.passes}
+        self.seen_by = seen_by(self)
 
     def left_queue_ns(self, row: Row) -> int:
         """When an admitted attempt stopped waiting: its batch was handed over, or it was withdrawn before."""
@@ -115,6 +117,8 @@ def audit(given: EngineInput, timeline: Timeline) -> list[str]:
         moments_in_order,
         instances_run_one_pass,
         passes_last_what_they_cost,
+        front_end_serves_in_order,
+        decisions_have_an_occasion,
         little,
     )
     return [f"{law.__name__}: {breach}" for law in laws for breach in law(books)]
@@ -130,7 +134,7 @@ def batch_within_maximum(books: Books) -> Iterator[str]:
 
 
 def no_wait_past_bound(books: Books) -> Iterator[str]:
-    """No batch stays open past its wait while something is free to take it."""
+    """No batch stays open past its wait while something is free to take it and the front end has seen to its timer."""
     previous_close_ns = 0
     for each in sorted(books.passes, key=lambda each: each.serial):
         oldest_ns = books.members[each.serial][0].enqueued_ns
@@ -142,7 +146,7 @@ def no_wait_past_bound(books: Books) -> Iterator[str]:
             bound_ns = max(max(oldest_ns, previous_close_ns) + wait_ns, free_since_ns)
         else:
             bound_ns = max(oldest_ns, previous_close_ns, free_since_ns) + wait_ns
-        if each.closed_ns > bound_ns:
+        if each.closed_ns > books.seen_by(bound_ns):
             yield f"pass {each.serial} closed at {each.closed_ns}, its bound was {bound_ns}"
         previous_close_ns = each.closed_ns
 
@@ -269,7 +273,7 @@ def time_limits_hold(books: Books) -> Iterator[str]:
     for row in books.rows:
         name = f"{row.request}.{row.attempt}"
         limit_ns = NEVER if deadline_ns == NEVER or row.enqueued_ns == NONE else row.enqueued_ns + deadline_ns
-        if row.outcome == ANSWERED and row.returned_ns > limit_ns:
+        if row.outcome == ANSWERED and row.returned_ns > books.seen_by(limit_ns):
             yield f"{name} was answered {row.returned_ns - limit_ns} ns after its deadline"
         if row.outcome == TIMED_OUT and row.answered_ns < limit_ns:
             yield f"{name} timed out before its deadline"
@@ -347,10 +351,19 @@ def passes_last_what_they_cost(books: Books) -> Iterator[str]:
         expected_ns = max((line_ns + cost.per_unit_ns * padded * longest) * fleet.spread_table[0] // 2**20, 1)
         if each.ended_ns - each.started_ns != expected_ns:
             yield f"pass {each.serial} lasted {each.ended_ns - each.started_ns}, it costs {expected_ns}"
-        if each.started_ns - each.handed_ns != fleet.batch_in_table[0]:
-            yield f"pass {each.serial} started {each.started_ns - each.handed_ns} after its hand-over"
-        if each.returned_ns - each.ended_ns != fleet.results_out_table[0]:
-            yield f"pass {each.serial} returned {each.returned_ns - each.ended_ns} after its end"
+        yield from _turnaround(books, each)
+
+
+def _turnaround(books: Books, each: PassRow) -> Iterator[str]:
+    """The ways to and from the instance; where the front end is on one, waiting and work are its own law's."""
+    fleet, front_end = books.given.fleet, books.given.front_end
+    before_ns = each.started_ns - each.handed_ns - fleet.batch_in_table[0]
+    after_ns = each.returned_ns - each.ended_ns - fleet.results_out_table[0]
+    if before_ns < 0 or (before_ns and not front_end.blocking):
+        yield f"pass {each.serial} started {each.started_ns - each.handed_ns} after its hand-over"
+    least_ns = 0 if front_end.blocking else front_end.pass_result_table[0]
+    if after_ns < least_ns or (after_ns and (front_end.blocking or is_nothing(front_end))):
+        yield f"pass {each.serial} returned {each.returned_ns - each.ended_ns} after its end"
 
 
 def little(books: Books) -> Iterator[str]:

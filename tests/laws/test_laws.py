@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 
 from policy import admission, batching, deadlines, pass_time, retries
-from policy.timeline import Reason
+from policy.instant import Change
+from policy.timeline import Outcome, Reason
 from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from tests.laws.audit import audit
-from tests.parity.inputs import busy_input, inputs
+from tests.parity.inputs import busy_input, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -40,6 +41,15 @@ def test_busy_input_has_every_outcome_and_no_breach() -> None:
     timeline = run(busy_input())
     assert audit(busy_input(), timeline) == []
     assert set(timeline.attempt("outcome").tolist()) == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_front_end_input_has_no_breach_and_waits_for_timers(blocking: bool) -> None:
+    """The input on which faults of the front end are planted is sound, and its waits and deadlines end."""
+    timeline = run(front_end_input(blocking=blocking))
+    assert audit(front_end_input(blocking=blocking), timeline) == []
+    assert {int(Outcome.ANSWERED), int(Outcome.TIMED_OUT)} <= set(timeline.attempt("outcome").tolist())
+    assert int(batching.Cause.WAITED) in timeline.passed("cause").tolist()
 
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -143,6 +153,72 @@ def returns_too_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(process_replica.Batch, "row", lambda self: row(self)._replace(returned_ns=self.returned_ns - 1))
 
 
+def front_end_does_all_at_once(patch: pytest.MonkeyPatch) -> None:
+    """A job begins when it joins, whatever its worker is at."""
+    patch.setattr(process_engine._Run, "_serve_at_front_end", lambda self, worker, work_ns: self._now + work_ns)
+
+
+def front_end_rests(patch: pytest.MonkeyPatch) -> None:
+    """A worker waits 1 ns after each job."""
+    serve = process_engine._Run._serve_at_front_end
+    patch.setattr(
+        process_engine._Run,
+        "_serve_at_front_end",
+        lambda self, worker, work_ns: serve(self, worker, work_ns + 1) - 1,
+    )
+
+
+def results_jump_the_queue(patch: pytest.MonkeyPatch) -> None:
+    """The dispatcher has the results when they reach the front end."""
+    patch.setattr(process_engine._Run, "_enter_with_results", _returned_at_once)
+
+
+def _returned_at_once(self: Any, batch: process_replica.Batch) -> None:
+    self._call_dispatcher(self._now, Change.RETURNED, 0, batch.instance, batch)
+
+
+def timer_jumps_the_queue(patch: pytest.MonkeyPatch) -> None:
+    """The dispatcher wakes at the moment for which it asked."""
+    patch.setattr(
+        process_engine._Run,
+        "_enter_with_timer",
+        lambda self: self._call_dispatcher(self._now, Change.WOKEN, 0, 0, None),
+    )
+
+
+def timer_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """Nothing wakes the dispatcher."""
+    patch.setattr(process_engine._Run, "_enter_with_timer", lambda self: None)
+
+
+def decides_without_an_occasion(patch: pytest.MonkeyPatch) -> None:
+    """A request that reaches the front end makes the dispatcher decide."""
+    enter = process_engine._Run._enter_front_end
+
+    def enter_and_look(self: Any, attempt: process_replica.LiveAttempt) -> None:
+        self._to_decide = True
+        enter(self, attempt)
+
+    patch.setattr(process_engine._Run, "_enter_front_end", enter_and_look)
+
+
+def passes_do_not_block(patch: pytest.MonkeyPatch) -> None:
+    """The pass of a blocking handler takes none of the front end's time."""
+    block = process_engine._Run._block_front_end
+
+    def free_again(self: Any, batch: process_replica.Batch) -> None:
+        free_ns = list(self._front_end_free_ns)
+        block(self, batch)
+        self._front_end_free_ns[:] = free_ns
+
+    patch.setattr(process_engine._Run, "_block_front_end", free_again)
+
+
+def blocked_results_take_work(patch: pytest.MonkeyPatch) -> None:
+    """The results of a pass in the front end are a job of their own besides."""
+    patch.setattr(process_engine._Run, "_results_out_ns", lambda self, batch: 20)
+
+
 @pytest.mark.parametrize(
     ("plant", "law"),
     [
@@ -167,4 +243,28 @@ def test_planted_fault_is_found_by_its_law(plant: Patch, law: str, monkeypatch: 
     """A law that no fault can break would be no law."""
     plant(monkeypatch)
     breaches = audit(busy_input(), run(busy_input()))
+    assert law in {breach.split(":")[0] for breach in breaches}
+
+
+@pytest.mark.parametrize(
+    ("plant", "law", "blocking"),
+    [
+        (front_end_does_all_at_once, "front_end_serves_in_order", False),
+        (front_end_rests, "front_end_serves_in_order", True),
+        (results_jump_the_queue, "front_end_serves_in_order", False),
+        (timer_jumps_the_queue, "decisions_have_an_occasion", False),
+        (timer_is_lost, "no_wait_past_bound", False),
+        (timer_is_lost, "no_wait_past_bound", True),
+        (decides_without_an_occasion, "decisions_have_an_occasion", False),
+        (passes_do_not_block, "front_end_serves_in_order", True),
+        (blocked_results_take_work, "passes_last_what_they_cost", True),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else str(value),
+)
+def test_fault_of_the_front_end_is_found_by_its_law(
+    plant: Patch, law: str, blocking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The station, its timers and its blocking passes have laws that can be broken, too."""
+    plant(monkeypatch)
+    breaches = audit(front_end_input(blocking=blocking), run(front_end_input(blocking=blocking)))
     assert law in {breach.split(":")[0] for breach in breaches}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from policy.batching import Collector, Freeze, TimerOrigin
+from policy.dice import CELLS, LEVELS
 from policy.pass_time import SPREAD_ONE
 from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
 from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
@@ -16,6 +18,10 @@ GRID = 10  # ns
 
 QUIET_NS = 10**6
 """All that a generated open loop sends has ended by then; one last request comes then, so that engines run so far."""
+
+
+COIN = [0] * (CELLS // 2) + [2 * GRID] * (LEVELS * (CELLS + 1) - CELLS // 2)
+"""A table whose draws are 0 or 2 * GRID: drivers that roll with different keys soon differ."""
 
 
 def grid(least: int, most: int) -> st.SearchStrategy[int]:
@@ -88,17 +94,30 @@ def traffics(draw: st.DrawFn) -> TrafficInput:
 
 
 @st.composite
+def front_ends(draw: st.DrawFn, fleet: FleetInput) -> FrontEndInput:
+    """Any front end, one that costs nothing and one that runs the passes itself among them; half wait for a timer."""
+    blocking = fleet.instances == 1 and draw(st.integers(0, 3)) == 0
+    return FrontEndInput(
+        workers=1 if blocking else draw(st.integers(1, 2)),
+        request_table=[draw(grid(0, 2))],
+        response_table=[draw(grid(0, 2))],
+        pass_result_table=draw(st.sampled_from([[0], [GRID], [2 * GRID], COIN])),
+        timer_table=draw(st.sampled_from([[0], [0], [GRID], [3 * GRID], COIN])),
+        blocking=blocking,
+    )
+
+
+@st.composite
 def inputs(draw: st.DrawFn) -> EngineInput:
     """A whole run: what has ended before measure_to_ns is final."""
     traffic = draw(traffics())
+    fleet = draw(fleets())
     measured_ns = 120 * GRID if traffic.clients else QUIET_NS
     return EngineInput(
         seed=draw(st.integers(0, 2**64 - 1)),
         traffic=traffic,
-        front_end=FrontEndInput(
-            workers=draw(st.integers(1, 2)), request_table=[draw(grid(0, 2))], response_table=[draw(grid(0, 2))]
-        ),
-        fleet=draw(fleets()),
+        front_end=draw(front_ends(fleet)),
+        fleet=fleet,
         measure_from_ns=0,
         measure_to_ns=measured_ns,
         stop_ns=2 * QUIET_NS,
@@ -122,7 +141,7 @@ def busy_input() -> EngineInput:
             there_ns=0,
             back_ns=0,
         ),
-        front_end=FrontEndInput(workers=1, request_table=[1], response_table=[1]),
+        front_end=FrontEndInput(workers=1, request_table=[1], response_table=[1], pass_result_table=[1]),
         fleet=FleetInput(
             instances=2,
             batching=batching_rule(max_batch=4, max_wait_ns=40, instances=2),
@@ -136,4 +155,31 @@ def busy_input() -> EngineInput:
         measure_from_ns=0,
         measure_to_ns=int(arrivals[-1]) + 1,
         stop_ns=10**9,
+    )
+
+
+def front_end_input(*, blocking: bool = False) -> EngineInput:
+    """A load of which much happens in the front end: timers that wait there, with a deadline and no timeout."""
+    busy = busy_input()
+    arrivals = np.cumsum(np.random.default_rng(11).integers(0, 12, 400)) * 10
+    return replace(
+        busy,
+        traffic=replace(busy.traffic, arrivals_ns=arrivals.astype(np.int64), timeout_table=None),
+        front_end=FrontEndInput(
+            workers=1,
+            request_table=[10],
+            response_table=[5],
+            pass_result_table=[10],
+            timer_table=[0] if blocking else [20],
+            blocking=blocking,
+        ),
+        fleet=replace(
+            busy.fleet,
+            instances=1,
+            batching=batching_rule(max_batch=4, max_wait_ns=40, instances=1),
+            deadline=deadline_rule(deadline_ns=200),
+            batch_in_table=[0],
+            results_out_table=[10],
+        ),
+        measure_to_ns=int(arrivals[-1]) + 1,
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from policy.instant import UNSET
+from policy.instant import NEVER_NS, UNSET, Change
 from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from sim.engine.timelines import Timeline
-from tests.parity.inputs import busy_input, inputs
+from tests.parity.inputs import busy_input, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -60,6 +61,63 @@ def test_driver_with_an_order_of_its_own_is_told_from_the_other(monkeypatch: pyt
             return super().popitem(last=not last)
 
     monkeypatch.setattr(process_replica, "OrderedDict", Stack)
+    assert final_before(run(given_), given_.measure_to_ns) != played
+
+
+def decides_when_a_request_joins(patch: pytest.MonkeyPatch) -> None:
+    """The dispatcher looks at its clock whenever a request reaches the front end."""
+    enter = process_engine._Run._enter_front_end
+
+    def enter_and_look(self: Any, attempt: process_replica.LiveAttempt) -> None:
+        self._to_decide = True
+        enter(self, attempt)
+
+    patch.setattr(process_engine._Run, "_enter_front_end", enter_and_look)
+
+
+def results_join_last(patch: pytest.MonkeyPatch) -> None:
+    """Results join the front end behind what reaches it in the same instant, not before it."""
+    take_in = process_engine._Run._take_in_batch
+
+    def last(self: Any, change: int, batch: process_replica.Batch) -> None:
+        if change == Change.RESULTS and self._changes and self._changes[0][0] <= Change.SENT:
+            self._report(Change.SENT + 0.5, 0, batch.instance, batch)
+        else:
+            take_in(self, Change.RESULTS if change == Change.SENT + 0.5 else change, batch)
+
+    patch.setattr(process_engine._Run, "_take_in_batch", last)
+
+
+def replaced_timer_rings(patch: pytest.MonkeyPatch) -> None:
+    """A moment for which the dispatcher no longer asks is a job of the front end all the same."""
+
+    def ring(self: Any, _: object) -> None:
+        self._alarm_ns = NEVER_NS
+        self._timer_ns = NEVER_NS
+        self._report(Change.TIMER, 0, 0, None)
+
+    patch.setattr(process_engine._Run, "_ring", ring)
+
+
+@pytest.mark.parametrize(
+    ("plant", "blocking"),
+    [
+        (decides_when_a_request_joins, False),
+        (decides_when_a_request_joins, True),
+        (results_join_last, False),
+        (replaced_timer_rings, False),
+        (replaced_timer_rings, True),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else str(value),
+)
+def test_driver_with_another_front_end_is_told_from_the_other(
+    plant: Callable[[pytest.MonkeyPatch], None], blocking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who joins first, when the dispatcher looks and which timer rings: each shows in the timeline."""
+    given_ = front_end_input(blocking=blocking)
+    played = final_before(VirtualServer(given_).play(), given_.measure_to_ns)
+    assert final_before(run(given_), given_.measure_to_ns) == played
+    plant(monkeypatch)
     assert final_before(run(given_), given_.measure_to_ns) != played
 
 

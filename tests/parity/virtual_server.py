@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from policy import retries
 from policy.dice import Stream, die, draw
@@ -49,11 +51,23 @@ class Client:
     outcome: int = int(Outcome.IN_FLIGHT)
 
 
+class Ended(NamedTuple):
+    """The results of a pass, on their way back."""
+
+    instance: int
+    first: Key
+    started_ns: int
+    ended_ns: int
+
+
 @dataclass
 class Due:
     """What happens at one moment."""
 
+    results: list[Ended] = field(default_factory=list)  # at the front end, which is yet to work on them
+    blocking: list[StartPass] = field(default_factory=list)  # at a front end that runs passes itself
     at_server: list[Event] = field(default_factory=list)  # passes back, responses written
+    woken: bool = False  # the work on a timer is done
     hang_up: list[Key] = field(default_factory=list)
     sent: list[Key] = field(default_factory=list)
     arrived: list[Key] = field(default_factory=list)
@@ -72,6 +86,9 @@ class VirtualServer:
         self.due: dict[int, Due] = defaultdict(Due)
         self.clients: dict[Key, Client] = {}
         self.free_ns = [0] * given.front_end.workers
+        self.unanswered: set[Key] = set()  # taken in by the core, and not yet told to respond
+        self.timer_ns = NEVER_NS
+        self.timers = 0
         self.rows: dict[Key, Attempt] = {}
         self.passes: list[Pass] = []
         self.now = 0
@@ -133,43 +150,79 @@ class VirtualServer:
 
     def instant(self) -> None:
         due = self.due.pop(self.now, Due())
-        self.carry_out(self.core.take_in(due.at_server, self.now))
-        gone = sorted(key for key in due.hang_up if self.clients[key].outcome == Outcome.IN_FLIGHT)
-        for key in gone:
-            self.settle(key, Outcome.ABANDONED, self.now)
-        self.carry_out(self.core.take_in([HungUp(*key) for key in gone], self.now))
-        arrivals: list[Event] = [Arrived(*key, self.clients[key].size) for key in due.arrived]
-        for key in sorted(due.sent):
-            self.join_front_end(key, arrivals)
-        self.carry_out(self.core.take_in(arrivals, self.now))
-        self.carry_out(self.core.decide(self.now))
+        self.join_without_attempt(due)
+        at_once = self.due.pop(self.now, Due())  # of a job that was done in the instant in which it joined
+        gone = sorted(key for key in due.hang_up if self.in_flight(key))
+        woken = due.woken or at_once.woken
+        looks = woken or bool(due.arrived) or not self.unanswered.isdisjoint(gone)
 
-    def join_front_end(self, key: Key, arrivals: list[Event]) -> None:
+        self.take_in(due.at_server + at_once.at_server)
+        if looks:
+            self.carry_out(self.core.take_in((), self.now))
+        for key in filter(self.in_flight, gone):
+            self.unanswered.discard(key)
+            self.settle(key, Outcome.ABANDONED, self.now)
+            self.take_in([HungUp(*key)])
+        for key in sorted(due.sent):
+            self.join_front_end(key)
+        arrived = due.arrived + self.due.pop(self.now, Due()).arrived
+        self.unanswered.update(arrived)
+        self.take_in([Arrived(*key, self.clients[key].size) for key in arrived])
+        if self.core.to_decide:
+            self.carry_out(self.core.decide(self.now))
+
+    def in_flight(self, key: Key) -> bool:
+        return self.clients[key].outcome == Outcome.IN_FLIGHT
+
+    def take_in(self, events: Sequence[Event]) -> None:
+        if events:
+            self.carry_out(self.core.take_in(events, self.now))
+
+    # the front end
+
+    def join(self, worker: int, work: int) -> int:
+        """Return when a job that joins a worker now is done."""
+        self.free_ns[worker] = max(self.now, self.free_ns[worker]) + work
+        return self.free_ns[worker]
+
+    def join_without_attempt(self, due: Due) -> None:
+        """Let results, the timer and blocking passes join, which are worker 0's."""
+        front_end = self.given.front_end
+        for ended in sorted(due.results):
+            done = self.join(0, self.roll(front_end.pass_result_table, Stream.PASS_RESULT, *ended.first))
+            self.at(done).at_server.append(Returned(ended.instance, ended.started_ns, ended.ended_ns))
+        if self.timer_ns == self.now:
+            self.timer_ns = NEVER_NS
+            self.at(self.join(0, self.roll(front_end.timer_table, Stream.TIMER, 0, self.timers))).woken = True
+            self.timers += 1
+        for batch in due.blocking:
+            self.join_with_pass(batch)
+
+    def join_with_pass(self, batch: StartPass) -> None:
+        """Let the front end run a pass itself."""
+        work = self.pass_ns(batch)
+        ended = self.join(0, work)
+        back = ended + self.roll(self.given.fleet.results_out_table, Stream.RESULTS_OUT, *batch.members[0])
+        self.at(back).at_server.append(Returned(batch.instance, ended - work, ended))
+
+    def join_front_end(self, key: Key) -> None:
         client = self.clients[key]
-        work = self.roll(self.given.front_end.request_table, Stream.FRONT_END_REQUEST, *key)
-        done = max(self.now, self.free_ns[client.worker]) + work
-        self.free_ns[client.worker] = done
-        if done >= client.hang_up_ns:
-            return  # the work is done, but nobody is there any more
-        if done == self.now:
-            arrivals.append(Arrived(*key, client.size))
-        else:
+        done = self.join(client.worker, self.roll(self.given.front_end.request_table, Stream.FRONT_END_REQUEST, *key))
+        if done < client.hang_up_ns:  # else the work is done, but nobody is there any more
             self.at(done).arrived.append(key)
 
+    # the core's actions
+
     def carry_out(self, actions: list[Action]) -> None:
-        fleet = self.given.fleet
         for action in actions:
             match action:
                 case StartPass():
-                    first = action.members[0]
-                    started = self.now + self.roll(fleet.batch_in_table, Stream.BATCH_IN, *first)
-                    spread = self.roll(fleet.spread_table, Stream.PASS_SPREAD, *first)
-                    ended = started + pass_ns(fleet.pass_time, len(action.members), action.longest, spread)
-                    back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *first)
-                    self.at(back).at_server.append(Returned(action.instance, started, ended))
+                    self.start(action)
                 case Respond():
+                    self.unanswered.remove((action.request, action.attempt))
                     self.respond((action.request, action.attempt), action.outcome)
                 case WakeAt():
+                    self.timer_ns = action.at_ns
                     if action.at_ns != NEVER_NS:
                         heapq.heappush(self.calendar, action.at_ns)
                 case Log():
@@ -177,11 +230,27 @@ class VirtualServer:
                 case LogPass():
                     self.passes.append(action.row)
 
+    def start(self, batch: StartPass) -> None:
+        first, fleet = batch.members[0], self.given.fleet
+        there = self.now + self.roll(fleet.batch_in_table, Stream.BATCH_IN, *first)
+        if self.given.front_end.blocking:
+            if there == self.now:
+                self.join_with_pass(batch)
+            else:
+                self.at(there).blocking.append(batch)
+            return
+        ended = there + self.pass_ns(batch)
+        back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *first)
+        self.at(back).results.append(Ended(batch.instance, first, there, ended))
+
+    def pass_ns(self, batch: StartPass) -> int:
+        spread = self.roll(self.given.fleet.spread_table, Stream.PASS_SPREAD, *batch.members[0])
+        return pass_ns(self.given.fleet.pass_time, len(batch.members), batch.longest, spread)
+
     def respond(self, key: Key, outcome: int) -> None:
         client = self.clients[key]
         work = self.roll(self.given.front_end.response_table, Stream.FRONT_END_RESPONSE, *key)
-        answered = max(self.now, self.free_ns[client.worker]) + work
-        self.free_ns[client.worker] = answered
+        answered = self.join(client.worker, work)
         if answered <= client.hang_up_ns:
             client.answered_ns = answered
             if answered == self.now:

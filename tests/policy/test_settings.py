@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from policy.settings import (
     deadline_rule,
     pass_time_rule,
     retry_rule,
+    rules_in_words,
 )
 
 BATCH: dict[str, Any] = {"max_batch": 4, "max_wait_ns": 0}
@@ -76,3 +78,27 @@ def test_defaults_mean_no_limit() -> None:
     assert deadline_rule(deadline_ns=None).deadline_ns == NEVER_NS
     assert batching_rule(**BATCH, instances=3).slots == 3
     assert retry_rule().attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("batching", "cap", "deadline_ns"),
+    [
+        (BATCH, None, None),
+        ({**BATCH, "max_wait_ns": 5, "freeze": "timer", "timer_origin": "window", "slots": 0}, 7, 9),
+        ({**BATCH, "collector": "exclusive", "slots": 3, "preferred_sizes": [1, 2, 4]}, 1, TIME_MAX_NS),
+    ],
+)
+def test_rules_in_words_build_the_same_rules_again(
+    batching: dict[str, Any], cap: int | None, deadline_ns: int | None
+) -> None:
+    """GET /config and a journal's header tell all that a rule holds: who reads them can decide as the server did."""
+    rules = batching_rule(**batching), admission_rule(cap=cap), deadline_rule(deadline_ns=deadline_ns)
+    words = json.loads(json.dumps(rules_in_words(*rules)))
+    queue = words["queue"]
+    again = (
+        batching_rule(**words["batching"]),
+        admission_rule(cap=queue["cap"]),
+        deadline_rule(deadline_ns=queue["deadline_ns"]),
+    )
+    assert again == rules
+    assert (queue["cap"], queue["deadline_ns"]) == (cap, deadline_ns)

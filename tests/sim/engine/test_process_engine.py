@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ def given_input(arrivals: list[int], **options: Any) -> EngineInput:
             workers=options.get("workers", 1),
             request_table=[options.get("request", 0)],
             response_table=[options.get("response", 0)],
+            pass_result_table=[options.get("pass_result", 0)],
+            timer_table=[options.get("timer", 0)],
+            blocking=options.get("blocking", False),
         ),
         fleet=FleetInput(
             instances=batching.get("instances", 1),
@@ -61,12 +65,127 @@ def test_lone_request_passes_every_station() -> None:
 
 
 def test_front_end_worker_serves_requests_and_responses_in_turn() -> None:
-    """Three requests at once, 10 each: enqueued at 10, 20, 30; the first answer waits behind the third request."""
+    """Three requests at once, 60 each: enqueued at 60, 120, 180; the first results wait behind the third request."""
     timeline = run(given_input([0, 0, 0], request=60, response=10, batching={"max_batch": 3, "instances": 3}))
     assert timeline.attempt("enqueued_ns").tolist() == [60, 120, 180]
-    assert timeline.attempt("returned_ns").tolist() == [160, 220, 280]
-    # Without the station's queue the first answer would leave at 170.
+    assert timeline.attempt("ended_ns").tolist() == [160, 220, 280]
+    # Without the station's queue the first results would be there at 160, and their answer would leave at 170.
+    assert timeline.attempt("returned_ns").tolist() == [180, 220, 280]
     assert timeline.attempt("answered_ns").tolist() == [190, 230, 290]
+
+
+def test_results_are_a_job_and_their_answers_are_the_next_ones() -> None:
+    """Two passes end at 110 and 120. Results take 30 each, answers 5: returned at 140, 170, each answer behind both."""
+    timeline = run(
+        given_input([0, 0], request=10, response=5, pass_result=30, batching={"max_batch": 1, "instances": 2})
+    )
+    assert timeline.passed("ended_ns").tolist() == [110, 120]
+    # One after the other, and no sooner: the second results joined at 120, before the first answer did at 140.
+    assert timeline.passed("returned_ns").tolist() == [140, 170]
+    assert timeline.attempt("answered_ns").tolist() == [175, 180]
+    # The instance is idle only when the dispatcher knows.
+    assert timeline.passed("idle_since_ns").tolist() == [0, 0]
+
+
+def test_results_and_timers_are_the_first_workers() -> None:
+    """Thirty-two requests of 1,000 each on two workers: results wait for one of them, never for both."""
+    timeline = run(given_input([0] * 32, request=1000, workers=2, batching={"max_batch": 1, "instances": 32}))
+    waits = (timeline.passed("returned_ns") - timeline.passed("ended_ns")).tolist()
+    enqueued = sorted(timeline.attempt("enqueued_ns").tolist())
+    assert max(waits) > 0
+    assert {timeline.passed("returned_ns")[index] for index in np.flatnonzero(waits)} <= set(enqueued)
+    assert len({timeline.passed("returned_ns")[index] for index in np.flatnonzero(waits)}) == 1
+
+
+def test_batch_waits_for_its_timer_to_be_seen_to() -> None:
+    """Wait 50, timer 20: due at 50, closed at 70. With a request of 30 in work at 50 it is closed at 90."""
+    batching = {"max_batch": 4, "max_wait_ns": 50}
+    assert run(given_input([0], timer=20, batching=batching)).passed("closed_ns").tolist() == [70]
+    # The second request joins at 70, when 15 of its 30 lie before the timer's moment at 80, and arrives at 95.
+    timeline = run(given_input([0, 65], request=30, timer=20, batching=batching))
+    assert timeline.attempt("enqueued_ns").tolist() == [30, 95]
+    assert timeline.passed("closed_ns").tolist() == [95]
+
+
+def test_batch_that_is_due_goes_with_whatever_comes_before_its_timer() -> None:
+    """Due at 60, timer behind a request until 85: its arrival at 65 makes the dispatcher look, and both go."""
+    batching = {"max_batch": 4, "max_wait_ns": 50}
+    timeline = run(given_input([0, 55], request=10, timer=20, batching=batching))
+    assert (timeline.passed("closed_ns").tolist(), timeline.passed("batch_size").tolist()) == ([65], [2])
+    alone = run(given_input([0], request=10, timer=20, batching=batching))
+    assert alone.passed("closed_ns").tolist() == [80]
+
+
+def test_timer_that_is_not_asked_for_any_more_costs_nothing() -> None:
+    """A batch filled at 40 has no timer at 50: the next request joins an idle front end at 55."""
+    batching = {"max_batch": 2, "max_wait_ns": 50}
+    timeline = run(given_input([0, 40, 50], request=5, timer=1000, batching={**batching, "instances": 2}))
+    assert timeline.attempt("enqueued_ns").tolist() == [5, 45, 55]
+    assert timeline.passed("closed_ns").tolist()[0] == 45
+
+
+def test_deadline_is_seen_when_its_timer_is() -> None:
+    """Deadline 120, timer 7: it is seen at 127. Results that joined before, at 115, have the dispatcher look at 125."""
+    late = run(given_input([0, 0, 0], deadline=120, timer=7, cost={"per_item_ns": 50}))
+    assert late.attempt("outcome").tolist() == [Outcome.TIMED_OUT] * 3
+    assert late.attempt("delivered_ns").tolist() == [127, 127, 127]
+    sooner = run(given_input([0, 0, 0], deadline=120, timer=7, pass_result=10, cost={"per_item_ns": 15}))
+    # The first was answered though its deadline had passed: nobody had looked. All answers leave behind the timer.
+    assert sooner.attempt("outcome").tolist() == [Outcome.ANSWERED, Outcome.TIMED_OUT, Outcome.TIMED_OUT]
+    assert sooner.attempt("returned_ns").tolist() == [125, -1, -1]
+    assert sooner.attempt("delivered_ns").tolist() == [132, 132, 132]
+
+
+def test_written_answer_and_request_on_its_way_are_no_occasion_to_look() -> None:
+    """Due at 149, timer behind two answers until 180: nothing closes with the request of 150 or the answer of 160."""
+    batching = {"max_batch": 2, "max_wait_ns": 50, "instances": 2}
+    timeline = run(given_input([0, 0, 99, 150], response=30, timer=20, batching=batching))
+    assert timeline.attempt("answered_ns").tolist()[:2] == [130, 160]
+    assert timeline.attempt("enqueued_ns").tolist()[2:] == [99, 180]
+    assert timeline.passed("closed_ns").tolist() == [0, 180]
+
+
+def test_blocking_pass_stops_the_front_end() -> None:
+    """A pass of 100 from 10 on: the request of 40 is not read before 110, and the answer leaves behind it at 125."""
+    blocked = run(given_input([0, 40], request=10, response=5, blocking=True))
+    assert blocked.attempt("enqueued_ns").tolist() == [10, 120]
+    assert blocked.attempt("returned_ns").tolist() == [110, 225]
+    assert blocked.attempt("answered_ns").tolist() == [125, 230]
+    beside = run(given_input([0, 40], request=10, response=5))
+    assert beside.attempt("enqueued_ns").tolist() == [10, 50]
+    assert beside.attempt("answered_ns").tolist() == [115, 215]
+
+
+def test_blocking_pass_waits_its_turn_and_its_results_do_not() -> None:
+    """Way in 7: the pass joins at 17 behind the request of 12 and starts at 22; way out 11, and no work on results."""
+    timeline = run(given_input([0, 12], request=10, batch_in=7, results_out=11, pass_result=50, blocking=True))
+    assert timeline.passed("handed_ns").tolist()[0] == 10
+    assert timeline.passed("started_ns").tolist()[0] == 22
+    assert timeline.passed("returned_ns").tolist()[0] == 133
+
+
+def test_blocking_server_saturates_at_the_sum_of_its_work() -> None:
+    """Known answer: a station that never rests serves 4 requests in one pass and 4 requests' work: 4 / (140 + 4 x 15).
+
+    Beside the front end it would be 4 / 140 for as long as 4 x 15 is less than that.
+    """
+    options: dict[str, Any] = {"request": 10, "response": 5, "clients": 12, "think": [0], "until": 10**5}
+    batching, cost = {"max_batch": 4}, {"per_item_ns": 10}
+    for blocking, cycle_ns in ((True, 200), (False, 140)):
+        timeline = run(given_input([], blocking=blocking, batching=batching, cost=cost, **options))
+        answered = timeline.attempt("answered_ns")
+        count = np.count_nonzero((answered > 10**4) & (answered <= 10**4 + 80 * 1000))
+        assert count == pytest.approx(80_000 * 4 / cycle_ns, rel=0.005)
+
+
+def test_blocking_front_end_without_other_work_is_a_queue_of_its_own() -> None:
+    """Known answer, Pollaczek and Khinchine: M/D/1 at 60 % waits 0.6 / (2 x 0.4) of a pass in the mean."""
+    gaps = np.random.default_rng(3).exponential(10**6 / 0.6, 40_000)
+    given = given_input(np.cumsum(gaps).astype(int).tolist(), blocking=True, cost={}, stop=10**12)
+    given = replace(given, fleet=replace(given.fleet, pass_time=pass_time_rule(base_ns=10**6, max_batch=1)))
+    timeline = run(given)
+    waits = timeline.attempt("delivered_ns") - timeline.attempt("intended_ns") - 10**6
+    assert waits.mean() == pytest.approx(0.75 * 10**6, rel=0.04)
 
 
 def test_two_front_end_workers_share_the_work() -> None:

@@ -83,6 +83,23 @@ def test_answer_without_its_pass_is_refused(serial: int) -> None:
         breakdown_ns(timeline, 0, 100)
 
 
+def test_results_that_wait_for_the_front_end_count_as_turnaround() -> None:
+    """Way out 1 ms, work on the results 2 ms, and on requests and answers 1 ms each: 3 ms of turnaround."""
+    scenario_ = scenario(
+        "traffic.arrivals={process: even, rate: 50/s}",
+        "batching={max_batch: 1, max_wait: 0s}",
+        "front_end={request: 1ms, response: 1ms, pass_result: 2ms}",
+        "fleet.turnaround.results_out=1ms",
+        "horizon.duration=1s",
+    )
+    parts = breakdown_ns(run(lower(scenario_, seed=1, warm_up_ns=0)), 0, 10**9)
+    assert {part: set(values.tolist()) for part, values in parts.items() if values.any()} == {
+        "front_end": {2_000_000},
+        "turnaround": {3_000_000},
+        "pass": {8_500_000},
+    }
+
+
 def test_parts_add_up_to_the_latency_of_every_request_of_a_run() -> None:
     """To the nanosecond, with retries, network, front end, turnaround, a cap and two instances in play."""
     busy = scenario(
@@ -90,6 +107,8 @@ def test_parts_add_up_to_the_latency_of_every_request_of_a_run() -> None:
         "traffic.retries={attempts: 3, backoff: 20ms}",
         "traffic.network={there: 1ms, back: 2ms}",
         "front_end={workers: 2, request: {distribution: exponential, mean: 0.3ms}, response: 0.1ms}",
+        "front_end.pass_result=0.2ms",
+        "front_end.timer={distribution: exponential, mean: 0.1ms}",
         "fleet={instances: 2, turnaround: {batch_in: 0.2ms, results_out: {distribution: exponential, mean: 0.3ms}}}",
         "model.pass_time.spread={distribution: lognormal, cv: 20%}",
         "queue.cap=20",

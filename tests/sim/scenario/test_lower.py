@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from sim.engine.process_engine import run
 from sim.errors import RefusedToAnswer
 from sim.scenario.lower import TAIL_LEAST_NS, lower, tail_ns
 from sim.scenario.schedule import dice_seed, draw_schedule
+from sim.scenario.spec import Scenario
 from tests.sim.scenario.example import calibrated, scenario, trace
 
 SECOND_NS = 10**9
@@ -23,6 +27,8 @@ def test_minimal_scenario_is_lowered_to_plain_tables() -> None:
     assert (lowered.traffic.size_table, lowered.traffic.timeout_table) == ((1,), None)
     assert (lowered.traffic.clients, lowered.traffic.there_ns, lowered.traffic.back_ns) == (0, 0, 0)
     assert (lowered.front_end.workers, lowered.front_end.request_table) == (1, (0,))
+    assert (lowered.front_end.pass_result_table, lowered.front_end.timer_table) == ((0,), (0,))
+    assert not lowered.front_end.blocking
     assert lowered.fleet.spread_table == (SPREAD_ONE,)
     assert (lowered.fleet.batch_in_table, lowered.fleet.results_out_table) == ((0,), (0,))
     assert (lowered.measure_from_ns, lowered.measure_to_ns) == (5 * SECOND_NS, 65 * SECOND_NS)
@@ -35,7 +41,7 @@ def test_stated_values_reach_their_tables() -> None:
             "traffic.timeout=2s",
             "traffic.sizes=4",
             "traffic.network={there: 1us, back: 2us}",
-            "front_end={workers: 3, request: 3us, response: 4us}",
+            "front_end={workers: 3, request: 3us, response: 4us, pass_result: 7us, timer: 8us}",
             "fleet={instances: 2, turnaround: {batch_in: 5us, results_out: 6us}}",
             "model.pass_time.spread={distribution: lognormal, cv: 5%}",
         ),
@@ -46,9 +52,15 @@ def test_stated_values_reach_their_tables() -> None:
     assert (lowered.traffic.there_ns, lowered.traffic.back_ns) == (1_000, 2_000)
     assert lowered.front_end.workers == 3
     assert (lowered.front_end.request_table, lowered.front_end.response_table) == ((3_000,), (4_000,))
+    assert (lowered.front_end.pass_result_table, lowered.front_end.timer_table) == ((7_000,), (8_000,))
     assert lowered.fleet.instances == 2
     assert (lowered.fleet.batch_in_table, lowered.fleet.results_out_table) == ((5_000,), (6_000,))
     assert len(lowered.fleet.spread_table) > 1
+
+
+def test_blocking_handler_is_lowered_to_its_flag() -> None:
+    """The engine is told that the front end runs the passes."""
+    assert lower(scenario("front_end.blocking=true"), seed=1, warm_up_ns=0).front_end.blocking
 
 
 def test_closed_loop_is_lowered_to_clients() -> None:
@@ -155,3 +167,47 @@ def test_what_is_lowered_runs(overrides: tuple[str, ...]) -> None:
     lowered = lower(scenario("horizon.duration=2s", *overrides), seed=2, warm_up_ns=SECOND_NS)
     intended = run(lowered).attempt("intended_ns")
     assert ((intended >= lowered.measure_from_ns) & (intended < lowered.measure_to_ns)).sum() > 300
+
+
+@pytest.mark.parametrize(
+    ("model", "measured", "said"),
+    [
+        ({"serve_with": "minilm"}, {"serve_with": "cnn"}, "model.serve_with is minilm, but the calibration bench was"),
+        (
+            {"serve_with": "minilm", "options": {"max_tokens": 64}},
+            {"serve_with": "minilm", "options": {"max_tokens": 16}},
+            r"model.options is \{'max_tokens': 64\}, but the calibration bench was measured of a server with",
+        ),
+    ],
+)
+def test_calibration_of_another_model_is_refused(
+    tmp_path: Path, model: dict[str, object], measured: dict[str, object], said: str
+) -> None:
+    """The times of one model say nothing of another: one sentence, not a forecast."""
+    with pytest.raises(RefusedToAnswer, match=said):
+        lower(_measured_of(tmp_path, model, measured), seed=1, warm_up_ns=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "measured"),
+    [
+        ({"serve_with": "minilm", "options": {}}, {"serve_with": "minilm", "options": {}}),
+        ({"serve_with": "minilm"}, {}),
+        ({}, {"serve_with": "minilm", "options": {"max_tokens": 16}}),
+    ],
+)
+def test_calibration_that_may_be_of_the_model_is_taken(
+    tmp_path: Path, model: dict[str, object], measured: dict[str, object]
+) -> None:
+    """A file that does not tell, and a scenario that names no model: an emulated device can stand for any."""
+    lower(_measured_of(tmp_path, model, measured), seed=1, warm_up_ns=0)
+
+
+def _measured_of(folder: Path, model: dict[str, object], measured: dict[str, object]) -> Scenario:
+    """Return a scenario that names a model, with a calibration that says what it was measured of."""
+    asked = calibrated()
+    assert asked.model.profile is not None
+    content = json.loads(asked.path_of(asked.model.profile).read_text())
+    (folder / "profile.json").write_text(json.dumps(content | measured))
+    changed = {**model, "profile": str(folder / "profile.json")}
+    return asked.model_copy(update={"model": asked.model.model_copy(update=changed)})

@@ -55,6 +55,10 @@ def test_calibrated_rules_follow_the_draw() -> None:
     [
         (("front_end.request={distribution: exponential, mean: 20d}",), "front_end.request"),
         (("front_end.response={distribution: exponential, mean: 20d}",), "front_end.response"),
+        (("front_end.pass_result={distribution: exponential, mean: 20d}",), "front_end.pass_result"),
+        (("front_end.timer={distribution: exponential, mean: 20d}",), "front_end.timer"),
+        (("front_end={blocking: true, workers: 2}",), "front_end.workers"),
+        (("front_end.blocking=true", "fleet.instances=2"), "fleet.instances"),
         (("fleet.turnaround.batch_in={distribution: exponential, mean: 20d}",), "fleet.turnaround.batch_in"),
         (("fleet.turnaround.results_out={distribution: exponential, mean: 20d}",), "fleet.turnaround.results_out"),
         (("traffic.timeout={distribution: exponential, mean: 20d}",), "traffic.timeout"),

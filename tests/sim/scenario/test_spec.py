@@ -24,7 +24,9 @@ def test_minimal_scenario_has_every_documented_default() -> None:
     assert dumped["traffic"]["network"] == {"there": None, "back": None}
     assert (loaded.traffic.timeout, loaded.traffic.sizes, loaded.traffic.clients) == (None, None, None)
     assert (loaded.queue.cap, loaded.queue.deadline) == (None, None)
-    assert dumped["front_end"] == {"workers": 1, "request": None, "response": None}
+    assert dumped["front_end"] == {
+        **{"workers": 1, "request": None, "response": None, "pass_result": None, "timer": None, "blocking": False}
+    }
     assert dumped["fleet"] == {"replicas": 1, "instances": 1, "turnaround": {"batch_in": None, "results_out": None}}
     assert dumped["horizon"] == {"duration": 60_000_000_000, "warm_up": "auto", "runs": 10}
     assert (loaded.batching.timer_origin, loaded.batching.freeze) == ("enqueue", "pull")
