@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +32,16 @@ _YOUNG_OBJECTS = 50_000
 """Container objects, more than were freed, after which the garbage collector looks at the young ones."""
 
 
+_SPARE_DESCRIPTORS = 100
+"""What a server needs besides its connections: sockets, pipes and files."""
+
+
 def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> int:
     """Serve until a signal comes and return the exit code; `ready` is called once with the URL.
 
     Blocks; call it from the main thread. Raises CouldNotServe.
     """
+    _allow_descriptors(settings.connections_max + _SPARE_DESCRIPTORS)
     return asyncio.run(_serve(settings, ready))
 
 
@@ -45,11 +51,8 @@ class ReferenceServer:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self.dispatch = DispatchLoop(settings)
-        self._connections = Connections(
-            Handlers(self.dispatch, settings),
-            body_limit=settings.body_limit,
-            count_malformed=self.dispatch.metrics.count_malformed,
-        )
+        handlers = Handlers(self.dispatch, settings)
+        self._connections = Connections(handlers, handlers.predictions, settings)
 
     async def listen(self) -> str:
         """Open the listening socket and return the URL. Raises CouldNotServe."""
@@ -67,12 +70,16 @@ class ReferenceServer:
     async def close(self, wait_s: float = HANDLER_WAIT_S) -> None:
         """Close the connections, after `wait_s` also those that still wait; end the processes and write the rows.
 
-        Raises CouldNotServe when the file of the rows cannot be written.
+        Raises CouldNotServe when the file of the rows, or the journal, cannot be written.
         """
         await self._connections.close(wait_s)
         await self.dispatch.close()
-        if self._settings.timeline_file is not None:
-            _write_rows(self.dispatch.timeline, self._settings.timeline_file)
+        try:
+            if self._settings.timeline_file is not None:
+                _write_rows(self.dispatch.timeline, self._settings.timeline_file)
+        finally:
+            if self.dispatch.journal is not None:
+                self.dispatch.journal.close()
 
 
 async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> int:
@@ -121,6 +128,14 @@ async def _comes_first(work: asyncio.Task[None], event: asyncio.Event) -> bool:
 
 def _succeeded(work: asyncio.Task[None]) -> bool:
     return not work.cancelled() and work.exception() is None
+
+
+def _allow_descriptors(count: int) -> None:
+    """Allow this process so many open files, or as many as the system lets it; often the default is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _keep_collector_quiet() -> None:

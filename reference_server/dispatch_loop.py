@@ -7,14 +7,14 @@ It decides nothing. Everything runs in one thread, so each event is handled to i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
 from typing import NamedTuple
 
 from policy.admission import retry_after_ns
 from policy.instant import UNSET
 from policy.timeline import Attempt, Outcome, Reason
-from reference_server.backends import Batch
+from reference_server.backends import Batch, Output
 from reference_server.dispatcher import (
     Answered,
     Arrived,
@@ -30,14 +30,18 @@ from reference_server.dispatcher import (
     StartPass,
     WakeAt,
 )
-from reference_server.frames import PassDone, RunPass
+from reference_server.frames import PassDone
+from reference_server.inline_replica import InlineReplica
+from reference_server.journal import Journal
 from reference_server.metrics import Metrics
-from reference_server.replica import ReplicaProcess
+from reference_server.replica import Hosted, ProcessReplica, Replica
 from reference_server.settings import ServerSettings
 from reference_server.timeline_log import TimelineLog
 from reference_server.timer import open_timer
 
 __all__ = ["Answer", "DispatchLoop", "Key"]
+
+_RECEIVED = Attempt._fields.index("received_ns")
 
 Key = tuple[int, int]
 """(request, attempt)."""
@@ -48,22 +52,24 @@ class Answer(NamedTuple):
 
     outcome: int  # Outcome
     reason: int  # Reason
-    output: bytes  # JSON text; empty unless answered
+    output: Output  # JSON text, empty unless answered; a bad input counts as answered, since its batch ran
     batch_size: int
     pass_ns: int
+    problem: str = ""  # why its pass failed
 
 
 class _Carried:
     """What belongs to one attempt from its arrival until its row is logged."""
 
-    __slots__ = ("answer", "input", "received_ns", "result", "size")
+    __slots__ = ("answer", "input", "problem", "received_ns", "result", "size")
 
-    def __init__(self, text: bytes, size: int, received_ns: int, answer: asyncio.Future[Answer]) -> None:
+    def __init__(self, text: bytes, size: int, received_ns: int, answer: Callable[[Answer], object]) -> None:
         self.input = text
         self.size = size
         self.received_ns = received_ns
         self.answer = answer
-        self.result: tuple[bytes, int, int] = (b"", 0, 0)  # output, batch size, pass_ns
+        self.result: tuple[Output, int, int] = (b"", 0, 0)  # output, batch size, pass_ns
+        self.problem = ""  # why its pass failed
 
 
 class DispatchLoop:
@@ -83,11 +89,9 @@ class DispatchLoop:
         self._members: dict[int, tuple[Key, ...]] = {}  # of the running pass, by instance
         self._latest_pass_ns = 0
         self._drained: asyncio.Future[None] | None = None
-        self._replicas = [
-            ReplicaProcess(instance, settings.backend, settings.backend_settings, self)
-            for instance in range(settings.instances)
-        ]
+        self._replica = self._open_replica(settings)
         self.timeline = TimelineLog(settings.timeline_rows)
+        self.journal = None if settings.journal_file is None else Journal(settings.journal_file, settings)
         self.metrics = Metrics(lambda: self._dispatcher.waiting, lambda: self._dispatcher.running)
         # An instance takes nothing before its Ready: what arrives meanwhile waits in the queue.
         self._handle([Failed(instance) for instance in range(settings.instances)])
@@ -99,8 +103,8 @@ class DispatchLoop:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every replica process is up."""
-        return all(replica.is_ready for replica in self._replicas)
+        """Whether every instance can take passes."""
+        return self._replica.is_ready
 
     @property
     def is_draining(self) -> bool:
@@ -109,14 +113,21 @@ class DispatchLoop:
 
     @property
     def pids(self) -> list[int]:
-        """The ids of the replica processes that live, by instance."""
-        return [replica.pid for replica in self._replicas if replica.pid is not None]
+        """The ids of the replica processes that live."""
+        return self._replica.pids
 
     # Life
 
+    def _open_replica(self, settings: ServerSettings) -> Replica:
+        if settings.blocking:
+            return InlineReplica(settings.backend, settings.backend_settings, self)
+        timeouts = settings.pass_timeout_ns, settings.start_timeout_ns
+        hosted = Hosted(settings.backend, settings.backend_settings, *timeouts)
+        return ProcessReplica(settings.instances, hosted, self)
+
     async def start(self) -> None:
-        """Start the replica processes and wait until all are ready. Raises CouldNotServe."""
-        await asyncio.gather(*(replica.start() for replica in self._replicas))
+        """Start the replica and wait until all its instances are ready. Raises CouldNotServe."""
+        await self._replica.start()
 
     async def drain(self) -> None:
         """Refuse every arrival from now on, and return when everything accepted is answered and logged."""
@@ -127,7 +138,7 @@ class DispatchLoop:
 
     async def close(self) -> None:
         """End the replica processes."""
-        await asyncio.gather(*(replica.close() for replica in self._replicas))
+        await self._replica.close()
         self._timer.close()
 
     # What handlers report
@@ -136,15 +147,13 @@ class DispatchLoop:
         """Return whether an attempt of this number is in flight."""
         return key in self._carried
 
-    def arrive(self, key: Key, size: int, text: bytes, received_ns: int) -> asyncio.Future[Answer]:
-        """Take in an attempt, whose key is not held, and return the future of its answer.
+    def arrive(self, key: Key, size: int, text: bytes, received_ns: int, answer: Callable[[Answer], object]) -> None:
+        """Take in an attempt, whose key is not held; `answer` is called by the event loop, never from within.
 
-        The handler reports answered() when the answer is written, or hung_up() at any time.
+        Who calls this reports answered() when the answer is written, or hung_up() at any time.
         """
-        carried = _Carried(text, size, received_ns, self._loop.create_future())
-        self._carried[key] = carried
+        self._carried[key] = _Carried(text, size, received_ns, answer)
         self._handle((Arrived(*key, size),))
-        return carried.answer
 
     def answered(self, key: Key) -> None:
         """The answer of an attempt has been written."""
@@ -166,7 +175,7 @@ class DispatchLoop:
         wait_ns = retry_after_ns(self._dispatcher.waiting, rule.max_batch, self._latest_pass_ns, instances)
         return max(-(-wait_ns // 10**9), 1)
 
-    # What replica processes report
+    # What the replica reports
 
     def ready(self, instance: int) -> None:
         """An instance can take batches."""
@@ -176,19 +185,30 @@ class DispatchLoop:
         """A pass has ended."""
         members = self._members.pop(instance)
         self._latest_pass_ns = done.ended_ns - done.started_ns
+        self.metrics.count_results(done.device_ns, done.outputs)
         for key, output in zip(members, done.outputs, strict=True):
             self._carried[key].result = (output, len(members), self._latest_pass_ns)
         self._handle((Returned(instance, done.started_ns, done.ended_ns),))
 
-    def pass_broken(self, instance: int) -> None:
+    def pass_broken(self, instance: int, sentence: str) -> None:
         """The backend raised in a pass; its instance is well."""
-        del self._members[instance]
+        self._fail_members(instance, sentence)
         self._handle((Failed(instance), Ready(instance)))
 
-    def lost(self, instance: int) -> None:
-        """An instance is gone until it is ready again."""
-        self._members.pop(instance, None)
-        self._handle((Failed(instance),))
+    def lost(self, sentences: Mapping[int, str]) -> None:
+        """Instances are gone until they are ready again; what is told to the clients of each one's pass."""
+        self.metrics.count_restart()
+        for instance, sentence in sentences.items():
+            self._fail_members(instance, sentence)
+        self._handle([Failed(instance) for instance in sentences])
+
+    def stale_frame(self) -> None:
+        """Something that belongs to no running pass has come, and was dropped."""
+        self.metrics.count_stale_frame()
+
+    def _fail_members(self, instance: int, sentence: str) -> None:
+        for key in self._members.pop(instance, ()):
+            self._carried[key].problem = sentence
 
     # The dispatcher's actions
 
@@ -196,15 +216,21 @@ class DispatchLoop:
         self._handle(())
 
     def _handle(self, events: Sequence[Event]) -> None:
-        for action in self._dispatcher.handle(events, perf_counter_ns()):
+        now_ns = perf_counter_ns()
+        actions = self._dispatcher.handle(events, now_ns)
+        if self.journal is not None:
+            self.journal.add(now_ns, self.is_draining, events, actions)
+        for action in actions:
             match action:
                 case WakeAt():
                     self._timer.set(action.at_ns)
                 case Respond():
                     self._respond(action)
                 case Log():
-                    carried = self._carried.pop((action.row.request, action.row.attempt))
-                    self._log_attempt(action.row._replace(received_ns=carried.received_ns))
+                    row = action.row
+                    received_ns = self._carried.pop((row.request, row.attempt)).received_ns
+                    # As _replace(received_ns=...) would, at half its cost.
+                    self._log_attempt(Attempt._make((*row[:_RECEIVED], received_ns, *row[_RECEIVED + 1 :])))
                 case StartPass():
                     self._start_pass(action)
                 case LogPass():
@@ -215,8 +241,8 @@ class DispatchLoop:
 
     def _respond(self, action: Respond) -> None:
         carried = self._carried[action.request, action.attempt]
-        if not carried.answer.done():  # it is cancelled when its handler was: HungUp is on the way
-            carried.answer.set_result(Answer(action.outcome, action.reason, *carried.result))
+        # Answers of a batch leave one by one, behind what has come to the event loop before them.
+        self._loop.call_soon(carried.answer, Answer(action.outcome, action.reason, *carried.result, carried.problem))
 
     def _start_pass(self, action: StartPass) -> None:
         self._members[action.instance] = action.members
@@ -227,7 +253,7 @@ class DispatchLoop:
             tuple(each.size for each in carried),
             tuple(each.input for each in carried),
         )
-        self._replicas[action.instance].run_pass(RunPass(action.serial, batch))
+        self._replica.run_pass(action.instance, action.serial, batch)
 
     def _log_attempt(self, row: Attempt) -> None:
         self.timeline.attempts.add(row)

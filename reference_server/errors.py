@@ -2,7 +2,8 @@
 
 ServerError
 |-- CouldNotServe     the address is taken, a replica process does not come up, or the rows cannot be written
-`-- BadRequest        a client's request is malformed; `kind` says how, handlers.py knows the HTTP status of each kind
+|-- NotAFrame         what came from a replica process is no message; the process is replaced
+`-- BadRequest        a client's request is malformed; `kind` says how, answers.py knows the HTTP status of each kind
 
 Settings out of range are policy.errors.SettingError, here as everywhere.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["BadRequest", "CouldNotServe", "Malformed", "ServerError"]
+__all__ = ["BadRequest", "CouldNotServe", "Malformed", "NotAFrame", "ServerError"]
 
 
 class ServerError(Exception):
@@ -22,12 +23,18 @@ class CouldNotServe(ServerError):
     """The server cannot do its work; the message is one sentence for the user."""
 
 
+class NotAFrame(ServerError):
+    """Bytes between the server and a replica process that are no frame."""
+
+
 class Malformed(Enum):
     """In which way a request is malformed."""
 
     UNREADABLE = "unreadable"  # not what the path takes
     TOO_LARGE = "too large"
     DUPLICATE = "duplicate"  # its number is already in flight
+    UNDECODABLE = "undecodable"  # nobody knows where its body ends
+    TOO_SLOW = "too slow"  # it was not complete in time
 
 
 class BadRequest(ServerError):

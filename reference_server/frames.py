@@ -2,143 +2,230 @@
 
 A frame is a header (kind, length of the rest), fixed-width fields, the lengths of the payloads, the payloads. Payloads
 are JSON texts that pass through unread. Both ends are this program on one machine: there is no version and no pickle.
+Each frame says which incarnation of the process it belongs to, so that what a dead one has left is told apart.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from reference_server.backends import Batch
+from reference_server.backends import BadInput, Batch, Output
+from reference_server.errors import NotAFrame
 
-__all__ = ["Broken", "FrameBuffer", "Load", "Loaded", "Message", "PassDone", "RunPass", "encode"]
+__all__ = ["Broken", "FrameBuffer", "Hosting", "Load", "Loaded", "Message", "PassDone", "RunPass", "encode", "pieces"]
+
+_WHOLE_BYTES = 2**18
+"""Up to here a frame is copied together: one write for a frame is faster than several, and the copy costs 20 us."""
 
 
 class Load(NamedTuple):
     """To the process, first of all: which backend to load."""
 
+    incarnation: int  # starts of this process, this one included
+    instances: tuple[int, ...]  # those that it hosts if they can share a process; else it hosts the first alone
     backend: str
     settings: dict[str, Any]  # what JSON can carry
 
 
+class Hosting(NamedTuple):
+    """From the process, before it loads: how many of the instances it hosts."""
+
+    incarnation: int
+    hosted: int
+
+
 class Loaded(NamedTuple):
-    """From the process: the backend is loaded and warm."""
+    """From the process: the backend of an instance is loaded and warm."""
+
+    incarnation: int
+    instance: int
 
 
 class RunPass(NamedTuple):
     """To the process: run this batch."""
 
+    incarnation: int
+    instance: int
     serial: int
     batch: Batch
 
 
 class PassDone(NamedTuple):
-    """From the process: the results of a pass and the device's own stamps (time.perf_counter_ns)."""
+    """From the process: the results of a pass."""
 
+    incarnation: int
+    instance: int
     serial: int
-    started_ns: int
+    started_ns: int  # the process's own stamps (time.perf_counter_ns)
     ended_ns: int
-    outputs: tuple[bytes, ...]  # (members,)
+    device_ns: int  # by the device's clock, UNSET if the backend does not say
+    outputs: tuple[Output, ...]  # (members,)
 
 
 class Broken(NamedTuple):
     """From the process: the backend raised, while loading or in a pass. Nothing but the sentence is left of it."""
 
+    incarnation: int
+    instance: int
+    serial: int  # of the pass, UNSET while loading
     sentence: str
 
 
-Message = Load | Loaded | RunPass | PassDone | Broken
+Message = Load | Hosting | Loaded | RunPass | PassDone | Broken
 
 
 class _Kind(IntEnum):
     LOAD = 1
-    LOADED = 2
-    RUN_PASS = 3
-    PASS_DONE = 4
-    BROKEN = 5
+    HOSTING = 2
+    LOADED = 3
+    RUN_PASS = 4
+    PASS_DONE = 5
+    BROKEN = 6
 
 
 _HEADER = struct.Struct("<BQ")  # kind, bytes that follow
-_RUN_PASS = struct.Struct("<qqqqI")  # serial, first request, first attempt, longest, members
-_PASS_DONE = struct.Struct("<qqqI")  # serial, started_ns, ended_ns, members
+_TWO = struct.Struct("<qq")  # incarnation, instance or how many of them
+_RUN_PASS = struct.Struct("<qqqqqqI")  # incarnation, instance, serial, first request and attempt, longest, members
+_PASS_DONE = struct.Struct("<qqqqqqI")  # incarnation, instance, serial, started_ns, ended_ns, device_ns, members
+_BROKEN = struct.Struct("<qqq")  # incarnation, instance, serial
+
+
+# Writing
 
 
 def encode(message: Message) -> bytes:
     """Return a message as a frame."""
+    return b"".join(pieces(message))
+
+
+def pieces(message: Message) -> list[bytes]:
+    """Return the frame of a message in pieces, so that large payloads need not be copied."""
     match message:
-        case RunPass(serial, batch):
-            fields = (serial, batch.first_request, batch.first_attempt, batch.longest, len(batch.inputs))
+        case RunPass(incarnation, instance, serial, batch):
+            dice = (batch.first_request, batch.first_attempt, batch.longest)
+            fixed = _RUN_PASS.pack(incarnation, instance, serial, *dice, len(batch.inputs))
             sizes = struct.pack(f"<{len(batch.sizes)}q", *batch.sizes)
-            return _frame(_Kind.RUN_PASS, _RUN_PASS.pack(*fields), sizes, *_payloads(batch.inputs))
-        case PassDone(serial, started_ns, ended_ns, outputs):
-            fixed = _PASS_DONE.pack(serial, started_ns, ended_ns, len(outputs))
-            return _frame(_Kind.PASS_DONE, fixed, *_payloads(outputs))
+            return _frame(_Kind.RUN_PASS, fixed + sizes, batch.inputs)
+        case PassDone(outputs=outputs):
+            texts = [_text_of(output) for output in outputs]
+            bad = bytes(isinstance(output, BadInput) for output in outputs)
+            return _frame(_Kind.PASS_DONE, _PASS_DONE.pack(*message[:-1], len(outputs)) + bad, texts)
+        case Hosting():
+            return _frame(_Kind.HOSTING, _TWO.pack(*message))
         case Loaded():
-            return _frame(_Kind.LOADED)
-        case Broken(sentence):
-            return _frame(_Kind.BROKEN, sentence.encode(errors="replace"))
-        case Load(backend, settings):
-            return _frame(_Kind.LOAD, json.dumps([backend, settings]).encode())
+            return _frame(_Kind.LOADED, _TWO.pack(*message))
+        case Broken(sentence=sentence):
+            return _frame(_Kind.BROKEN, _BROKEN.pack(*message[:-1]) + sentence.encode(errors="replace"))
+        case Load():
+            return _frame(_Kind.LOAD, json.dumps(message).encode())
 
 
-def _frame(kind: _Kind, *parts: bytes) -> bytes:
-    return b"".join((_HEADER.pack(kind, sum(map(len, parts))), *parts))
+def _frame(kind: _Kind, fixed: bytes, payloads: Sequence[bytes] = ()) -> list[bytes]:
+    """Return header, fixed fields and the lengths of the payloads, then the payloads; all in one if it is small."""
+    lengths = [len(payload) for payload in payloads]
+    table = struct.pack(f"<{len(lengths)}Q", *lengths)
+    whole = len(fixed) + len(table) + sum(lengths)
+    head = _HEADER.pack(kind, whole) + fixed + table
+    return [head, *payloads] if whole > _WHOLE_BYTES else [b"".join((head, *payloads))]
 
 
-def _payloads(payloads: tuple[bytes, ...]) -> Iterable[bytes]:
-    """Return the lengths of the payloads and the payloads."""
-    return (struct.pack(f"<{len(payloads)}Q", *map(len, payloads)), *payloads)
+def _text_of(output: Output) -> bytes:
+    return str(output).encode(errors="replace") if isinstance(output, BadInput) else output
+
+
+# Reading
 
 
 class FrameBuffer:
     """Cuts a stream of bytes, however it was split, into messages."""
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        self._bytes = bytearray()  # the beginning of a frame
 
     def feed(self, data: bytes) -> list[Message]:
-        """Take in what was received and return the messages that are now complete, in order."""
+        """Take in what was received and return the messages that are now complete, in order. Raises NotAFrame."""
+        if not self._bytes:
+            messages, at = _read(data)
+            self._bytes += data[at:]
+            return messages
         self._bytes += data
-        messages = []
-        while len(self._bytes) >= _HEADER.size:
-            kind, length = _HEADER.unpack_from(self._bytes)
-            end = _HEADER.size + length
-            if len(self._bytes) < end:
-                break
-            messages.append(_decode(kind, bytes(self._bytes[_HEADER.size : end])))
-            del self._bytes[:end]
+        messages, at = _read(self._bytes)
+        del self._bytes[:at]
         return messages
 
 
-def _decode(kind: int, body: bytes) -> Message:
-    match kind:
-        case _Kind.RUN_PASS:
-            serial, first_request, first_attempt, longest, members = _RUN_PASS.unpack_from(body)
-            sizes = struct.unpack_from(f"<{members}q", body, _RUN_PASS.size)
-            inputs = _cut(body, _RUN_PASS.size + 8 * members, members)
-            return RunPass(serial, Batch(first_request, first_attempt, longest, sizes, inputs))
-        case _Kind.PASS_DONE:
-            serial, started_ns, ended_ns, members = _PASS_DONE.unpack_from(body)
-            return PassDone(serial, started_ns, ended_ns, _cut(body, _PASS_DONE.size, members))
-        case _Kind.LOADED:
-            return Loaded()
-        case _Kind.BROKEN:
-            return Broken(body.decode())
-        case _Kind.LOAD:
-            backend, settings = json.loads(body)
-            return Load(backend, settings)
-    raise AssertionError(f"unknown frame kind {kind}")
+def _read(stream: bytes | bytearray) -> tuple[list[Message], int]:
+    """Return the whole messages at the front of a stream, and where the rest of it begins."""
+    messages: list[Message] = []
+    at = 0
+    with memoryview(stream) as view:
+        while len(view) - at >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(view, at)
+            begin = at + _HEADER.size
+            if len(view) < begin + length:
+                break
+            at = begin + length
+            messages.append(_decode(kind, view[begin:at]))
+    return messages, at
 
 
-def _cut(body: bytes, offset: int, members: int) -> tuple[bytes, ...]:
-    """Return the payloads whose lengths stand at the offset and which follow behind them."""
+def _decode(kind: int, body: memoryview) -> Message:
+    with body:
+        try:
+            return _READERS[kind](body)
+        except (KeyError, ValueError, struct.error):
+            raise NotAFrame(f"These {len(body)} bytes are no frame of kind {kind}.") from None
+
+
+def _read_load(body: memoryview) -> Load:
+    incarnation, instances, backend, settings = json.loads(bytes(body))
+    return Load(incarnation, tuple(instances), backend, settings)
+
+
+def _read_run_pass(body: memoryview) -> RunPass:
+    incarnation, instance, serial, first_request, first_attempt, longest, members = _RUN_PASS.unpack_from(body)
+    sizes = struct.unpack_from(f"<{members}q", body, _RUN_PASS.size)
+    inputs = _cut(body, _RUN_PASS.size + 8 * members, members)
+    return RunPass(incarnation, instance, serial, Batch(first_request, first_attempt, longest, sizes, inputs))
+
+
+def _read_pass_done(body: memoryview) -> PassDone:
+    incarnation, instance, serial, started_ns, ended_ns, device_ns, members = _PASS_DONE.unpack_from(body)
+    bad = body[_PASS_DONE.size : _PASS_DONE.size + members]
+    texts = _cut(body, _PASS_DONE.size + members, members)
+    outputs: tuple[Output, ...] = texts
+    if any(bad):
+        outputs = tuple(BadInput(text.decode()) if flag else text for text, flag in zip(texts, bad, strict=True))
+    return PassDone(incarnation, instance, serial, started_ns, ended_ns, device_ns, outputs)
+
+
+def _read_broken(body: memoryview) -> Broken:
+    incarnation, instance, serial = _BROKEN.unpack_from(body)
+    return Broken(incarnation, instance, serial, bytes(body[_BROKEN.size :]).decode())
+
+
+_READERS: dict[int, Callable[[memoryview], Message]] = {
+    _Kind.LOAD: _read_load,
+    _Kind.HOSTING: lambda body: Hosting(*_TWO.unpack(body)),
+    _Kind.LOADED: lambda body: Loaded(*_TWO.unpack(body)),
+    _Kind.RUN_PASS: _read_run_pass,
+    _Kind.PASS_DONE: _read_pass_done,
+    _Kind.BROKEN: _read_broken,
+}
+
+
+def _cut(body: memoryview, offset: int, members: int) -> tuple[bytes, ...]:
+    """Return the payloads whose lengths stand at the offset and which follow behind them to the end of the body."""
     lengths = struct.unpack_from(f"<{members}Q", body, offset)
     at = offset + 8 * members
+    if at + sum(lengths) != len(body):
+        raise ValueError("the payloads do not fill the frame")
     payloads = []
     for length in lengths:
-        payloads.append(body[at : at + length])
+        payloads.append(bytes(body[at : at + length]))
         at += length
     return tuple(payloads)

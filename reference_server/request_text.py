@@ -6,6 +6,7 @@ This is the border: what passes here is well-formed, everything else ends as one
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple, NoReturn
 
 from policy.settings import SIZE_MAX
@@ -18,7 +19,9 @@ ATTEMPT_HEADER = "X-Servecast-Attempt"
 NUMBER_MAX = 2**40
 """Clients number their requests and attempts below this, the server numbers the others from here up."""
 
-_KEYS = {"input", "size"}
+# The way most bodies are written: the text of the input goes on to the backend as it came, and is not encoded anew.
+_BEFORE = re.compile(r'[ \t\n\r]*\{[ \t\n\r]*"(input|text)"[ \t\n\r]*:[ \t\n\r]*')
+_BEHIND = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*"size"[ \t\n\r]*:[ \t\n\r]*([1-9][0-9]{0,8})[ \t\n\r]*)?\}[ \t\n\r]*')
 
 
 class Prediction(NamedTuple):
@@ -26,25 +29,53 @@ class Prediction(NamedTuple):
 
     input: bytes  # JSON text
     size: int  # in the model's unit
+    bare: bool = False  # asked for as {"text": ...}: the answer is the model's output alone
 
 
 def parse_prediction(body: bytes) -> Prediction:
     """Return the checked body. Raises BadRequest."""
     try:
-        fields = _decode(body.decode())
+        text = body.decode()
+        return _as_mostly_written(text) or _as_any_json(_decode(text))
     except (ValueError, RecursionError):
         raise BadRequest('The body must be a JSON object such as {"input": "some text", "size": 1}.') from None
+
+
+def _as_mostly_written(text: str) -> Prediction | None:
+    """Return the prediction of a body that has input or text first, then size or nothing; None: written otherwise."""
+    before = _BEFORE.match(text)
+    if before is None:
+        return None
+    _, end = _decode_from(text, before.end())
+    behind = _BEHIND.fullmatch(text, end)
+    if behind is None:
+        return None
+    value = text[before.end() : end].encode()
+    size = 1 if behind[1] is None else _checked_size(int(behind[1]))
+    return Prediction(value, size) if before[1] == "input" else Prediction(b'{"text":%b}' % value, size, True)
+
+
+def _as_any_json(fields: object) -> Prediction:
+    """Return the prediction of a decoded body. Raises BadRequest."""
     if not isinstance(fields, dict):
         raise BadRequest(f"The body must be a JSON object, not {_in_words(fields)}.")
-    if "input" not in fields:
-        raise BadRequest("The body must have the key input.")
-    if fields.keys() - _KEYS:
-        unknown = min(fields.keys() - _KEYS)
-        raise BadRequest(f"The body may have the keys input and size only. Got {unknown[:40]!r}.")
-    size = fields.get("size", 1)
+    size = fields.pop("size", 1)
+    if "input" in fields:
+        value, allowed, bare = fields["input"], "input", False
+    elif "text" in fields:
+        value, allowed, bare = {"text": fields["text"]}, "text", True
+    else:
+        raise BadRequest("The body must have the key input or text.")
+    unknown = min(fields.keys() - {allowed}, default=None)
+    if unknown is not None:
+        raise BadRequest(f"The body may have the keys {allowed} and size only. Got {unknown[:40]!r}.")
+    return Prediction(_encode(value).encode(), _checked_size(size), bare)
+
+
+def _checked_size(size: object) -> int:
     if type(size) is not int or not 1 <= size <= SIZE_MAX:
         raise BadRequest(f"The size must be a whole number from 1 to {SIZE_MAX}.")
-    return Prediction(_encode(fields["input"]).encode(), size)
+    return size
 
 
 def parse_attempt(text: str) -> tuple[int, int]:
@@ -72,7 +103,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_decode, _decode_from = _DECODER.decode, _DECODER.raw_decode
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 

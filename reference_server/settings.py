@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from policy.admission import NO_CAP, AdmissionRule
-from policy.batching import BatchingRule, Collector, Freeze, TimerOrigin
+from policy.admission import AdmissionRule
+from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
-from policy.instant import NEVER_NS
-from policy.settings import check_count
+from policy.errors import SettingError
+from policy.settings import check_count, check_time_ns, rules_in_words
 
 __all__ = ["ServerSettings", "in_words"]
 
 _PORT_MAX = 65_535
 _BODY_MAX = 2**30
 _ROWS_MAX = 10_000_000
+_CONNECTIONS_MAX = 1_000_000
+_RECEIVE_MAX_S = 3_600.0
 
 
 @dataclass(frozen=True)
@@ -32,38 +34,43 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
     name: str = ""  # of the scenario, for GET /config
+    model: Mapping[str, object] = field(default_factory=dict)  # what is served, in words that tell it from others
     body_limit: int = 2**20  # bytes of a request's body
+    receive_timeout_s: float = 10.0  # for a request to come in, from its first byte to its last
+    connections_max: int = 10_000
     timeline_rows: int = 200_000  # attempts and passes each: at most 240 bytes of memory for a pair
     timeline_file: Path | None = None  # written when the server stops
+    journal_file: Path | None = None  # written while it runs, see journal.py
+    pass_timeout_ns: int = 60 * 10**9  # a pass that takes longer costs its process its life
+    start_timeout_ns: int = 120 * 10**9  # of a replica process, until its backend is ready
+    blocking: bool = False  # run passes in the event loop: a mistake, to be looked at
 
     def __post_init__(self) -> None:
         check_count("server.instances", self.instances)
         check_count("server.port", self.port, 0, _PORT_MAX)
         check_count("server.body_limit", self.body_limit, 1, _BODY_MAX)
+        check_count("server.connections_max", self.connections_max, 1, _CONNECTIONS_MAX)
+        _check_seconds("server.receive_timeout", self.receive_timeout_s)
         check_count("server.timeline_rows", self.timeline_rows, 1, _ROWS_MAX)
+        check_time_ns("server.pass_timeout", self.pass_timeout_ns, 1)
+        check_time_ns("server.start_timeout", self.start_timeout_ns, 1)
+        if self.blocking and self.instances != 1:
+            raise SettingError("server.instances", "1 where passes run in the event loop", self.instances)
 
 
 def in_words(settings: ServerSettings) -> dict[str, object]:
     """Return the rules in force with the names of a scenario file, times in ns, for JSON."""
-    rule = settings.batching
-    deadline_ns = settings.deadline.deadline_ns
     return {
         "name": settings.name,
         "backend": settings.backend,
+        "model": dict(settings.model),
         "instances": settings.instances,
-        "batching": {
-            "max_batch": rule.max_batch,
-            "max_wait_ns": rule.max_wait_ns,
-            "timer_origin": TimerOrigin(rule.timer_origin).name.lower(),
-            "freeze": Freeze(rule.freeze).name.lower(),
-            "collector": Collector(rule.collector).name.lower(),
-            "slots": rule.slots,
-            "preferred_sizes": rule.preferred[: rule.preferred_count],
-        },
-        "queue": {
-            "cap": None if settings.admission.cap == NO_CAP else settings.admission.cap,
-            "deadline_ns": None if deadline_ns == NEVER_NS else deadline_ns,
-        },
+        **rules_in_words(settings.batching, settings.admission, settings.deadline),
         "body_limit": settings.body_limit,
         "timeline_rows": settings.timeline_rows,
     }
+
+
+def _check_seconds(key: str, value: float) -> None:
+    if not 0 < value <= _RECEIVE_MAX_S:
+        raise SettingError(key, f"more than 0 and at most {_RECEIVE_MAX_S:g} seconds", value)

@@ -7,15 +7,17 @@ with a class that keeps the protocol, one line in BACKENDS. A name of the form "
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, cast
 
 from policy.errors import SettingError
+from policy.instant import UNSET
 
-__all__ = ["BACKENDS", "Backend", "Batch", "create"]
+__all__ = ["BACKENDS", "Backend", "BadInput", "Batch", "Output", "create", "device_ns_of", "shares_process"]
 
 BACKENDS: dict[str, str] = {
     "emulated": "reference_server.backends.emulated:EmulatedBackend",
+    "torch": "reference_server.backends.torch_backend:TorchBackend",
 }
 """Name -> "module:class"; a module is imported only in the process that runs it."""
 
@@ -30,8 +32,27 @@ class Batch(NamedTuple):
     inputs: tuple[bytes, ...]  # (members,) each the JSON text of a request's `input`
 
 
+class BadInput(Exception):
+    """An input that the model does not take; the text is one sentence for its client, who gets a 4xx."""
+
+
+Output = bytes | BadInput
+"""The JSON text of a member's output, or why this member has none: its batch mates are answered all the same."""
+
+
 class Backend(Protocol):
-    """A model on its device. All calls come from one thread, in this order: load, warm_up, run_pass again and again."""
+    """A model on its device, for one instance.
+
+    All calls to one object come from one thread, in this order: load, warm_up, run_pass again and again. Two more
+    things are read where a backend has them:
+
+    `instances_share_process: bool`, of the class or of an object that is not loaded yet (default False): whether all
+    instances of a replica live in one process, each an object of its own in a thread of its own, as streams of one
+    GPU do. Their load and warm_up come one object after the other, so what they share (weights, say) can be kept at
+    module level without a lock; their passes run at the same time.
+
+    `last_device_ns: int | None`, after each pass (default None): how long it took by the device's own clock.
+    """
 
     def load(self) -> None:
         """Bring the model onto the device; an exception ends the process, its text is the user's sentence."""
@@ -39,8 +60,8 @@ class Backend(Protocol):
     def warm_up(self) -> None:
         """Run what makes first passes slow, so that no request pays for it."""
 
-    def run_pass(self, batch: Batch) -> list[bytes]:
-        """Return the JSON text of each member's output, in the order of the batch.
+    def run_pass(self, batch: Batch) -> Sequence[Output]:
+        """Return each member's output, in the order of the batch.
 
         An exception fails the members of this batch; the process goes on.
         """
@@ -53,3 +74,14 @@ def create(name: str, settings: Mapping[str, object]) -> Backend:
     if not class_name:
         raise SettingError("backend", "one of " + ", ".join(BACKENDS) + " or of the form package.module:Class", name)
     return cast(Backend, getattr(importlib.import_module(module_name), class_name)(**settings))
+
+
+def shares_process(backend: Backend) -> bool:
+    """Return whether all instances of a replica with this backend live in one process."""
+    return bool(getattr(backend, "instances_share_process", False))
+
+
+def device_ns_of(backend: Backend) -> int:
+    """Return how long the latest pass took by the device's own clock, UNSET if the backend does not say."""
+    device_ns: int | None = getattr(backend, "last_device_ns", None)
+    return UNSET if device_ns is None else device_ns

@@ -1,8 +1,9 @@
 """Run the reference server of a scenario: it admits, batches and gives up by the same code as the forecast.
 
-The emulated backend keeps a device busy for the pass time that the scenario states, spread included. POST /predict
-takes {"input": ..., "size": 17}; GET /health, /metrics, /config and /timeline tell what it does. SIGTERM or Ctrl-C:
-it takes nothing new, finishes what it holds and ends with exit code 0; a second one stops it at once.
+The emulated backend keeps a device busy for the pass time that the scenario states, spread included; model.serve_with
+names a real model in its place, which is loaded now and not by any request. POST /predict takes {"input": ...,
+"size": 17}; GET /health, /metrics, /config and /timeline tell what it does. SIGTERM or Ctrl-C: it takes nothing new,
+finishes what it holds and ends with exit code 0; a second one stops it at once.
 
 Example: servecast serve sentiment --port 8080
 """
@@ -10,12 +11,15 @@ Example: servecast serve sentiment --port 8080
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servecast.api import load_scenario, seed_of
-from servecast.command_line import Parser, add_quiet, add_scenario, add_seed, count, output_file
+from servecast.command_line import Parser, add_quiet, add_scenario, add_seed, count, output_file, seconds
 from servecast.errors import CouldNotRun, Exit
 from servecast.streams import Talk
 
@@ -37,7 +41,38 @@ def add_arguments(parser: Parser) -> None:
         "--timeline", type=output_file, metavar="FILE", help="write the rows of all requests when it stops"
     )
     parser.add_argument(
+        "--journal", type=output_file, metavar="FILE", help="write every decision there, for servecast replay"
+    )
+    parser.add_argument(
         "--ready-file", type=output_file, metavar="FILE", help="write the address there once it is ready"
+    )
+    parser.add_argument(
+        "--receive-timeout",
+        type=seconds,
+        default=10.0,
+        metavar="TIME",
+        help="how long a request may take to come in, from its first byte to its last (default: 10s)",
+    )
+    parser.add_argument(
+        "--connections",
+        type=count,
+        default=10_000,
+        metavar="COUNT",
+        help="how many connections there may be at once (default: 10000)",
+    )
+    parser.add_argument(
+        "--pass-timeout",
+        type=seconds,
+        default=60.0,
+        metavar="TIME",
+        help="kill and replace a replica process whose pass takes longer (default: 60s)",
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=seconds,
+        default=120.0,
+        metavar="TIME",
+        help="give up on a replica process that takes longer to be ready (default: 120s)",
     )
     add_seed(parser)
     add_quiet(parser)
@@ -53,6 +88,14 @@ def run(options: argparse.Namespace) -> Exit:
         port=options.port,
         seed=seed_of(scenario, options.seed),
         timeline_file=options.timeline,
+        journal_file=options.journal,
+    )
+    settings = replace(
+        settings,
+        receive_timeout_s=options.receive_timeout,
+        connections_max=options.connections,
+        pass_timeout_ns=round(options.pass_timeout * 1e9),
+        start_timeout_ns=round(options.start_timeout * 1e9),
     )
     talk = Talk(quiet=options.quiet)
 
@@ -66,30 +109,69 @@ def run(options: argparse.Namespace) -> Exit:
 
 
 def server_settings(
-    scenario: Scenario, *, host: str, port: int, seed: int, timeline_file: Path | None
+    scenario: Scenario, *, host: str, port: int, seed: int, timeline_file: Path | None, journal_file: Path | None = None
 ) -> ServerSettings:
-    """Return what the server is started with: the scenario's rules, and its pass time for the emulated backend."""
-    from reference_server.backends.emulated import emulated_settings
+    """Return what the server is started with: the scenario's rules, and what it says of the model."""
     from reference_server.settings import ServerSettings
-    from sim.scenario.costs import costs_of
-    from sim.scenario.distributions import spread_table
     from sim.scenario.rules import serving_rules
 
     rules = serving_rules(scenario)
-    spread = spread_table(costs_of(scenario).spread)
+    backend, backend_settings = _backend(scenario, seed)
     return ServerSettings(
         batching=rules.batching,
         admission=rules.admission,
         deadline=rules.deadline,
-        backend_settings=emulated_settings(
-            pass_time=rules.pass_time, spread_table=[int(knot) for knot in spread], seed=seed
-        ),
+        backend=backend,
+        backend_settings=backend_settings,
         instances=scenario.fleet.instances,
+        blocking=scenario.front_end.blocking,
         host=host,
         port=port,
         name=scenario.name,
+        model=_identity(scenario, backend_settings),
         timeline_file=timeline_file,
+        journal_file=journal_file,
     )
+
+
+def _backend(scenario: Scenario, seed: int) -> tuple[str, dict[str, object]]:
+    """Return the name of the backend and its settings: the pass time for the emulated one, else the model."""
+    from reference_server.backends.emulated import emulated_settings
+    from reference_server.backends.torch_backend import torch_settings
+    from reference_server.models import MODELS
+    from sim.scenario.costs import costs_of
+    from sim.scenario.distributions import spread_table
+    from sim.scenario.rules import serving_rules
+
+    model, pass_time = scenario.model, serving_rules(scenario).pass_time
+    if model.serve_with == "emulated":
+        spread = [int(knot) for knot in spread_table(costs_of(scenario).spread)]
+        return "emulated", emulated_settings(pass_time=pass_time, spread_table=spread, seed=seed)
+    return "torch", torch_settings(
+        factory=MODELS.get(model.serve_with, model.serve_with),
+        max_batch=scenario.batching.max_batch,
+        padded_sizes=pass_time.padded[: pass_time.padded_count],
+        device=model.device,
+        options=model.options,
+    )
+
+
+def _identity(scenario: Scenario, backend_settings: Mapping[str, object]) -> dict[str, object]:
+    """Return what tells the model from others: calibrations of one must not be taken for another's."""
+    from sim.scenario.costs import profile_of
+
+    profile = profile_of(scenario)
+    if scenario.model.serve_with == "emulated" and profile is not None and profile.model:
+        return dict(profile.model)  # what is emulated is the model that was measured
+    # A calibration holds for smaller batches too, and under other dice.
+    settings = {key: value for key, value in backend_settings.items() if key not in ("seed", "max_batch")}
+    text = json.dumps(settings, sort_keys=True)
+    told = {"factory": settings["factory"]} if "factory" in settings else {}
+    return {
+        "serve_with": scenario.model.serve_with,
+        **told,
+        "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
 
 
 def _server() -> Callable[..., int]:

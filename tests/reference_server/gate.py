@@ -11,15 +11,22 @@ import json
 import os
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
-from reference_server.backends import Batch
+from reference_server.backends import BadInput, Batch, Output
 
 ECHO = "tests.reference_server.gate:EchoBackend"
+FRAMES = "tests.reference_server.gate:FramesBackend"
 GATED = "tests.reference_server.gate:GatedBackend"
+PICKY = "tests.reference_server.gate:PickyBackend"
+SHARED = "tests.reference_server.gate:SharedBackend"
+SLEEPY = "tests.reference_server.gate:SleepyBackend"
 STUCK = "tests.reference_server.gate:StuckBackend"
 UNLOADABLE = "tests.reference_server.gate:UnloadableBackend"
+WHERE = "tests.reference_server.gate:WhereBackend"
 
 
 class EchoBackend:
@@ -31,8 +38,55 @@ class EchoBackend:
     def warm_up(self) -> None:
         pass
 
-    def run_pass(self, batch: Batch) -> list[bytes]:
+    def run_pass(self, batch: Batch) -> list[Output]:
         return list(batch.inputs)
+
+
+class WhereBackend(EchoBackend):
+    """Tells where a pass runs: the process, and whether it is its main thread."""
+
+    def run_pass(self, batch: Batch) -> list[Output]:
+        main = threading.current_thread() is threading.main_thread()
+        return [json.dumps([os.getpid(), main]).encode() for _ in batch.inputs]
+
+
+class ForgetfulBackend(EchoBackend):
+    """Returns one output less than there are members."""
+
+    def run_pass(self, batch: Batch) -> list[Output]:
+        return list(batch.inputs[1:])
+
+
+class PickyBackend(EchoBackend):
+    """Takes numbers only; every pass takes 7 ms of a device that nobody sees."""
+
+    last_device_ns: int | None = None
+
+    def run_pass(self, batch: Batch) -> list[Output]:
+        self.last_device_ns = 7_000_000
+        return [text if text.isdigit() else BadInput("The input must be a number.") for text in batch.inputs]
+
+
+class FramesBackend(EchoBackend):
+    """Writes given bytes on its program's own socket before each answer."""
+
+    def __init__(self, frames: str) -> None:
+        self._frames = bytes.fromhex(frames)
+
+    def run_pass(self, batch: Batch) -> list[Output]:
+        os.write(int(sys.argv[1]), self._frames)
+        return list(batch.inputs)
+
+
+class SleepyBackend(EchoBackend):
+    """Does not get ready while a file is there."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def load(self) -> None:
+        while self._path.exists():
+            time.sleep(0.005)
 
 
 class UnloadableBackend(EchoBackend):
@@ -53,7 +107,7 @@ class GatedBackend(EchoBackend):
         self._gate.connect(self._path)
         self._answers = self._gate.makefile("r")
 
-    def run_pass(self, batch: Batch) -> list[bytes]:
+    def run_pass(self, batch: Batch) -> list[Output]:
         started = {"sizes": batch.sizes, "lengths": [len(text) for text in batch.inputs]}
         self._gate.sendall(json.dumps(started).encode() + b"\n")
         match self._answers.readline().strip():
@@ -69,6 +123,12 @@ class GatedBackend(EchoBackend):
             case "finish":
                 return list(batch.inputs)
         os._exit(0)  # the test is over
+
+
+class SharedBackend(GatedBackend):
+    """All instances in one process; each has a connection to the gate of its own."""
+
+    instances_share_process = True
 
 
 class StuckBackend(GatedBackend):

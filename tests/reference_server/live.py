@@ -40,9 +40,13 @@ def server_settings(
     backend: str = "emulated",
     backend_settings: Mapping[str, object] | None = None,
     body_limit: int = 2**20,
+    receive_timeout_s: float = 10.0,
+    connections_max: int = 10_000,
     port: int = 0,
     timeline_rows: int = 10_000,
     timeline_file: Path | None = None,
+    pass_timeout_ns: int = 60_000 * MS,
+    blocking: bool = False,
 ) -> ServerSettings:
     """Return settings of a server with a pass of 1 ms, on any free port."""
     if backend_settings is None:
@@ -57,8 +61,12 @@ def server_settings(
         backend_settings=backend_settings,
         port=port,
         body_limit=body_limit,
+        receive_timeout_s=receive_timeout_s,
+        connections_max=connections_max,
         timeline_rows=timeline_rows,
         timeline_file=timeline_file,
+        pass_timeout_ns=pass_timeout_ns,
+        blocking=blocking,
     )
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from policy.batching import Cause
 from policy.timeline import Outcome
-from tests.reference_server.gate import ECHO, GATED, Gate
+from reference_server.frames import PassDone, encode
+from tests.reference_server.gate import ECHO, FRAMES, GATED, PICKY, SHARED, WHERE, Gate
 from tests.reference_server.live import MS, Client, run, running, server_settings, until
 
 LONG_WAIT_NS = 10_000 * MS  # no test waits for it: a batch is full before
@@ -204,5 +205,93 @@ def test_large_inputs_do_not_stop_the_server(tmp_path: Path) -> None:
                 (await gate.pass_started()).end()
                 assert (await first).status == 200
                 assert [reply.json["output"] == text for reply in await asyncio.gather(*large)] == [True, True]
+
+    run(scene())
+
+
+def test_hung_pass_fails_its_members_with_the_reason_and_its_process_is_replaced(tmp_path: Path) -> None:
+    """500 with the limit in the sentence, instead of a client that waits for ever; the next request is served."""
+
+    async def scene() -> None:
+        async with Gate(tmp_path) as gate:
+            settings = server_settings(backend=GATED, backend_settings=gate.settings, pass_timeout_ns=200 * MS)
+            async with running(settings) as (server, client):
+                (hung,) = server.dispatch.pids
+                asked = asyncio.create_task(client.predict())
+                await gate.pass_started()
+                reply = await asked
+                sentence = "The pass that carried this request did not end within 0.2 s."
+                assert (reply.status, reply.error) == (500, sentence)
+                assert await client.figure("servecast_replica_restarts_total") == 1
+                whole = asyncio.create_task(client.predict())
+                (await gate.pass_started()).end()
+                assert (await whole).status == 200
+                assert server.dispatch.pids != [hung]
+                assert [row.outcome for row in await client.attempts()] == [Outcome.FAILED, Outcome.ANSWERED]
+
+    run(scene())
+
+
+def test_instances_in_one_process_are_lost_together_and_come_back_together(tmp_path: Path) -> None:
+    """Two passes run at once in one process; its death fails both, and the request that waited is served."""
+
+    async def scene() -> None:
+        async with Gate(tmp_path) as gate:
+            settings = server_settings(instances=2, backend=SHARED, backend_settings=gate.settings)
+            async with running(settings) as (server, client):
+                asks = [asyncio.create_task(client.predict(number)) for number in range(2)]
+                for _ in asks:
+                    await gate.pass_started()
+                waiting = asyncio.create_task(client.predict("waiting"))
+                await until(lambda: client.has_waiting(1))
+                (killed,) = server.dispatch.pids
+                os.kill(killed, signal.SIGKILL)
+                assert [reply.status for reply in await asyncio.gather(*asks)] == [500, 500]
+                (await gate.pass_started()).end()
+                assert (await waiting).json["output"] == "waiting"
+                assert len(server.dispatch.pids) == 1
+                assert await client.figure("servecast_replica_restarts_total") == 1
+
+    run(scene())
+
+
+def test_input_that_the_model_does_not_take_fails_alone() -> None:
+    """422 with the model's sentence for it, 200 for its batch mates; the device's time and the count are figures."""
+
+    async def scene() -> None:
+        async with running(server_settings(max_batch=3, max_wait_ns=LONG_WAIT_NS, backend=PICKY)) as (_, client):
+            good, bad, other = await asyncio.gather(*(client.predict(value) for value in (1, "two", 3)))
+            assert (good.json["output"], other.json["output"], other.json["batch_size"]) == (1, 3, 3)
+            assert (bad.status, bad.error) == (422, "The input must be a number.")
+            assert await client.figure("servecast_bad_inputs_total") == 1
+            assert await client.figure("servecast_device_seconds_count") == 1
+            assert await client.figure("servecast_device_seconds_sum") == 0.007
+            assert {row.outcome for row in await client.attempts()} == {Outcome.ANSWERED}
+
+    run(scene())
+
+
+def test_stale_frames_of_a_process_are_counted() -> None:
+    """A second answer to a pass that is over changes nothing for anybody."""
+
+    async def scene() -> None:
+        frame = encode(PassDone(1, 0, 99, 1, 2, -1, (b'"wrong"',)))
+        settings = server_settings(backend=FRAMES, backend_settings={"frames": frame.hex()})
+        async with running(settings) as (_, client):
+            assert [(await client.predict(number)).json["output"] for number in range(3)] == [0, 1, 2]
+            assert await client.figure("servecast_stale_frames_total") == 3
+
+    run(scene())
+
+
+def test_blocking_server_runs_passes_in_its_own_process() -> None:
+    """The mistake that a scenario's front_end.blocking forecasts: the rules are the same, no process is there."""
+
+    async def scene() -> None:
+        async with running(server_settings(max_batch=2, backend=WHERE, blocking=True)) as (server, client):
+            replies = await asyncio.gather(*(client.predict(number) for number in range(5)))
+            assert [reply.json["output"] for reply in replies] == [[os.getpid(), True]] * 5
+            assert server.dispatch.pids == []
+            assert sum(row.batch_size for row in await client.passes()) == 5
 
     run(scene())

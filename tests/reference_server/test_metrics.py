@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from policy.timeline import Attempt, Outcome, Pass, Reason
+from reference_server.backends import BadInput
 from reference_server.metrics import Metrics
 
 MS = 1_000_000
@@ -63,6 +64,28 @@ def test_passes_are_counted_by_size_and_time() -> None:
     assert (seen["servecast_batch_size_count", ""], seen["servecast_batch_size_sum", ""]) == (2, 5)
     assert seen["servecast_pass_seconds_count", ""] == 1
     assert abs(seen["servecast_pass_seconds_sum", ""] - 0.008) < 1e-9
+
+
+def test_results_are_counted_by_device_time_and_bad_inputs() -> None:
+    """A backend that does not know its device's time (-1) adds nothing to the histogram, rather than a zero."""
+    metrics = Metrics(lambda: 0, lambda: 0)
+    metrics.count_results(7 * MS, (b"1", BadInput("no"), BadInput("no")))
+    metrics.count_results(-1, (b"1",))
+    seen = figures(metrics)
+    assert seen["servecast_device_seconds_count", ""] == 1
+    assert abs(seen["servecast_device_seconds_sum", ""] - 0.007) < 1e-9
+    assert seen["servecast_bad_inputs_total", ""] == 2
+
+
+def test_restarts_and_stale_frames_are_counted() -> None:
+    """From zero on, so that an alarm can be set on their rate."""
+    metrics = Metrics(lambda: 0, lambda: 0)
+    names = [("servecast_replica_restarts_total", ""), ("servecast_stale_frames_total", "")]
+    assert [figures(metrics)[name] for name in names] == [0, 0]
+    metrics.count_restart()
+    metrics.count_stale_frame()
+    metrics.count_stale_frame()
+    assert [figures(metrics)[name] for name in names] == [1, 2]
 
 
 def test_gauges_are_read_when_asked() -> None:

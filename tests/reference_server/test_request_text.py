@@ -26,6 +26,44 @@ def test_any_json_input_reaches_the_backend_as_it_was(value: object, size: int) 
     assert prediction.size == size
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (" ,\n", " :\t")])
+@pytest.mark.parametrize("ascii_only", [True, False])
+@given(value=JSON)
+def test_input_reaches_the_backend_however_the_body_is_written(
+    separators: tuple[str, str], ascii_only: bool, value: object
+) -> None:
+    """White space, escapes and the order of the keys change nothing of what is meant."""
+    for fields in ({"input": value, "size": 3}, {"size": 3, "input": value}):
+        body = json.dumps(fields, separators=separators, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            continue  # half a surrogate pair, unescaped, is no UTF-8
+        prediction = parse_prediction(b" " + body + b"\n")
+        assert (json.loads(prediction.input), prediction.size, prediction.bare) == (value, 3, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "size"),
+    [
+        (b'{"text": "great movie"}', b'{"text":"great movie"}', 1),
+        (b'{"text":"great movie","size":4}', b'{"text":"great movie"}', 4),
+        (b'{"size":4,"text":"great movie"}', b'{"text":"great movie"}', 4),
+        (b'{"text":["a","b"]}', b'{"text":["a","b"]}', 1),
+    ],
+)
+def test_body_with_text_alone_is_itself_the_input(body: bytes, text: bytes, size: int) -> None:
+    """So a model that takes a text can be asked in the shortest way; its output is the whole answer."""
+    assert parse_prediction(body) == Prediction(text, size, bare=True)
+
+
+def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
+    """As everywhere in Python's JSON: the shortcut for common bodies must not say otherwise."""
+    assert parse_prediction(b'{"input": 1, "input": 2}') == Prediction(b"2", 1)
+    assert parse_prediction(b'{"input": 1, "size": 2, "size": 3}') == Prediction(b"1", 3)
+    assert parse_prediction(b'{"text": 1, "text": 2}') == Prediction(b'{"text":2}', 1, bare=True)
+
+
 def test_body_without_size_has_size_one() -> None:
     """Where sizes play no role a client need not name one."""
     assert parse_prediction(b'{"input": null}') == Prediction(b"null", 1)
@@ -47,6 +85,13 @@ def test_body_without_size_has_size_one() -> None:
         (b"1.5", "not a number"),
         (b"{}", "must have the key input"),
         (b'{"input": 1, "sise": 2}', "Got 'sise'"),
+        (b'{"input": 1, "text": 2}', "keys input and size only. Got 'text'"),
+        (b'{"text": 1, "sise": 2}', "keys text and size only. Got 'sise'"),
+        (b'{"text": 1, "size": 0}', "whole number from 1 to 10000000"),
+        (b'{"input": 1} x', "must be a JSON object such as"),
+        (b'{"input": }', "must be a JSON object such as"),
+        (b'{"input": 1, "size": 01}', "must be a JSON object such as"),
+        (b'{"text": NaN}', "must be a JSON object such as"),
         (b'{"input": 1, "size": 0}', "whole number from 1 to 10000000"),
         (b'{"input": 1, "size": 10000001}', "whole number from 1 to 10000000"),
         (b'{"input": 1, "size": true}', "whole number from 1 to 10000000"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from policy.errors import SettingError
+from policy.instant import UNSET
 from policy.settings import pass_time_rule
 from reference_server import backends
+from reference_server.backends import Batch
 from reference_server.backends.emulated import EmulatedBackend, emulated_settings
-from tests.reference_server.gate import ECHO, EchoBackend
+from tests.reference_server.gate import ECHO, EchoBackend, PickyBackend, SharedBackend
 
 
 def test_known_name_gives_its_backend() -> None:
@@ -24,5 +26,20 @@ def test_name_of_a_class_gives_that_class() -> None:
 
 def test_unknown_name_is_refused() -> None:
     """The sentence names those that there are."""
-    with pytest.raises(SettingError, match=r"backend must be one of emulated .* Got emulatd\."):
+    with pytest.raises(SettingError, match=r"backend must be one of emulated, .* Got emulatd\."):
         backends.create("emulatd", {})
+
+
+def test_what_a_backend_does_not_say_has_a_default() -> None:
+    """One process for each instance, and no time on the device."""
+    bare = EchoBackend()
+    assert (backends.shares_process(bare), backends.device_ns_of(bare)) == (False, UNSET)
+
+
+def test_what_a_backend_says_is_read() -> None:
+    """Of its class or of the object; a pass without a device's time is none of 0 ns."""
+    picky = PickyBackend()
+    assert backends.device_ns_of(picky) == UNSET
+    picky.run_pass(Batch(0, 0, 1, (1,), (b"1",)))
+    assert backends.device_ns_of(picky) == 7_000_000
+    assert backends.shares_process(SharedBackend("nowhere"))

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from policy.pass_time import SPREAD_ONE
-from servecast.api import load_scenario
+from reference_server.settings import ServerSettings
+from servecast.api import load_scenario, with_calibration
 from servecast.cli import main
 from servecast.commands.serve import server_settings
 from servecast.errors import Exit
+
+PROFILE = Path(__file__).parents[2] / "data" / "profile.json"
 
 
 def test_settings_are_those_of_the_scenario(shop: str) -> None:
@@ -40,6 +43,83 @@ def test_spread_of_the_scenario_reaches_the_backend(shop: str) -> None:
     assert isinstance(table, list)
     assert len(table) > 1000
     assert json.loads(json.dumps(table)) == table
+
+
+def test_named_model_is_served_with_what_the_scenario_says_of_it(shop: str) -> None:
+    """Factory, options, device, sizes to warm up and to pad to; the forecast's pass time is not among it."""
+    more = ["model.serve_with=minilm", "model.options={max_tokens: 8}", "model.device=cpu"]
+    scenario = load_scenario(shop, [*more, "model.pass_time.padded_sizes=[1, 4, 8]"])
+    settings = server_settings(scenario, host="127.0.0.1", port=0, seed=5, timeline_file=None)
+    assert settings.backend == "torch"
+    assert settings.backend_settings == {
+        "factory": "reference_server.models.minilm:MiniLm",
+        "max_batch": 8,
+        "padded_sizes": [1, 4, 8],
+        "device": "cpu",
+        "options": {"max_tokens": 8},
+    }
+    assert json.loads(json.dumps(settings.backend_settings)) == settings.backend_settings
+
+
+def test_model_of_ones_own_is_served_by_its_factory(shop: str) -> None:
+    """module:factory goes to the process that imports it."""
+    scenario = load_scenario(shop, ["model.serve_with=shop.models:make"])
+    settings = server_settings(scenario, host="127.0.0.1", port=0, seed=5, timeline_file=None)
+    assert settings.backend_settings["factory"] == "shop.models:make"
+    assert settings.model["factory"] == "shop.models:make"
+
+
+def test_models_are_told_from_each_other_whatever_the_seed(shop: str) -> None:
+    """What GET /config says of the model changes with its times, options and padding, and with nothing else."""
+
+    def told(*changes: str, seed: int = 0) -> dict[str, object]:
+        scenario = load_scenario(shop, changes)
+        return dict(server_settings(scenario, host="127.0.0.1", port=0, seed=seed, timeline_file=None).model)
+
+    assert told() == told(seed=1) == told("batching.max_wait=1ms")
+    others = (
+        "model.pass_time.base=9ms",
+        "model.pass_time.padded_sizes=[8]",
+        "model.serve_with=minilm",
+        "model.serve_with=cnn",
+    )
+    assert len({str(told(change)) for change in ("horizon.runs=2", *others)}) == 1 + len(others)
+
+
+def test_server_that_emulates_a_calibrated_model_passes_for_it(shop: str, tmp_path: Path) -> None:
+    """The calibration is of that model, so a check of it is right; without one's name the server says its own."""
+    content = json.loads(PROFILE.read_text(encoding="utf-8"))
+    content["model"] = {"serve_with": "minilm"}
+    file = tmp_path / "profile.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    scenario = with_calibration(load_scenario(shop), file)
+    settings = server_settings(scenario, host="127.0.0.1", port=0, seed=0, timeline_file=None)
+    assert (settings.backend, settings.model) == ("emulated", {"serve_with": "minilm"})
+
+
+def test_blocking_front_end_of_the_scenario_is_a_blocking_server(shop: str) -> None:
+    """What the forecast models as one station is served by one event loop."""
+    scenario = load_scenario(shop, ["front_end.blocking=true"])
+    assert server_settings(scenario, host="127.0.0.1", port=0, seed=0, timeline_file=None).blocking
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value_ns"),
+    [("--pass-timeout=30s", "pass_timeout_ns", 30 * 10**9), ("--start-timeout=500ms", "start_timeout_ns", 5 * 10**8)],
+)
+def test_time_limits_reach_the_server(
+    shop: str, monkeypatch: pytest.MonkeyPatch, option: str, field: str, value_ns: int
+) -> None:
+    """They are the server's own: no forecast knows them."""
+    served: list[ServerSettings] = []
+
+    def serve(settings: ServerSettings, *, ready: object) -> int:
+        served.append(settings)
+        return 0
+
+    monkeypatch.setattr("reference_server.app.serve", serve)
+    assert main(["serve", shop, option, "--quiet"]) == Exit.DONE
+    assert [getattr(each, field) for each in served] == [value_ns]
 
 
 def test_server_answers_then_ends_well_and_leaves_its_rows(shop: str, tmp_path: Path) -> None:
@@ -75,3 +155,9 @@ def test_port_out_of_range_is_bad_input(shop: str, capsys: pytest.CaptureFixture
     """A port that no machine has is refused with its range."""
     assert main(["serve", shop, "--port", "70000"]) == Exit.BAD_INPUT
     assert "65535" in capsys.readouterr().err
+
+
+def test_time_to_receive_a_request_has_an_upper_end(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit of hours would be none."""
+    assert main(["serve", shop, "--receive-timeout", "2h"]) == Exit.BAD_INPUT
+    assert "server.receive_timeout must be more than 0 and at most 3600 seconds" in capsys.readouterr().err

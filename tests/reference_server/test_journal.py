@@ -1,0 +1,145 @@
+"""The journal as bytes: one line of JSON with the rules, then rows of int64."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from pathlib import Path
+
+import pytest
+
+from policy.batching import Cause
+from policy.instant import NEVER_NS
+from policy.journal import FIELDS, Row
+from policy.settings import admission_rule, batching_rule, deadline_rule
+from policy.timeline import Outcome, Reason
+from reference_server import dispatcher
+from reference_server.dispatcher import Arrived, Respond, Returned, StartPass, WakeAt
+from reference_server.errors import CouldNotServe
+from reference_server.journal import Journal
+from reference_server.settings import ServerSettings
+
+END = int(Row.END)
+EVENT_ROWS = {
+    Row.ARRIVED: dispatcher.Arrived,
+    Row.HUNG_UP: dispatcher.HungUp,
+    Row.RETURNED: dispatcher.Returned,
+    Row.FAILED: dispatcher.Failed,
+    Row.READY: dispatcher.Ready,
+    Row.ANSWERED: dispatcher.Answered,
+}
+
+
+def settings(cap: int | None = 9) -> ServerSettings:
+    """Return the settings of a server with two instances."""
+    return ServerSettings(
+        batching=batching_rule(max_batch=4, max_wait_ns=50, instances=2, preferred_sizes=(2,)),
+        admission=admission_rule(cap=cap),
+        deadline=deadline_rule(deadline_ns=None),
+        backend_settings={},
+        instances=2,
+        name="shop",
+    )
+
+
+def rows_of(file: Path) -> list[int]:
+    """Return the fields behind the first line."""
+    return array("q", file.read_bytes().partition(b"\n")[2]).tolist()
+
+
+def test_first_line_names_the_rules_with_the_words_of_a_scenario(tmp_path: Path) -> None:
+    """Whoever has the file needs nothing else to decide again."""
+    Journal(tmp_path / "journal", settings()).close()
+    header = json.loads((tmp_path / "journal").read_bytes().partition(b"\n")[0])
+    assert header == {
+        "format": "servecast-journal/1",
+        "name": "shop",
+        "instances": 2,
+        "batching": {
+            "max_batch": 4,
+            "max_wait_ns": 50,
+            "timer_origin": "enqueue",
+            "freeze": "pull",
+            "collector": "dispatcher",
+            "slots": 2,
+            "preferred_sizes": [2],
+        },
+        "queue": {"cap": 9, "deadline_ns": None},
+    }
+    assert rows_of(tmp_path / "journal") == [END]
+
+
+def test_call_is_written_as_its_events_and_its_decisions(tmp_path: Path) -> None:
+    """Order and fields are those of the call; only what is over is left to the timeline."""
+    journal = Journal(tmp_path / "journal", settings())
+    journal.add(
+        100,
+        True,
+        [Arrived(7, 0, 3), Returned(1, 60, 90)],
+        [Respond(7, 0, Outcome.REFUSED, Reason.DRAINING), StartPass(5, 1, ((4, 0), (6, 2)), 3), WakeAt(NEVER_NS)],
+    )
+    journal.close()
+    assert rows_of(tmp_path / "journal") == [
+        *(Row.INSTANT, 100, 1),
+        *(Row.ARRIVED, 7, 0, 3),
+        *(Row.RETURNED, 1, 60, 90),
+        *(Row.RESPOND, 7, 0, Outcome.REFUSED, Reason.DRAINING),
+        *(Row.START_PASS, 5, 1),
+        *(Row.MEMBER, 4, 0),
+        *(Row.MEMBER, 6, 2),
+        *(Row.WAKE_AT, NEVER_NS),
+        END,
+    ]
+
+
+def test_pass_that_is_over_tells_how_its_batch_was_closed(tmp_path: Path) -> None:
+    """Size, cause and the three moments of the closing; the times of the pass itself are no decision."""
+    core = dispatcher.Dispatcher(
+        batching=batching_rule(max_batch=2, max_wait_ns=30),
+        admission=admission_rule(cap=None),
+        deadline=deadline_rule(deadline_ns=None),
+        instances=1,
+    )
+    journal = Journal(tmp_path / "journal", settings())
+    core.handle([Arrived(0, 0, 1)], 10)
+    core.handle((), 40)
+    journal.add(70, False, (), core.handle([Returned(0, 45, 65)], 70))
+    journal.close()
+    rows = rows_of(tmp_path / "journal")
+    assert rows[3:10] == [Row.PASS_OVER, 0, 1, Cause.WAITED, 0, 40, 40]
+
+
+@pytest.mark.parametrize(("row", "event"), EVENT_ROWS.items())
+def test_event_of_the_dispatcher_has_the_fields_of_its_row(row: Row, event: type) -> None:
+    """An event that gains a field cannot shift every row behind it unnoticed."""
+    assert FIELDS[row] == event._fields  # type: ignore[attr-defined]
+
+
+def test_many_calls_are_written_before_the_end(tmp_path: Path) -> None:
+    """A server that is killed loses the last chunk and no more."""
+    journal = Journal(tmp_path / "journal", settings())
+    for moment in range(20_000):
+        journal.add(moment, False, (), [WakeAt(moment)])
+    written = rows_of(tmp_path / "journal")
+    assert 60_000 < len(written) < 100_000
+    assert written[:5] == [Row.INSTANT, 0, 0, Row.WAKE_AT, 0]
+    journal.close()
+    assert len(rows_of(tmp_path / "journal")) == 100_001
+
+
+def test_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    """Before the server starts, not when it ends."""
+    with pytest.raises(CouldNotServe, match=r"^The journal could not be written to .*none.*: No such file"):
+        Journal(tmp_path / "none" / "journal", settings())
+
+
+def test_full_disk_ends_the_journal_and_not_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """Requests are served on; at the end the server says that the journal is no good."""
+    journal = Journal(Path("/dev/null"), settings())
+    journal._out.close()
+    journal._out = open("/dev/full", "wb", buffering=0)  # noqa: SIM115  # the journal closes it
+    for moment in range(20_000):
+        journal.add(moment, False, (), [WakeAt(moment)])
+    assert caplog.text.count("The journal is written no further: No space left on device.") == 1
+    with pytest.raises(CouldNotServe, match=r"No space left on device\.$"):
+        journal.close()
