@@ -1,5 +1,6 @@
 """A calibration from end to end: loads a live server, fits the model's parts to what was seen, and makes the file.
 
+lone       requests that meet an idle server: where each millisecond goes; the fit does not see them
 bursts     batches of every size: base and per item, or a table
 idle run   the CPU time of connections alone
 loads      steady Poisson loads well below capacity, interleaved: turnaround, front end, network
@@ -17,12 +18,14 @@ from calibration.fit import fit
 from calibration.host import Bounds, judge
 from calibration.live_server import LiveServer
 from calibration.load_plan import LoadPlan
+from calibration.lone_request import measure_lone, with_lone_request
 from calibration.measurement import Measurement, measure_load
 from calibration.pass_profiler import fixed_plan, profile_passes, safe_gap_ns
 from calibration.profile_file import profile_of_fit
 from calibration.progress import Progress, part_of
 from calibration.samples import LoadSample, Samples
-from calibration.server_rules import require_same_rules
+from calibration.server_rules import identity_of, require_same_rules
+from calibration.traffic_plan import input_text
 from policy.dice import draw
 from sim.engine.timelines import Timeline
 from sim.scenario.distributions import size_table
@@ -33,8 +36,8 @@ from sim.scenario.traces import recorded_sizes
 
 __all__ = ["FIT_SHARES", "Effort", "calibrate"]
 
-FIT_SHARES = (0.2, 0.5)
-"""The loads a fit sees, as shares of the capacity; checks use others."""
+FIT_SHARES = (0.2, 0.75)
+"""The loads a fit sees, as shares of the capacity; checks use others. The turnaround is that of the busier one."""
 
 _S_NS = 10**9
 _TRIES = 3
@@ -65,17 +68,23 @@ def calibrate(
 ) -> Profile:
     """Return the calibration of a server, or of several processes of one server.
 
-    Raises BadSamples where the server runs other rules than the scenario or the samples do not carry a fit, NotValid
-    where the host disturbed a load three times, ServerUnreachable.
+    Raises BadSamples where a server runs other rules than the scenario or another model than the first one, where it
+    changes in mid-run, and where the samples do not carry a fit; NotValid where the host disturbed a load three times;
+    ServerUnreachable.
     """
     addresses = [urls] if isinstance(urls, str) else list(urls)
+    servers = [LiveServer(url, input_text(scenario)) for url in addresses]
+    served = identity_of({server.url: server.config() for server in servers})
     samples = []
-    for index, url in enumerate(addresses):
-        tell = part_of(progress, index, len(addresses))
+    for index, server in enumerate(servers):
+        tell = part_of(progress, index, len(servers))
         rng = np.random.default_rng([seed, index])
-        campaign = _Campaign(LiveServer(url), scenario, effort or Effort(), bounds or Bounds(), rng, tell)
+        campaign = _Campaign(server, scenario, effort or Effort(), bounds or Bounds(), rng, tell)
         samples.append(campaign.samples())
-    return profile_of_fit(samples, fit(samples, seed=seed))
+    served |= {"serve_with": scenario.model.serve_with, "options": scenario.model.options}
+    profile = profile_of_fit(samples, fit(samples, seed=seed)).model_copy(update=served)
+    lone = [each.lone for each in samples if each.lone is not None]
+    return with_lone_request(profile, lone, scenario, seed=seed)
 
 
 class _Campaign:
@@ -102,7 +111,10 @@ class _Campaign:
         """Measure everything."""
         self._server.require_ready()
         require_same_rules(self._server.url, self._server.config(), self._scenario)
-        bursts = self._bursts()
+        self._tell("requests one at a time", 0.0)
+        gap_ns = safe_gap_ns(self._server, self._scenario.batching.max_batch, self._item_size)
+        lone = measure_lone(self._server, self._scenario, gap_ns, self._item_size, self._rng, self._bounds)
+        bursts = self._bursts(gap_ns)
         self._tell("connections without load", _BURST_SHARE)
         idle_cpu_s = measure_load(self._server, self._idle_plan()).server_cpu_s
         capacity_per_s = _capacity_per_s(bursts, self._scenario)
@@ -112,22 +124,22 @@ class _Campaign:
         self._tell("measured", 1.0)
         return Samples(
             name=self._scenario.name,
-            max_batch=self._scenario.batching.max_batch,
+            batching=serving_rules(self._scenario).batching,
             instances=self._scenario.fleet.instances,
             item_size=self._item_size,
             bursts=tuple(bursts),
             loads=loads,
+            lone=lone,
         )
 
-    def _bursts(self) -> list[Timeline]:
+    def _bursts(self, gap_ns: int) -> list[Timeline]:
         """Return bursts that made batches of every size."""
-        self._tell("batches of every size", 0.0)
         max_batch = self._scenario.batching.max_batch
         return profile_passes(
             self._server,
             max_batch,
             self._effort.bursts,
-            safe_gap_ns(self._server, max_batch, self._item_size),
+            gap_ns,
             self._item_size,
             self._rng,
             lambda share: self._tell("batches of every size", _BURST_SHARE * share),

@@ -23,8 +23,9 @@ from calibration.measurement import Measurement, measure_load
 from calibration.pass_profiler import fixed_plan
 from calibration.profile_file import profile_hash
 from calibration.progress import Progress, part_of
+from calibration.score import resolutions_of
 from calibration.server_rules import require_same_rules
-from calibration.traffic_plan import traffic_plan
+from calibration.traffic_plan import input_text, traffic_plan
 from sim.engine.timelines import Timeline
 from sim.forecast.prediction import Prediction, measured_figures, predict_run
 from sim.forecast.provenance import host, versions
@@ -82,7 +83,8 @@ def check(
         checker.point(load, run, part_of(progress, run, len(loads), f"{100 * load:.0f} % of capacity"))
         for run, load in enumerate(loads)
     ]
-    return CheckReport(tuple(points), checker.provenance())
+    profile = profile_of(scenario)
+    return CheckReport(tuple(points), checker.provenance(), None if profile is None else profile.lone_request)
 
 
 def check_point(
@@ -107,7 +109,7 @@ class _Checker:
     """One check of one server."""
 
     def __init__(self, url: str, scenario: Scenario, effort: CheckEffort, seed: int, bounds: Bounds | None) -> None:
-        self._server = LiveServer(url)
+        self._server = LiveServer(url, input_text(scenario))
         self._scenario = scenario
         self._effort = effort
         self._seed = seed
@@ -187,13 +189,15 @@ class _Checker:
         measured = measure_load(self._server, plan)
         validity, timeline = self._validity(measured, len(plan.arrivals_ns))
         figures: dict[str, float] = {}
+        resolutions: dict[str, float] = {}
         latencies_ms = np.zeros(0)
         if timeline is not None:
             measures = measure(timeline, 0, self._duration_ns, instances=self._scenario.fleet.instances)
             figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
+            resolutions = resolutions_of(measures)
             latencies_ms = measures.answered_latencies_ns / 1e6
         run = measured.run
-        return AttemptReport(validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms)
+        return AttemptReport(validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions)
 
     def _validity(self, measured: Measurement, requests: int) -> tuple[Validity, Timeline | None]:
         """Return whether a run counts, and its timeline if it does."""

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from calibration.host import HostLoad, Validity
 from calibration.load_plan import Lateness
-from calibration.score import TOLERANCES, Score, score
+from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score, score, tolerance_of
 from sim.forecast.prediction import Prediction
+from sim.scenario.profile import LoneRequest
 
-__all__ = ["CHECK_VERSION", "AttemptReport", "CheckReport", "PointReport", "Verdict"]
+__all__ = ["CHECK_VERSION", "AttemptReport", "CheckReport", "Hits", "PointReport", "Verdict"]
 
-CHECK_VERSION = "servecast-check/1"
+CHECK_VERSION = "servecast-check/2"
 
 Verdict = str
 """agrees, model wrong (out of tolerance), or invalid (too few valid runs to say)."""
+
+
+class Hits(NamedTuple):
+    """How many intervals of single runs held what was measured, none of them too wide."""
+
+    held: int
+    scored: int
+
+    @property
+    def share(self) -> float | None:
+        """The share that held, None of nothing."""
+        return self.held / self.scored if self.scored else None
 
 
 @dataclass(frozen=True)
@@ -32,10 +46,10 @@ class AttemptReport:
     outcomes: Mapping[str, int]  # of attempts
     figures: Mapping[str, float]  # by the names of a Prediction
     latencies_ms: npt.NDArray[np.float64]  # of the answered requests
+    resolutions: Mapping[str, float] = field(default_factory=dict)  # of the figures that count requests or passes
 
-    def to_json(self, prediction: Prediction | None) -> dict[str, object]:
+    def to_json(self, scores: Sequence[Score]) -> dict[str, object]:
         """Return the attempt as plain values, with its own scores against the prediction."""
-        scores = score(prediction.figures, self.figures) if prediction is not None and self.validity.valid else ()
         return {
             "valid": self.validity.valid,
             "reasons": list(self.validity.reasons),
@@ -81,14 +95,12 @@ class PointReport:
             return ()
         names = set.intersection(*(set(attempt.figures) for attempt in self.valid))
         middle = {name: median(attempt.figures[name] for attempt in self.valid) for name in names}
-        return score(self.prediction.figures, middle)
+        return score(self.prediction.figures, middle, self.load, self._resolutions())
 
     @property
     def run_scores(self) -> tuple[tuple[Score, ...], ...]:
         """The scores of each valid run by itself."""
-        if self.prediction is None:
-            return ()
-        return tuple(score(self.prediction.figures, attempt.figures) for attempt in self.valid)
+        return tuple(self._scores_of(attempt) for attempt in self.valid)
 
     @property
     def judged(self) -> tuple[str, ...]:
@@ -102,6 +114,11 @@ class PointReport:
             return "invalid"
         judged = [each for each in self.scores if each.figure in self.judged]
         return "agrees" if judged and all(each.within_tolerance for each in judged) else "model wrong"
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """How far the judged figures may be off at this load."""
+        return {name: tolerance for name in self.judged if (tolerance := tolerance_of(name, self.load)) is not None}
 
     def spread(self, figure: str) -> tuple[float, float] | None:
         """Return the lowest and the highest measured value of a figure, None where no run shows it."""
@@ -119,11 +136,23 @@ class PointReport:
             "saturated": self.saturated,
             "verdict": self.verdict,
             "judged_by": list(self.judged),
+            "tolerances": self.tolerances,
             "repeats": self.repeats,
             "scores": [self._score_json(each) for each in self.scores],
-            "attempts": [attempt.to_json(self.prediction) for attempt in self.attempts],
+            "attempts": [attempt.to_json(self._scores_of(attempt)) for attempt in self.attempts],
             "prediction": None if self.prediction is None else self.prediction.to_json(),
         }
+
+    def _scores_of(self, attempt: AttemptReport) -> tuple[Score, ...]:
+        """Return an attempt's scores; none where it does not count."""
+        if self.prediction is None or not attempt.validity.valid:
+            return ()
+        return score(self.prediction.figures, attempt.figures, self.load, attempt.resolutions)
+
+    def _resolutions(self) -> dict[str, float]:
+        """Return the coarsest resolution of each figure over the valid runs."""
+        names = {name for attempt in self.valid for name in attempt.resolutions}
+        return {name: max(attempt.resolutions.get(name, 0.0) for attempt in self.valid) for name in names}
 
     def _score_json(self, each: Score) -> dict[str, object]:
         """Return a score with the spread of the measurements beside it."""
@@ -138,6 +167,7 @@ class CheckReport:
 
     points: tuple[PointReport, ...]
     provenance: Mapping[str, object]
+    lone_request: LoneRequest | None = None  # of the calibration: where each millisecond goes
 
     @property
     def is_valid(self) -> bool:
@@ -149,13 +179,54 @@ class CheckReport:
         """Whether the forecast was within tolerance at every load."""
         return all(point.verdict == "agrees" for point in self.points)
 
+    def hits(self, figures: Sequence[str] = HIT_FIGURES) -> Hits:
+        """Return how many intervals held these figures of the valid runs."""
+        scores = self._run_scores(figures)
+        return Hits(sum(each.hit for each in scores), len(scores))
+
+    def mean_interval_score(self, figure: str) -> float | None:
+        """Return the mean interval score over the valid runs, None without one.
+
+        Of a time, a rate or a size it is a share of the forecast, so that loads can be compared; of a share it is in
+        shares.
+        """
+        scores = self._run_scores((figure,))
+        scaled = [each.interval_score / (1.0 if each.is_share else each.centre or 1.0) for each in scores]
+        return fmean(scaled) if scaled else None
+
+    def half_width_max(self, figure: str) -> float | None:
+        """Return the widest interval of a figure as +- a share of its forecast, None without one."""
+        scores = self._run_scores((figure,))
+        return max(((each.high - each.low) / 2 / each.centre for each in scores if each.centre), default=None)
+
+    def _run_scores(self, figures: Sequence[str]) -> list[Score]:
+        """Return the scores of these figures in every valid run."""
+        runs = [run for point in self.points for run in point.run_scores]
+        return [each for run in runs for each in run if each.figure in figures]
+
+    def _hits_json(self, figures: Sequence[str]) -> dict[str, object]:
+        """Return hits, all together and by figure, with the mean interval scores."""
+        every = self.hits(figures)
+        by_figure = {
+            name: {
+                "held": self.hits((name,)).held,
+                "scored": self.hits((name,)).scored,
+                "mean_interval_score": self.mean_interval_score(name),
+                "half_width_max": self.half_width_max(name),
+            }
+            for name in figures
+        }
+        return {"held": every.held, "scored": every.scored, "share": every.share, "figures": by_figure}
+
     def to_json(self) -> dict[str, object]:
         """Return the report as plain values."""
         return {
             "version": CHECK_VERSION,
             "valid": self.is_valid,
             "agrees": self.agrees,
-            "tolerances": dict(TOLERANCES),
+            "hits": self._hits_json(HIT_FIGURES),
+            "server_hits": self._hits_json(SERVER_FIGURES),
             "points": [point.to_json() for point in self.points],
+            "lone_request": None if self.lone_request is None else self.lone_request.model_dump(mode="json"),
             "provenance": dict(self.provenance),
         }

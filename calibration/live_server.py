@@ -5,6 +5,7 @@ Plain blocking HTTP, one connection for each question, never while a load is mea
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -15,8 +16,9 @@ from urllib.parse import urlencode
 import numpy as np
 
 from calibration.errors import BadSamples, ServerUnreachable
-from calibration.load_plan import parse_address
+from calibration.load_plan import DEFAULT_INPUT, parse_address
 from calibration.samples import ServerLog, parse_log
+from calibration.server_rules import changes
 
 __all__ = ["LiveServer"]
 
@@ -24,15 +26,21 @@ _TIMEOUT_S = 10.0
 _PAGE_ROWS = 20_000
 _PAGES_MAX = 1_000
 _POLL_S = 0.05
+_RESTART_POLLS = 100
 _CPU_SECONDS = "process_cpu_seconds_total"
 _BUSY_GAUGES = ("servecast_waiting_requests", "servecast_running_passes")
 
 
 class LiveServer:
-    """A server on this machine. Raises BadAddress for another one; every method raises ServerUnreachable."""
+    """A server on this machine. Raises BadAddress for another one; every method raises ServerUnreachable.
 
-    def __init__(self, url: str) -> None:
+    `input_text`, JSON, is what requests are to ask of its model.
+    """
+
+    def __init__(self, url: str, input_text: str = DEFAULT_INPUT) -> None:
         self._address = parse_address(url)
+        self.input_text = input_text
+        self._first_config: dict[str, object] | None = None
 
     @property
     def url(self) -> str:
@@ -48,6 +56,27 @@ class LiveServer:
     def config(self) -> dict[str, object]:
         """Return the rules in force."""
         return self._object("/config")
+
+    def require_unchanged(self) -> None:
+        """Return if the server is the one, with the rules, that it was when this was first asked.
+
+        Raises BadSamples that names what changed: rows of two servers must not be taken for those of one. One that is
+        gone is given five seconds to come back, so that this can be said of it.
+        """
+        if self._first_config is None:
+            self._first_config = self.config()
+            return
+        changed = changes(self._first_config, self._config_again())
+        if changed:
+            raise BadSamples(f"The server at {self.url} changed in mid-run: {', '.join(changed)}; measure it again.")
+
+    def _config_again(self) -> dict[str, object]:
+        """Return the rules in force of a server that has told them before."""
+        for _ in range(_RESTART_POLLS):
+            with contextlib.suppress(ServerUnreachable):
+                return self.config()
+            time.sleep(_POLL_S)
+        raise ServerUnreachable(f"The server at {self.url} went away in mid-run.")
 
     def cpu_s(self) -> float:
         """Return the CPU time that the server's process has used so far."""

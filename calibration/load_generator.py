@@ -46,7 +46,7 @@ class LoadGenerator:
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
         address = parse_address(plan.url)
-        self._message = _Message(address)
+        self._message = _Message(address, plan.input)
         self._pool = ConnectionPool(address, self._on_response, self._on_lost, self._on_opened)
         loop = asyncio.get_running_loop()
         self._timer = PreciseTimer(loop, self._on_time)
@@ -221,7 +221,8 @@ class LoadGenerator:
 class _Message:
     """Builds the bytes of a request from parts that are ready."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, text: str) -> None:
+        self._input = text.encode()
         host = address.url.removeprefix("http://").encode()
         self._head = (
             b"POST /predict HTTP/1.1\r\nHost: " + host + b"\r\nContent-Type: application/json\r\n"
@@ -233,7 +234,7 @@ class _Message:
         """Return the request's bytes."""
         tail = self._tails.get(size)
         if tail is None:
-            body = b'{"input": "servecast", "size": %d}' % size
+            body = b'{"input": %b, "size": %d}' % (self._input, size)
             tail = self._tails[size] = b"%d\r\n\r\n%b" % (len(body), body)
         return self._head % (request, attempt, tail)
 

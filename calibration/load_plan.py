@@ -18,10 +18,13 @@ from policy.instant import NEVER_NS, UNSET
 from policy.retries import RetryRule
 from policy.timeline import Outcome
 
-__all__ = ["Address", "Lateness", "LoadPlan", "LoadRun", "SentAttempt", "parse_address"]
+__all__ = ["DEFAULT_INPUT", "Address", "Lateness", "LoadPlan", "LoadRun", "SentAttempt", "parse_address"]
 
 _S_NS = 10**9
 _DEFAULT_PORT = 80
+
+DEFAULT_INPUT = '"servecast"'
+"""What a request asks of a model that takes anything, as JSON text."""
 
 
 class Address(NamedTuple):
@@ -98,6 +101,7 @@ class LoadPlan:
     seed: int  # of the dice of the back-off
     connections: int = 64  # opened before the first send; more are opened as they are needed
     tail_ns: int = 30 * _S_NS  # the run ends at the latest that long after the last arrival
+    input: str = DEFAULT_INPUT  # JSON text: what every request asks of the model
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -109,9 +113,9 @@ class LoadPlan:
         if self.arrivals_ns[0] < 0 or bool(np.any(np.diff(self.arrivals_ns) < 0)):
             raise BadSamples("The arrivals of a schedule must ascend from zero.")
 
-    def at(self, url: str) -> LoadPlan:
-        """Return the same plan for another address."""
-        return replace(self, url=url)
+    def at(self, url: str, input_text: str) -> LoadPlan:
+        """Return the same plan for another address, and for what its model takes."""
+        return replace(self, url=url, input=input_text)
 
     def to_bytes(self) -> bytes:
         """Return the plan as it travels to the load process."""
@@ -121,6 +125,7 @@ class LoadPlan:
             "seed": str(self.seed),
             "connections": self.connections,
             "tail_ns": self.tail_ns,
+            "input": self.input,
         }
         return _pack(settings, {name: getattr(self, name) for name in _PLAN_ARRAYS})
 
@@ -138,6 +143,7 @@ class LoadPlan:
             seed=int(settings["seed"]),
             connections=settings["connections"],
             tail_ns=settings["tail_ns"],
+            input=settings["input"],
         )
 
 

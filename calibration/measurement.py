@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from calibration.errors import ServerUnreachable
 from calibration.host import HostLoad, host_load, host_moment
 from calibration.live_server import LiveServer
 from calibration.load_plan import LoadPlan, LoadRun
@@ -32,13 +33,30 @@ class Measurement:
 
 
 def measure_load(server: LiveServer, plan: LoadPlan, progress: Callable[[float], None] | None = None) -> Measurement:
-    """Send a plan to a server that has come to rest. Raises what LiveServer and drive raise."""
+    """Send a plan to a server that has come to rest.
+
+    Raises what LiveServer and drive raise; BadSamples too where the server is not the one of this LiveServer's earlier
+    loads, or changes during this one.
+    """
+    server.require_unchanged()
+    try:
+        return _measured(server, plan, progress)
+    except ServerUnreachable:
+        server.require_unchanged()  # says what became of a server that is back
+        raise
+
+
+def _measured(server: LiveServer, plan: LoadPlan, progress: Callable[[float], None] | None) -> Measurement:
+    """Send the plan."""
     server.wait_until_idle()
     server.clear_timeline()
     cpu_from_s, from_s = server.cpu_s(), time.perf_counter()
     before = host_moment()
-    run = drive(plan.at(server.url), progress)
+    run = drive(plan.at(server.url, server.input_text), progress)
     after = host_moment()
+    server.require_unchanged()  # before the CPU clock is read: that of another process says nothing
     cpu_s, wall_s = server.cpu_s() - cpu_from_s, time.perf_counter() - from_s
     server.wait_until_idle()
-    return Measurement(run, server.timeline(), host_load(before, after), cpu_s, wall_s)
+    log = server.timeline()
+    server.require_unchanged()
+    return Measurement(run, log, host_load(before, after), cpu_s, wall_s)

@@ -62,11 +62,11 @@ def safe_gap_ns(server: LiveServer, max_batch: int, item_size: int) -> int:
     return int(latency_ns.max() * 5 // 4)
 
 
-def send_lone(server: LiveServer, count: int, gap_ns: int, item_size: int, rng: np.random.Generator) -> Timeline:
-    """Send requests so far apart that each meets an idle server; return their timeline."""
+def send_lone(server: LiveServer, count: int, gap_ns: int, item_size: int, rng: np.random.Generator) -> Measurement:
+    """Send requests so far apart that each meets an idle server."""
     # Gaps differ, or a periodic task of the host could meet all of them or none.
     gaps = gap_ns + rng.integers(0, max(gap_ns // 4, 1), count)
-    return measure_load(server, fixed_plan(np.cumsum(gaps).astype(np.int64), item_size)).timeline()
+    return measure_load(server, fixed_plan(np.cumsum(gaps).astype(np.int64), item_size))
 
 
 def profile_passes(

@@ -37,7 +37,9 @@ def profile_of_fit(samples: Sequence[Samples], fitted: Fit) -> Profile:
             },
             "parts": parts,
             "spread_cv": fitted.pass_cv,
+            "answer_share": fitted.answer_share,
             "draws": [dict(draw) for draw in fitted.draws],
+            "run_draws": [dict(draw) for draw in fitted.run_draws],
             "table": fitted.table,
             "not_identified": fitted.not_identified,
         }

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from calibration.errors import BadSamples
 from calibration.load_plan import LoadRun
+from policy.batching import BatchingRule
 from policy.instant import UNSET
 from policy.timeline import Attempt, Pass
 from sim.engine.timelines import Timeline
 
-__all__ = ["LoadSample", "Samples", "ServerLog", "join", "parse_log"]
+__all__ = ["LoadSample", "LoneSample", "Samples", "ServerLog", "join", "parse_log"]
 
 _ATTEMPTS_MAX = 2**20  # of one request: keeps (request, attempt) in one integer
 _CLIENT_COLUMNS = ("intended_ns", "sent_ns", "delivered_ns")
@@ -42,15 +43,29 @@ class LoadSample:
 
 
 @dataclass(frozen=True)
+class LoneSample:
+    """Requests that met an idle server."""
+
+    timeline: Timeline
+    disturbed: bool  # by the host, in every try
+
+
+@dataclass(frozen=True)
 class Samples:
     """What was measured at one server process."""
 
     name: str  # of the scenario that the server runs
-    max_batch: int
+    batching: BatchingRule
     instances: int
     item_size: int  # of every request, in the model's unit
     bursts: tuple[Timeline, ...]  # requests sent at one instant, so that batches of every size form
     loads: tuple[LoadSample, ...]
+    lone: LoneSample | None = None  # the fit does not see it
+
+    @property
+    def max_batch(self) -> int:
+        """The most requests in a batch."""
+        return self.batching.max_batch
 
 
 def parse_log(content: Mapping[str, object]) -> ServerLog:

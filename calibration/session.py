@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from calibration.front_end_waits import front_end_waits
+from calibration.batch_timers import due_moments, woken_by_timer
+from calibration.front_end_waits import Services, front_end_waits
 from calibration.samples import LoadSample, Samples
 from policy.instant import UNSET
 from policy.timeline import Outcome
@@ -36,13 +37,16 @@ class Sum(IntEnum):
 
     PASSES = 0
     BATCH_IN = 1  # handed -> started
-    RESULTS_OUT = 2  # ended -> returned
+    HOP_TIME = 2  # ended -> returned, the wait for the front end taken off
     STEPS = 3  # from one answer of a batch to its next
     STEP_TIME = 4
     REQUESTS = 5
     IN_TIME = 6  # intended -> enqueued, the wait for the front end taken off
     RESPONSES = 7
     OUT_TIME = 8  # returned -> delivered, the wait for the front end taken off
+    ANSWER_TIME = 9  # of OUT_TIME: returned -> answered, the wait for the front end taken off
+    TIMERS = 10  # batches that nothing but their timer held back, the front end idle when it was due
+    TIMER_TIME = 11  # due -> closed
 
 
 class RunCost(NamedTuple):
@@ -62,23 +66,25 @@ class Session:
     blocks: Floats
     runs: npt.NDArray[np.int64]
     costs: tuple[RunCost, ...]
-    pass_ns: Mapping[int, Floats]  # by batch size; each pass
+    pass_ns: Mapping[int, Floats]  # by batch size; each pass, bursts included
+    run_passes: tuple[Mapping[int, tuple[float, int]], ...] = ()  # of each run: mean time and number by batch size
 
 
-def session_of(samples: Samples, request_ns: int = 0, response_ns: int = 0) -> Session:
+def session_of(samples: Samples, services: Services | None = None) -> Session:
     """Return the sums of one server process.
 
-    `request_ns` and `response_ns` are the front end's service times, from which the waits are worked out; with zeros
-    there are none.
+    `services` are the front end's service times, from which the waits are worked out; without them there are none.
     """
-    blocks = [_blocks(load.timeline, request_ns, response_ns) for load in samples.loads]
+    blocks = [_blocks(load.timeline, samples, services or Services()) for load in samples.loads]
     timelines = [*samples.bursts, *(load.timeline for load in samples.loads)]
+    pass_ns = _passes_by_size(timelines)
     return Session(
         max_batch=samples.max_batch,
         blocks=np.concatenate(blocks),
         runs=np.repeat(np.arange(len(blocks)), [len(rows) for rows in blocks]),
         costs=tuple(_cost(load) for load in samples.loads),
-        pass_ns=_passes_by_size(timelines),
+        pass_ns=pass_ns,
+        run_passes=tuple(_means_by_size(load.timeline, pass_ns) for load in samples.loads),
     )
 
 
@@ -102,6 +108,7 @@ def resample(session: Session, rng: np.random.Generator) -> Session:
         runs=np.repeat(np.arange(len(picked)), [len(rows) for rows in blocks]),
         costs=tuple(session.costs[run] for run in picked),
         pass_ns={size: rng.choice(times, len(times)) for size, times in session.pass_ns.items()},
+        run_passes=tuple(session.run_passes[run] for run in picked) if session.run_passes else (),
     )
 
 
@@ -116,22 +123,55 @@ def _cost(load: LoadSample) -> RunCost:
     return RunCost(load.rate_per_s, load.cpu_s * 1e9, len(load.timeline.attempts), int(np.count_nonzero(started)))
 
 
-def _blocks(timeline: Timeline, request_ns: int, response_ns: int) -> Floats:
+def _blocks(timeline: Timeline, samples: Samples, services: Services) -> Floats:
     """Return the sums of each block of time. A pass counts where it was handed over, a request where it was due."""
     came_ns = timeline.attempt("enqueued_ns")
     arrived = np.flatnonzero(came_ns != UNSET)
     answered = _answered_in_order(timeline)
-    intended_ns, in_ns = timeline.attempt("intended_ns")[arrived], (came_ns - timeline.attempt("intended_ns"))[arrived]
+    ran = np.flatnonzero((timeline.passed("started_ns") != UNSET) & (timeline.passed("returned_ns") != UNSET))
+    intended_ns = timeline.attempt("intended_ns")[arrived]
+    in_ns = came_ns[arrived] - intended_ns
     returned_ns = timeline.attempt("returned_ns")[answered]
     out_ns = timeline.attempt("delivered_ns")[answered] - returned_ns
-    there_ns = max(int(np.median(in_ns)) - request_ns, 0) if len(in_ns) else 0
-    in_waits, out_waits = front_end_waits(intended_ns + there_ns, returned_ns, request_ns, response_ns)
+    ended_ns = timeline.passed("ended_ns")[ran]
+    hop_ns = timeline.passed("returned_ns")[ran] - ended_ns
+    due_ns = due_moments(timeline, samples.batching, samples.instances)
+    timers = np.flatnonzero(due_ns != UNSET)
+    hop_waits, timer_waits, out_waits, in_waits = front_end_waits(
+        [
+            ended_ns + _to_station_ns(hop_ns, services.pass_result_ns),
+            due_ns[timers],
+            returned_ns,
+            intended_ns + _to_station_ns(in_ns, services.request_ns),
+        ],
+        services,
+    )
     table = _Table(int(max(intended_ns.max(initial=0), returned_ns.max(initial=0))) // _BLOCK_NS + 1)
     table.add(Sum.REQUESTS, Sum.IN_TIME, intended_ns, in_ns - in_waits)
+    answer_ns = timeline.attempt("answered_ns")[answered] - returned_ns
+    table.add(Sum.RESPONSES, Sum.ANSWER_TIME, returned_ns, answer_ns - out_waits)
+    table.rows[:, Sum.RESPONSES] = 0  # counted with the next
     table.add(Sum.RESPONSES, Sum.OUT_TIME, returned_ns, out_ns - out_waits)
-    _add_passes(table, timeline)
+    handed_ns = timeline.passed("handed_ns")[ran]
+    table.add(Sum.PASSES, Sum.BATCH_IN, handed_ns, timeline.passed("started_ns")[ran] - handed_ns)
+    table.rows[:, Sum.PASSES] = 0  # counted with the next
+    table.add(Sum.PASSES, Sum.HOP_TIME, handed_ns, hop_ns - hop_waits)
     _add_steps(table, timeline, answered)
+    # A timer that found other work was overtaken by it: whatever job ends first behind the due moment closes the batch.
+    alone = timers[(timer_waits == 0) & woken_by_timer(timeline, samples.batching, due_ns)[timers]]
+    table.add(Sum.TIMERS, Sum.TIMER_TIME, due_ns[alone], timeline.passed("closed_ns")[alone] - due_ns[alone])
     return table.rows
+
+
+def _to_station_ns(way_ns: Times, service_ns: int) -> Times:
+    """Return how long each job is on its way to the front end, given how long it takes until it has been served.
+
+    That is the median without the service, or less: a job that was done sooner must have come sooner.
+    """
+    if len(way_ns) == 0:
+        return way_ns
+    to_station_ns: Times = np.maximum(np.minimum(way_ns, int(np.median(way_ns))) - service_ns, 0)
+    return to_station_ns
 
 
 class _Table:
@@ -158,16 +198,6 @@ def _answered_in_order(timeline: Timeline) -> npt.NDArray[np.intp]:
     return answered[np.lexsort((answered_ns[answered], returned_ns[answered]))]
 
 
-def _add_passes(table: _Table, timeline: Timeline) -> None:
-    """Add the turnaround of each pass."""
-    ran = (timeline.passed("started_ns") != UNSET) & (timeline.passed("returned_ns") != UNSET)
-    handed_ns, started_ns = timeline.passed("handed_ns")[ran], timeline.passed("started_ns")[ran]
-    out_ns = (timeline.passed("returned_ns") - timeline.passed("ended_ns"))[ran]
-    table.add(Sum.PASSES, Sum.BATCH_IN, handed_ns, started_ns - handed_ns)
-    table.rows[:, Sum.PASSES] = 0  # counted with the next
-    table.add(Sum.PASSES, Sum.RESULTS_OUT, handed_ns, out_ns)
-
-
 def _add_steps(table: _Table, timeline: Timeline, answered: npt.NDArray[np.intp]) -> None:
     """Add the time from one answer of a batch to its next, a mean over each batch of two or more."""
     serials = timeline.attempt("serial")[answered]
@@ -186,6 +216,19 @@ def _passes_by_size(timelines: Sequence[Timeline]) -> dict[int, Floats]:
     times = np.concatenate([timeline.passed("ended_ns") for timeline in timelines]) - started_ns
     ran = started_ns != UNSET
     return {int(size): _without_outliers(times[ran & (sizes == size)]) for size in np.unique(sizes[ran])}
+
+
+def _means_by_size(timeline: Timeline, kept: Mapping[int, Floats]) -> dict[int, tuple[float, int]]:
+    """Return mean time and number of a run's passes by size, leaving out what was left out of all passes."""
+    started_ns, sizes = timeline.passed("started_ns"), timeline.passed("batch_size")
+    times = timeline.passed("ended_ns") - started_ns
+    means = {}
+    for size in np.unique(sizes[started_ns != UNSET]).tolist():
+        own = times[(started_ns != UNSET) & (sizes == size)]
+        own = own[(own >= kept[size].min()) & (own <= kept[size].max())]
+        if len(own):
+            means[size] = (float(own.mean()), len(own))
+    return means
 
 
 def _without_outliers(times: Times) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from sim.scenario.rules import serving_rules
 from sim.scenario.schedule import dice_seed, draw_schedule, request_sizes
 from sim.scenario.spec import Scenario
 
-__all__ = ["traffic_plan"]
+__all__ = ["input_text", "traffic_plan"]
 
 _CONNECTIONS = 64
 _CONNECTIONS_MAX = 512
@@ -41,7 +42,13 @@ def traffic_plan(url: str, scenario: Scenario, duration_ns: int, *, seed: int, r
         seed=dice,
         connections=_connections(scenario),
         tail_ns=min(tail_ns(scenario), _TAIL_MAX_NS),
+        input=input_text(scenario),
     )
+
+
+def input_text(scenario: Scenario) -> str:
+    """Return what every request asks of the model, as JSON text."""
+    return json.dumps(scenario.model.input, separators=(",", ":"), allow_nan=False)
 
 
 def _timeouts_ns(scenario: Scenario, requests: int, dice: int) -> npt.NDArray[np.int64]:

@@ -87,21 +87,12 @@ def with_calibration(scenario: Scenario, file: str | Path) -> Scenario:
     Those are the pass, the front end's work, the turnaround and the network; rules and traffic stay. Raises
     ScenarioError if the file is none, and RefusedToAnswer as refuse_uncalibrated does.
     """
+    from sim.scenario.calibrated import calibrated
     from sim.scenario.profile import load_profile
-    from sim.scenario.spec import Model, Network, Turnaround
 
     refuse_uncalibrated(scenario)
-    path = Path(file).absolute()
-    load_profile(path)
-    front_end = scenario.front_end.model_copy(update={"request": None, "response": None})
-    return scenario.model_copy(
-        update={
-            "model": Model(profile=str(path)),
-            "front_end": front_end,
-            "fleet": scenario.fleet.model_copy(update={"turnaround": Turnaround()}),
-            "traffic": scenario.traffic.model_copy(update={"network": Network()}),
-        }
-    )
+    load_profile(Path(file).absolute())
+    return calibrated(scenario, Path(file))
 
 
 def refuse_uncalibrated(scenario: Scenario) -> None:

@@ -19,7 +19,7 @@ class Exit(IntEnum):
     """What a command's exit code says."""
 
     DONE = 0  # done, and goals met
-    MISSED = 1  # goals missed, or a check out of tolerance
+    MISSED = 1  # goals missed, a check out of tolerance, or something moved since an older calibration
     BAD_INPUT = 2
     REFUSED = 3  # refused to answer, or a check that is not valid
     COULD_NOT_RUN = 4

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from calibration.check_report import CheckReport, PointReport
+from calibration.check_report import CheckReport, Hits, PointReport
 from calibration.load_once import LoadResult
-from calibration.score import TOLERANCES, Score
+from calibration.replay import ReplayReport
+from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score
+from servecast.calibration_report import lone_request_table
 from sim.report.figures import LatencyPanel, Picture, latency_picture
 from sim.report.tables import new_table, quantity, span
 
-__all__ = ["check_picture", "check_report", "load_report"]
+__all__ = ["check_picture", "check_report", "load_report", "replay_report"]
 
 _SHOWN = {
     "latency_ms.p50": "p50",
@@ -24,6 +27,8 @@ _SHOWN = {
 }
 """The scored figures that are shown; --json has all of them."""
 
+_SHOWN_OF_SERVER = {"server_latency_ms.p50": "p50", "server_latency_ms.p99": "p99"}
+
 _VERDICTS = {
     "agrees": Text("agrees", style="green"),
     "model wrong": Text("out of tolerance", style="red"),
@@ -33,20 +38,18 @@ _VERDICTS = {
 
 def check_report(report: CheckReport) -> RenderableType:
     """Return a check for people: the answer, then each load with forecast, interval, measurement, error and hit."""
-    table = new_table("load", "figure", "forecast", "95 % of single runs", "measured", "error", "inside", words=2)
-    for point in report.points:
-        table.add_section()
-        load = f"{_load(point)}, {quantity('rate_per_s', point.offered_per_s)}"
-        for score in point.scores:
-            if score.figure in _SHOWN:
-                table.add_row(load, *_cells(point, score))
-                load = ""
-        if not point.scores:
-            table.add_row(load, "-")
     verdicts = [Text(f"{_load(point)} of capacity: ").append_text(_VERDICTS[point.verdict]) for point in report.points]
     runs = [Text(_errors_of_runs(point)) for point in report.points if len(point.valid) > 1]
     reasons = [Text(reason, style="dim") for point in report.points for reason in _reasons(point)]
-    return Group(Text(_answer(report), style="bold"), "", table, "", *runs, *verdicts, *reasons)
+    lone = [] if report.lone_request is None else ["", lone_request_table(report.lone_request)]
+    tables = [
+        _scores_table(report, _SHOWN),
+        "",
+        Text("On the server's own timeline, from the queue to the written answer:"),
+        _scores_table(report, _SHOWN_OF_SERVER),
+    ]
+    said = [*map(Text, _sentences_on_hits(report)), *runs, *verdicts, *reasons]
+    return Group(Text(_answer(report), style="bold"), "", *tables, "", *said, *lone)
 
 
 def check_picture(report: CheckReport) -> Picture:
@@ -77,6 +80,21 @@ def load_report(result: LoadResult) -> RenderableType:
     return Group(table, *reasons)
 
 
+def replay_report(report: ReplayReport) -> RenderableType:
+    """Return what a replay showed: the answer, the decisions by kind, and the first that differs."""
+    answer = f"{report.name}: {report.decisions} decisions, {report.identical} identical"
+    if not report.decisions:
+        answer = f"{report.name}: the journal holds no decision"
+    table = new_table("decisions", "recorded", "identical", "by the replay alone")
+    for name, tally in report.tallies.items():
+        table.add_row(name, str(tally.recorded), str(tally.identical), str(tally.replay_only))
+    span = f"{report.instants} calls of the dispatcher in {report.span_ns / 1e9:.1f} s."
+    cut = "The journal was cut off: its server did not stop by itself, and its last decisions may be missing."
+    notes = [span, *([] if report.is_complete else [cut])]
+    problems = [Text(problem, style="red") for problem in (report.first_difference, report.stopped) if problem]
+    return Group(Text(answer, style="bold"), "", table, "", *notes, *problems)
+
+
 def _answer(report: CheckReport) -> str:
     """Return the answer in one sentence."""
     agreed = sum(point.verdict == "agrees" for point in report.points)
@@ -87,7 +105,49 @@ def _answer(report: CheckReport) -> str:
     )
 
 
-def _cells(point: PointReport, score: Score) -> tuple[RenderableType, ...]:
+def _scores_table(report: CheckReport, shown: Mapping[str, str]) -> RenderableType:
+    """Return a table of figures, named as shown, at each load."""
+    table = new_table("load", "figure", "forecast", "95 % of single runs", "measured", "error", "inside", words=2)
+    for point in report.points:
+        table.add_section()
+        load = f"{_load(point)}, {quantity('rate_per_s', point.offered_per_s)}"
+        for score in point.scores:
+            if score.figure in shown:
+                table.add_row(load, *_cells(point, score, shown[score.figure]))
+                load = ""
+        if not point.scores:
+            table.add_row(load, "-")
+    return table
+
+
+def _sentences_on_hits(report: CheckReport) -> list[str]:
+    """Return how many intervals held what single runs showed, how wide and how good they were."""
+    hits = report.hits(HIT_FIGURES)
+    if not hits.scored:
+        return []
+    by_figure = ", ".join(f"{_SHOWN[name]} {_of(report.hits((name,)))}" for name in HIT_FIGURES)
+    sentences = [
+        f"Inside the intervals of single runs: {_of(hits)} ({100 * hits.held / hits.scored:.0f} %): {by_figure}."
+    ]
+    server = report.hits(SERVER_FIGURES)
+    if server.scored:
+        sentences.append(f"On the server's own timeline: {_of(server)}.")
+    width = report.half_width_max("latency_ms.p99")
+    scores = [
+        f"{_SHOWN[name]} {100 * score:.1f} {'points' if name.endswith('_share') else '%'}"
+        for name in HIT_FIGURES
+        if (score := report.mean_interval_score(name)) is not None
+    ]
+    widest = "" if width is None else f"The widest of p99 is +-{100 * width:.1f} % of it; "
+    return [*sentences, f"{widest}mean interval scores, of the forecast: {', '.join(scores)}."]
+
+
+def _of(hits: Hits) -> str:
+    """Return hits as n of m."""
+    return f"{hits.held} of {hits.scored}"
+
+
+def _cells(point: PointReport, score: Score, name: str) -> tuple[RenderableType, ...]:
     """Return the cells of one figure."""
     low, high = point.spread(score.figure) or (math.nan, math.nan)
     measured = quantity(score.figure, score.measured)
@@ -95,12 +155,12 @@ def _cells(point: PointReport, score: Score) -> tuple[RenderableType, ...]:
         measured += f" ({span(score.figure, low, high)})"
     style = "red" if score.figure in point.judged and score.within_tolerance is False else ""
     return (
-        _SHOWN[score.figure],
+        name,
         quantity(score.figure, score.centre),
         span(score.figure, score.low, score.high),
         measured,
         Text(_error(score), style=style),
-        "yes" if score.inside else "no",
+        "too wide" if score.too_wide else "yes" if score.inside else "no",
     )
 
 

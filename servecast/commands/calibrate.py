@@ -1,11 +1,13 @@
 """Measure a server, and write a calibration file: what a pass, the front end and the turnaround really take.
 
 Without --url it starts fresh servers of its own; the forecast carries what differs between them as uncertainty. A
-scenario uses the file by `model: {profile: FILE}`. It takes about 40 s for each server.
+scenario uses the file by `model: {profile: FILE}`. It takes about 40 s for each server. With --compare it says
+whether anything moved since an older calibration: exit code 1 if something did.
 
 Examples:
   servecast calibrate sentiment -o sentiment.json
   servecast calibrate scenario.yaml --url http://127.0.0.1:8080 -o profile.json
+  servecast calibrate sentiment -o today.json --compare sentiment.json
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servecast.api import load_scenario, refuse_uncalibrated, seed_of
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "add_processes", "calibrated_profile", "run"]
 
+_PROCESSES = 5  # what differs between processes shows in several only
+
 
 def add_arguments(parser: Parser) -> None:
     """It takes the scenario, the server, and the file."""
@@ -34,6 +39,9 @@ def add_arguments(parser: Parser) -> None:
     add_url(parser, required=False)
     parser.add_argument("-o", "--output", type=output_file, required=True, metavar="FILE", help="the calibration file")
     add_processes(parser)
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD", help="say whether anything moved since this older calibration"
+    )
     add_seed(parser)
     add_json(parser)
     add_quiet(parser)
@@ -41,26 +49,42 @@ def add_arguments(parser: Parser) -> None:
 
 def add_processes(parser: Parser) -> None:
     """Add how many servers are measured."""
-    text = "fresh servers to measure, without --url (default: 1)"
-    parser.add_argument("--processes", type=count, default=1, metavar="N", help=text)
+    text = f"fresh servers to measure, without --url (default: {_PROCESSES})"
+    parser.add_argument("--processes", type=count, default=_PROCESSES, metavar="N", help=text)
 
 
 def run(options: argparse.Namespace) -> Exit:
     """Calibrate, write the file, print what it holds."""
+    from calibration.compare import compare
     from calibration.profile_file import write_profile
 
     scenario = load_scenario(options.scenario, options.overrides)
     talk = Talk(quiet=options.quiet)
+    older = _older(options.compare, scenario)
     profile = calibrated_profile(scenario, options, talk)
     write_profile(profile, options.output)
+    comparison = None if older is None else compare(older, profile)
     if options.json:
-        print_json(profile.model_dump(mode="json"))
+        told = {} if comparison is None else {"comparison": comparison.to_json()}
+        print_json({**profile.model_dump(mode="json"), **told})
     else:
-        from sim.report.tables import calibration_table
+        from servecast.calibration_report import calibration_report
 
-        print_text(calibration_table(profile))
+        print_text(calibration_report(profile, comparison))
     talk.say(f"The calibration is in {options.output}")
-    return Exit.DONE
+    return Exit.MISSED if comparison is not None and comparison.moved else Exit.DONE
+
+
+def _older(file: Path | None, scenario: Scenario) -> Profile | None:
+    """Return the calibration to compare with, refused before anything is measured where it is of something else."""
+    from calibration.compare import require_same_subject
+    from sim.scenario.profile import load_profile
+
+    if file is None:
+        return None
+    older = load_profile(file)
+    require_same_subject(older, scenario.name, {})
+    return older
 
 
 def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Profile:

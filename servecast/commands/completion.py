@@ -46,8 +46,15 @@ def _words(command: Command) -> list[str]:
     """Return the words that can stand in place of a command's argument: examples, or the choices it has."""
     for action in _actions(command):
         if not action.option_strings:
-            return [str(choice) for choice in action.choices] if action.choices else list(EXAMPLES)
+            if action.choices:
+                return [str(choice) for choice in action.choices]
+            return list(EXAMPLES) if action.metavar == "SCENARIO" else []
     return []
+
+
+def _takes_file(command: Command) -> bool:
+    """Return whether a command's argument is a file of any name."""
+    return any(not action.option_strings and action.metavar == "FILE" for action in _actions(command))
 
 
 def _help_of(action: argparse.Action) -> str:
@@ -105,6 +112,8 @@ def _zsh() -> str:
         if words := " ".join(_words(command)):
             # Where a scenario can stand, so can any file.
             specs.append(f"'*: :{{compadd {words}; _files}}'" if _options(command) else f"'1: :({words})'")
+        elif _takes_file(command):
+            specs.append("'*: :_files'")
         lines.append(f"        {command.name}) {'_arguments ' + ' '.join(specs) if specs else ':'} ;;")
     lines += ["    esac", "}", ""]
     lines += ['if [ "$funcstack[1]" = "_servecast" ]; then', '    _servecast "$@"', "else"]

@@ -135,7 +135,7 @@ async def _close(listening: list[asyncio.Server], servers: list[TinyServer]) -> 
 class SimulatedServer:
     """Stands for a live server: drives plans through the process engine, with known parts in ms, and keeps count.
 
-    CPU time is that of the front end's work; `per_pass_ms` of it belongs to each pass.
+    CPU time is that of the work for requests, responses and results; `per_pass_ms` more belong to each pass.
     """
 
     base: float = 8.0
@@ -144,6 +144,8 @@ class SimulatedServer:
     results_out: float = 0.15
     request: float = 0.2
     response: float = 0.1
+    pass_result: float = 0.0
+    timer: float = 0.0
     there: float = 0.1
     back: float = 0.3
     per_pass_ms: float = 0.0
@@ -170,7 +172,8 @@ class SimulatedServer:
         log = answered.copy()
         for name in ("intended_ns", "sent_ns", "delivered_ns"):
             log[:, Attempt._fields.index(name)] = UNSET
-        work_ms = (self.request + self.response) * len(rows) + self.per_pass_ms * len(timeline.passes)
+        work_ms = (self.request + self.response) * len(rows)
+        work_ms += (self.pass_result + self.per_pass_ms) * len(timeline.passes)
         return Measurement(
             run=LoadRun(0, rows, plan.connections, 0, "timerfd"),
             log=ServerLog(log, timeline.passes, 0),
@@ -197,7 +200,9 @@ class SimulatedServer:
                 there_ns=ns(self.there),
                 back_ns=ns(self.back),
             ),
-            front_end=FrontEndInput(1, [ns(self.request)], [ns(self.response)]),
+            front_end=FrontEndInput(
+                1, [ns(self.request)], [ns(self.response)], [ns(self.pass_result)], [ns(self.timer)]
+            ),
             fleet=FleetInput(
                 instances=1,
                 batching=batching_rule(max_batch=self.max_batch, max_wait_ns=ns(self.max_wait_ms)),

@@ -11,7 +11,7 @@ import pytest
 from calibration import calibrate as calibrate_module
 from calibration import pass_profiler
 from calibration.calibrate import Effort, calibrate
-from calibration.errors import NotValid
+from calibration.errors import BadSamples, NotValid
 from calibration.profile_file import profile_hash, write_profile
 from sim.scenario.load import load_scenario
 from sim.scenario.profile import load_profile
@@ -32,7 +32,7 @@ CONTENT: dict[str, Any] = {
 class _FakeLiveServer:
     """Ready; its rules are not compared in these tests."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, input_text: str) -> None:
         self.url = url
 
     def require_ready(self) -> None:
@@ -139,3 +139,53 @@ def test_slow_model_is_measured_for_longer(simulated_server: Simulated, fake_liv
     assert [len(plan.arrivals_ns) for plan in server.plans[-4:]] == [100] * 4
     assert max(plan.arrivals_ns[-1] for plan in server.plans) > 15 * 10**9
     assert profile.parts.base.value_ms == pytest.approx(300.0, abs=0.1)
+
+
+def test_file_tells_the_model_and_where_a_lone_request_goes(
+    simulated_server: Simulated, fake_live: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What GET /config said of the model, what the scenario calls it, and the table, each column adding up."""
+    fake_live(simulated_server())
+    config = {"model": {"backend": "emulated"}, "queue": {"cap": None}}
+    monkeypatch.setattr(_FakeLiveServer, "config", lambda self: config)
+    write_profile(calibrate(URL, _scenario(), effort=QUICK, seed=1), tmp_path / "profile.json")
+    profile = load_profile(tmp_path / "profile.json")
+    assert (profile.serve_with, profile.options, profile.model) == ("emulated", {}, {"backend": "emulated"})
+    assert profile.rules_sha256 is not None
+    assert profile.lone_request is not None
+    assert profile.lone_request.parts["pass"].measured_ms == pytest.approx(8.5)
+    assert profile.lone_request.latency.measured_ms == pytest.approx(14.6)
+    modelled_ms = sum(part.modelled_ms for part in profile.lone_request.parts.values())
+    assert modelled_ms == pytest.approx(profile.lone_request.latency.modelled_ms)
+
+
+def test_processes_of_two_models_are_refused(
+    simulated_server: Simulated, fake_live: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two addresses, two models: a fit over both would be of neither, so nothing is measured."""
+    server = simulated_server()
+    fake_live(server)
+    other = "http://127.0.0.1:10"
+    monkeypatch.setattr(_FakeLiveServer, "config", lambda self: {"model": {"weights_sha256": self.url[-2:]}})
+    with pytest.raises(BadSamples, match="different models: the first says weights_sha256 :9, the other weights_sha25"):
+        calibrate([URL, other], _scenario(), effort=QUICK)
+    assert server.plans == []
+
+
+def test_saturated_load_is_refused_in_one_sentence(
+    simulated_server: Simulated, fake_live: Callable[[Any], None]
+) -> None:
+    """A fit range that reaches above the capacity says which load, and up to where to fit."""
+    fake_live(simulated_server())
+    with pytest.raises(BadSamples, match=r"^The load of 8\d\d/s saturates the server, .*: fit on at most \d+/s\.$"):
+        calibrate(URL, _scenario(), effort=Effort(shares=(0.3, 1.3), runs=2, run_s=2.0, bursts=3))
+
+
+def test_too_few_points_are_refused_in_one_sentence(
+    simulated_server: Simulated, fake_live: Callable[[Any], None]
+) -> None:
+    """One short load at a tenth of the capacity cannot carry a fit, and the sentence says what would."""
+    fake_live(simulated_server())
+    effort = Effort(shares=(0.1,), runs=1, run_s=0.2, bursts=1)
+    with pytest.raises(BadSamples, match=r"^The samples hold .* a fit needs at least \d+ and \d+\.$"):
+        calibrate(URL, _scenario(), effort=effort)

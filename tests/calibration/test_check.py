@@ -45,7 +45,7 @@ def _scenario(**changes: Any) -> Scenario:
 class _FakeLiveServer:
     """Ready, and with the rules of the scenario of this test."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, input_text: str) -> None:
         self.url = url
 
     def require_ready(self) -> None:

@@ -21,7 +21,7 @@ def _session(
     block = np.zeros((1, len(Sum)))
     for name, value in sums.items():
         column = Sum[name.upper()]
-        is_count = column in (Sum.PASSES, Sum.STEPS, Sum.REQUESTS, Sum.RESPONSES)
+        is_count = column in (Sum.PASSES, Sum.STEPS, Sum.REQUESTS, Sum.RESPONSES, Sum.TIMERS)
         block[0, column] = value if is_count else value * MS
     times = {size: np.array(of) * MS for size, of in (pass_ms or {1: [9.0] * 5, 5: [11.0] * 5}).items()}
     runs = [RunCost(1.0, cpu * MS, requests, passes) for cpu, requests, passes in costs or [(0.0, 1, 1)]]
@@ -55,11 +55,27 @@ def test_front_end_fits_into_the_ways(cpu_ms: float, inward: float, outward: flo
     assert min(parts.values()) >= 0
 
 
-def test_cpu_time_is_that_in_full_batches() -> None:
-    """0.2 ms a request and 0.8 a pass: in batches of 8 a request costs 0.3, whatever the mean of the runs was."""
+@pytest.mark.parametrize(
+    ("hop", "result", "rest", "work"),
+    [
+        (1.0, 0.8, 0.2, 0.2),  # the hop has room for the work on results
+        (0.5, 0.5, 0.0, 0.2 + 0.3 / 8),  # it has not: what is left counts with the requests of full batches
+        (0.0, 0.0, 0.0, 0.2 + 0.8 / 8),
+    ],
+)
+def test_cpu_time_of_a_pass_is_its_results(hop: float, result: float, rest: float, work: float) -> None:
+    """0.2 ms a request and 0.8 a pass, told apart by loads with other batches."""
     costs = [(0.2 * 100 + 0.8 * 60, 100, 60), (0.2 * 300 + 0.8 * 75, 300, 75)]
-    parts = estimate([_session(costs=costs, steps=5, step_time=0.5, **WAYS)])
-    assert parts["front_end_request"] + parts["front_end_response"] == pytest.approx(0.3)
+    sums = {"passes": 10, "hop_time": 10 * hop, "steps": 5, "step_time": 0.5}
+    parts = estimate([_session(costs=costs, **sums, **WAYS)])
+    assert (parts["front_end_pass_result"], parts["results_out"]) == pytest.approx((result, rest))
+    assert parts["front_end_request"] + parts["front_end_response"] == pytest.approx(work)
+
+
+def test_timer_is_how_late_it_closed_batches() -> None:
+    """Ten batches closed 0.8 ms late in all; without one it counts as nothing."""
+    assert estimate([_session(timers=10, timer_time=0.8, **WAYS)])["front_end_timer"] == pytest.approx(0.08)
+    assert estimate([_session(**WAYS)])["front_end_timer"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -109,7 +125,7 @@ def test_spread_is_within_sizes() -> None:
 
 def test_busiest_load_decides() -> None:
     """A hand-over that takes 0.2 ms at 100/s and 0.3 at 300/s is 0.3: at low load it hardly matters."""
-    calm, busy = (_session(passes=10, batch_in=delay, results_out=1.0, **WAYS) for delay in (2.0, 3.0))
+    calm, busy = (_session(passes=10, batch_in=delay, hop_time=1.0, **WAYS) for delay in (2.0, 3.0))
     costs = (RunCost(100.0, 0.0, 1, 1), RunCost(300.0, 0.0, 1, 1))
     both = replace(calm, blocks=np.concatenate([calm.blocks, busy.blocks]), runs=np.array([0, 1]), costs=costs)
     assert estimate([both])["batch_in"] == pytest.approx(0.3)
@@ -117,8 +133,8 @@ def test_busiest_load_decides() -> None:
 
 def test_several_sessions_are_pooled() -> None:
     """Counts and sums of all processes are added before anything is divided."""
-    one = _session(passes=10, batch_in=2.0, results_out=1.0, **WAYS)
-    two = _session(passes=30, batch_in=12.0, results_out=1.0, **WAYS)
+    one = _session(passes=10, batch_in=2.0, hop_time=1.0, **WAYS)
+    two = _session(passes=30, batch_in=12.0, hop_time=1.0, **WAYS)
     parts = estimate([one, two])
     assert parts["batch_in"] == pytest.approx(14 / 40)
     assert parts["results_out"] == pytest.approx(2 / 40)

@@ -141,3 +141,38 @@ def test_nobody_there_is_said() -> None:
             LiveServer(f"http://127.0.0.1:{taken.getsockname()[1]}").require_ready()
     with pytest.raises(BadAddress):
         LiveServer("http://203.0.113.5:80")
+
+
+def test_server_must_stay_the_one_it_was(tiny_server: Start) -> None:
+    """The first answer is what later ones are compared with."""
+    run_ids = iter(["a", "a", "b"])
+    server = _serve(tiny_server, {"GET /config": lambda: _response({"run_id": next(run_ids)})})
+    server.require_unchanged()
+    server.require_unchanged()
+    with pytest.raises(BadSamples, match="changed in mid-run: it was started anew"):
+        server.require_unchanged()
+
+
+def test_server_that_comes_back_as_another_is_waited_for(tiny_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a supervisor starts it anew nobody answers; what happened is said all the same."""
+    monkeypatch.setattr(live_server, "_POLL_S", 0.001)
+    answers = iter([{"run_id": "a"}, None, None, {"run_id": "b"}])
+
+    def config() -> bytes:
+        answer = next(answers)
+        return b"Connection: close" if answer is None else _response(answer)
+
+    server = _serve(tiny_server, {"GET /config": config})
+    server.require_unchanged()
+    with pytest.raises(BadSamples, match="changed in mid-run: it was started anew"):
+        server.require_unchanged()
+
+
+def test_server_that_goes_away_in_mid_run_is_said(tiny_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was there, so "cannot be reached" would be half of the truth."""
+    monkeypatch.setattr(live_server, "_POLL_S", 0.0)
+    answers = iter([_response({})])
+    server = _serve(tiny_server, {"GET /config": lambda: next(answers, b"Connection: close")})
+    server.require_unchanged()
+    with pytest.raises(ServerUnreachable, match=r"^The server at http://127\.0\.0\.1:\d+ went away in mid-run\.$"):
+        server.require_unchanged()

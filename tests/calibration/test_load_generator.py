@@ -62,6 +62,16 @@ def test_every_request_is_sent_once_with_its_number_and_size(tiny_server: Start)
         assert f"X-Servecast-Attempt: {json.loads(body)['size']}.0".encode() in head
 
 
+def test_request_carries_what_the_model_takes(tiny_server: Start) -> None:
+    """The input of the plan and the size of the request, as one JSON object, in UTF-8."""
+    server = tiny_server(lambda _: (0.0, OK))
+    _drive(_plan(server.url, [0.0], input='{"text":"très bien"}', sizes=np.array([3], dtype=np.int64)))
+    [text] = server.received
+    head, body = text.split(b"\r\n\r\n")
+    assert b"Content-Length: %d" % len(body) in head
+    assert json.loads(body) == {"input": {"text": "très bien"}, "size": 3}
+
+
 def test_rows_hold_schedule_and_stamps(tiny_server: Start) -> None:
     """Intended moments are the schedule's to the nanosecond; nothing is sent before, nothing delivered before sent."""
     server = tiny_server(lambda _: (0.005, OK))

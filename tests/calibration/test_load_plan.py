@@ -64,6 +64,7 @@ def _plan(arrivals: list[int], sizes: list[int] | None = None, timeouts: list[in
         seed=2**63 + 5,
         connections=7,
         tail_ns=9,
+        input='{"text":"great movie"}',
     )
 
 
@@ -91,6 +92,7 @@ def test_plan_survives_the_way_to_its_process() -> None:
     again = LoadPlan.from_bytes(plan.to_bytes())
     assert again.to_bytes() == plan.to_bytes()
     assert (again.seed, again.retry, again.sizes.tolist()) == (plan.seed, plan.retry, [4, 5, 6])
+    assert again.input == plan.input
     assert again.timeouts_ns.tolist() == [7, 8, 9]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from calibration.errors import BadSamples
-from calibration.server_rules import require_same_rules
+from calibration.server_rules import changes, identity_of, require_same_rules
 from sim.scenario.load import load_scenario
+from sim.scenario.spec import Scenario
 
 URL = "http://127.0.0.1:1"
 SCENARIO = {
@@ -71,6 +72,100 @@ def test_setting_that_the_server_does_not_tell_is_a_difference() -> None:
         require_same_rules(URL, {"name": "known"}, load_scenario(SCENARIO))
 
 
+def _with_profile(folder: Path, **changes: object) -> Scenario:
+    """Return the scenario with a calibration in which some things are other."""
+    source = Path(__file__).parents[1] / "data" / "profile.json"
+    content = json.loads(source.read_text()) | {"name": "known"} | changes
+    (folder / "profile.json").write_text(json.dumps(content))
+    return load_scenario(SCENARIO | {"model": {"profile": str(folder / "profile.json")}})
+
+
+@pytest.mark.parametrize(
+    ("fitted", "served", "said"),
+    [
+        ({"backend": "emulated"}, {"backend": "torch"}, "a model with backend emulated, and the server at .* torch"),
+        ({"weights_sha256": "a"}, {"weights_sha256": "b"}, "with weights_sha256 a, .* runs one with weights_sha256 b"),
+        (
+            {"settings_sha256": "a" * 64},
+            {"settings_sha256": "b" * 64},
+            "settings_sha256 aaaaaaaaaaaa, .* bbbbbbbbbbbb: ",
+        ),
+        (
+            {"factory": "m:f"},
+            {"factory": None, "x": 1},
+            "with factory m:f, .* with factory None: calibrate that server",
+        ),
+    ],
+)
+def test_calibration_of_other_weights_is_refused(
+    tmp_path: Path, fitted: dict[str, object], served: dict[str, object], said: str
+) -> None:
+    """The name may be the same and the model another: file and server tell what they hold, and must agree."""
+    with pytest.raises(BadSamples, match=said) as error:
+        require_same_rules(URL, CONFIG | {"model": served}, _with_profile(tmp_path, model=fitted))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("fitted", "served"), [({}, {"backend": "torch"}), ({"a": 1}, {"a": 1}), ({"a": 1}, None)])
+def test_model_that_both_tell_alike_or_one_not_at_all_passes(
+    tmp_path: Path, fitted: dict[str, object], served: dict[str, object] | None
+) -> None:
+    """A file made by hand, and a server of another make, say nothing of it."""
+    require_same_rules(URL, CONFIG | {"model": served}, _with_profile(tmp_path, model=fitted))
+
+
+@pytest.mark.parametrize(
+    ("serve_with", "config", "said"),
+    [
+        ("minilm", {"backend": "emulated"}, "runs emulated, and the scenario says model.serve_with minilm"),
+        ("my:make", {"backend": "torch", "model": {"serve_with": "minilm"}}, "runs minilm, and the scenario says"),
+    ],
+)
+def test_server_of_another_model_than_the_scenario_names_is_refused(
+    serve_with: str, config: dict[str, object], said: str
+) -> None:
+    """Its times would be written down as those of the model that the scenario names."""
+    model = {"serve_with": serve_with, "pass_time": {"base": "1ms"}}
+    with pytest.raises(BadSamples, match=said):
+        require_same_rules(URL, CONFIG | config, load_scenario(SCENARIO | {"model": model}))
+
+
+@pytest.mark.parametrize(
+    ("serve_with", "config"),
+    [
+        ("minilm", {"backend": "torch", "model": {"factory": "anywhere:minilm"}}),
+        ("my:make", {"backend": "torch", "model": {"serve_with": "my:make"}}),
+        ("my:make", {"backend": "torch"}),
+        ("emulated", {"backend": "own.module:Backend"}),
+    ],
+)
+def test_server_that_may_run_the_model_passes(serve_with: str, config: dict[str, object]) -> None:
+    """A scenario that names no model describes any server."""
+    model = {"serve_with": serve_with, "pass_time": {"base": "8ms", "per_item": "0.5ms"}}
+    require_same_rules(URL, CONFIG | config, load_scenario(SCENARIO | {"model": model}))
+
+
+def test_identity_is_the_model_and_a_hash_of_the_rules() -> None:
+    """Two servers of one model are one identity; other rules have another hash, whatever else differs."""
+    first = CONFIG | {"model": {"backend": "emulated"}, "run_id": "a"}
+    identity = identity_of({"one": first, "two": first | {"run_id": "b"}})
+    assert identity["model"] == {"backend": "emulated"}
+    other_rules = first | {"queue": {"cap": 17, "deadline_ns": None}}
+    hashes = {identity_of({"one": config})["rules_sha256"] for config in (first, first | {"timer": "x"}, other_rules)}
+    assert len(hashes) == 2
+    assert identity["rules_sha256"] in hashes
+    assert identity_of({"one": {}})["model"] == {}
+
+
+def test_processes_of_different_models_are_no_one_server() -> None:
+    """A fit over both would be of neither."""
+    configs = {"one": {"model": {"weights_sha256": "a"}}, "two": {"model": {"weights_sha256": "b"}}}
+    with pytest.raises(
+        BadSamples, match="different models: the first says weights_sha256 a, the other weights_sha256 b"
+    ):
+        identity_of(configs)
+
+
 def test_calibration_of_another_model_is_refused(tmp_path: Path) -> None:
     """A profile that was fitted to another scenario's server says nothing of this one."""
     source = Path(__file__).parents[1] / "data" / "profile.json"
@@ -79,3 +174,27 @@ def test_calibration_of_another_model_is_refused(tmp_path: Path) -> None:
     scenario = load_scenario(SCENARIO | {"model": {"profile": str(tmp_path / "profile.json")}})
     with pytest.raises(BadSamples, match="The calibration was fitted to another, and the server at"):
         require_same_rules(URL, CONFIG, scenario)
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ({}, []),
+        ({"run_id": "b"}, ["it was started anew"]),
+        (
+            {"run_id": "b", "queue": {"cap": 9, "deadline_ns": None}},
+            ["it was started anew", "queue.cap was 16 and is 9"],
+        ),
+        ({"model": {"backend": "torch"}}, ["model.backend was None and is torch"]),
+        ({"timer": None}, ["timer was timerfd and is None"]),
+    ],
+)
+def test_what_changed_between_two_answers_is_named(after: dict[str, Any], said: list[str]) -> None:
+    """A restart and each setting that differs, whichever of the two answers tells it."""
+    before = CONFIG | {"run_id": "a"}
+    assert changes(before, before | after) == said
+
+
+def test_many_changes_are_cut_to_a_few() -> None:
+    """Another server altogether still makes one sentence."""
+    assert len(changes(CONFIG, {})) == 3

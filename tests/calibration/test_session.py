@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibration.front_end_waits import Services
 from calibration.pass_profiler import fixed_plan
 from calibration.samples import LoadSample, Samples
 from calibration.session import Sum, resample, session_of
+from policy.batching import BatchingRule
+from policy.settings import batching_rule
 
 Simulated = Callable[..., Any]
+
+
+def _rule(server: Any) -> BatchingRule:
+    """Return the rule by which a simulated server makes batches."""
+    return batching_rule(max_batch=server.max_batch, max_wait_ns=round(server.max_wait_ms * 1e6))
 
 
 def _samples(server: Any, rates: tuple[float, ...] = (120.0, 300.0)) -> Samples:
@@ -23,7 +31,7 @@ def _samples(server: Any, rates: tuple[float, ...] = (120.0, 300.0)) -> Samples:
         moments = np.sort(rng.integers(0, 2 * 10**9, round(rate * 2)))
         measured = server.measure(None, fixed_plan(moments, 1))
         loads.append(LoadSample(rate, measured.timeline(), measured.server_cpu_s))
-    return Samples("known", server.max_batch, 1, 1, (), tuple(loads))
+    return Samples("known", _rule(server), 1, 1, (), tuple(loads))
 
 
 def test_blocks_hold_all_requests_and_passes(simulated_server: Simulated) -> None:
@@ -43,10 +51,34 @@ def test_blocks_hold_all_requests_and_passes(simulated_server: Simulated) -> Non
 def test_waits_for_the_front_end_are_taken_off(simulated_server: Simulated) -> None:
     """With the service times known a way out is service and network, 0.4 ms; without them the queue is in it too."""
     samples = _samples(simulated_server())
-    plain, known = session_of(samples).blocks, session_of(samples, 200_000, 100_000).blocks
+    services = Services(response_ns=100_000, request_ns=200_000)
+    plain, known = session_of(samples).blocks, session_of(samples, services).blocks
     ways_ms = [blocks[:, Sum.OUT_TIME].sum() / blocks[:, Sum.RESPONSES].sum() / 1e6 for blocks in (plain, known)]
     assert ways_ms[1] == pytest.approx(0.4, abs=0.001)
     assert ways_ms[0] > 0.45
+
+
+def test_timers_are_those_that_found_nothing_else_to_do(simulated_server: Simulated) -> None:
+    """A timer of 0.08 ms behind another job is overtaken by it: only those of an idle front end tell the 0.08 ms."""
+    samples = _samples(simulated_server(timer=0.08))
+    totals = session_of(samples, Services(timer_ns=80_000, response_ns=100_000, request_ns=200_000)).blocks.sum(axis=0)
+    assert totals[Sum.TIMERS] > 100
+    assert totals[Sum.TIMER_TIME] / totals[Sum.TIMERS] == pytest.approx(80_000, abs=10)
+
+
+def test_time_until_the_answer_is_part_of_the_way_out(simulated_server: Simulated) -> None:
+    """A simulated server writes the answer at once: 0.1 ms of the 0.4 ms out are the server's."""
+    totals = session_of(_samples(simulated_server()), Services(0, 0, 100_000, 200_000)).blocks.sum(axis=0)
+    assert totals[Sum.ANSWER_TIME] / totals[Sum.RESPONSES] == pytest.approx(100_000, rel=0.01)
+
+
+def test_passes_of_a_run_are_known_by_size(simulated_server: Simulated) -> None:
+    """Each run keeps the mean and the number of its own passes, from which its level follows."""
+    session = session_of(_samples(simulated_server()))
+    assert len(session.run_passes) == len(session.costs)
+    for cost, passes in zip(session.costs, session.run_passes, strict=True):
+        assert sum(count for _, count in passes.values()) == cost.passes
+        assert all(mean == pytest.approx(8e6 + 0.5e6 * size) for size, (mean, _) in passes.items())
 
 
 def test_resample_keeps_every_rate(simulated_server: Simulated) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.errors import BadSamples
-from calibration.traffic_plan import traffic_plan
+from calibration.traffic_plan import input_text, traffic_plan
 from policy.timeline import Outcome
 from sim.engine.process_engine import run
 from sim.scenario.load import load_scenario
@@ -83,3 +83,11 @@ def test_closed_loop_has_no_schedule() -> None:
     )
     with pytest.raises(BadSamples, match="closed loop and has no schedule"):
         traffic_plan(URL, closed, SECOND, seed=0)
+
+
+def test_every_request_asks_what_the_scenario_says() -> None:
+    """As JSON text, so that a model that takes texts or images is given one; by default a text."""
+    assert traffic_plan(URL, _scenario(), SECOND, seed=0).input == '"servecast"'
+    scenario = _scenario()
+    asked = scenario.model.model_copy(update={"input": {"text": "great movie", "ids": (1, 2)}})
+    assert input_text(scenario.model_copy(update={"model": asked})) == '{"text":"great movie","ids":[1,2]}'

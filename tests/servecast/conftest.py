@@ -14,6 +14,8 @@ PARTS_MS = {
     "results_out": 0.2,
     "front_end_request": 0.15,
     "front_end_response": 0.1,
+    "front_end_pass_result": 0.1,
+    "front_end_timer": 0.05,
     "network_there": 0.1,
     "network_back": 0.1,
 }
@@ -23,7 +25,7 @@ PARTS_MS = {
 def profile_file(tmp_path: Path) -> Path:
     """Return a calibration file of a server called shop, with batches of up to 8."""
     content = {
-        "format": "servecast-calibration/1",
+        "format": "servecast-calibration/2",
         "name": "shop",
         "created": "2026-11-23T00:00:00+00:00",
         "fitted_on": {"rates": [100.0, 250.0], "batch_sizes": [1, 2, 4, 8], "processes": 2, "samples": 1234},
@@ -32,6 +34,7 @@ def profile_file(tmp_path: Path) -> Path:
         },
         "spread_cv": 0.0,
         "draws": [{name: value * factor for name, value in PARTS_MS.items()} for factor in (0.98, 1.0, 1.02)],
+        "run_draws": [{name: value * factor for name, value in PARTS_MS.items()} for factor in (0.95, 1.0, 1.05)],
     }
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(content), encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from calibration.check_report import AttemptReport, CheckReport, PointReport
@@ -12,6 +14,7 @@ from servecast.reports import check_picture, check_report, load_report
 from sim.forecast.latency_curve import LatencyCurve
 from sim.forecast.prediction import PredictedFigure, Prediction
 from sim.report.tables import as_text
+from sim.scenario.profile import LonePart, LoneRequest
 
 LATENCIES_MS = np.linspace(5.0, 50.0, 500)
 FORECAST = {
@@ -127,3 +130,13 @@ def test_load_report_shows_outcomes_as_shares_and_why_it_does_not_count() -> Non
     assert ["p99.9", "latency", "-"] in lines
     assert not any(line[:2] == ["share", "failed"] for line in lines)
     assert " ".join(lines[-1]) == "Not valid: The load generator was 2.00 ms late at its p99."
+
+
+def test_check_shows_where_a_lone_request_goes_if_its_calibration_says() -> None:
+    """The table of the calibration stands below the check, and is in its JSON."""
+    part = LonePart(measured_ms=8.5, low_ms=8.4, high_ms=8.6, modelled_ms=8.512)
+    lone = LoneRequest(requests=80, left_out=0, client_late_ms=0.05, parts={"pass": part}, latency=part)
+    report = replace(report_of(attempt_of(25.0, 40.0)), lone_request=lone)
+    assert "lone request" not in as_text(check_report(report_of(attempt_of(25.0, 40.0))))
+    assert "8.512 ms" in as_text(check_report(report))
+    assert report.to_json()["lone_request"] == lone.model_dump(mode="json")

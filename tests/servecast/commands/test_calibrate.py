@@ -59,7 +59,7 @@ def test_server_of_the_user_is_measured_where_it_is(
     assert main(["calibrate", shop, *options]) == Exit.DONE
     assert (asked["served"], asked["measured"]) == ([], ["http://127.0.0.1:8080"])
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["format"] == "servecast-calibration/1"
+    assert json.loads(printed.out)["format"] == "servecast-calibration/2"
     assert printed.err == ""
 
 
@@ -76,3 +76,54 @@ def test_output_is_asked_for(shop: str, capsys: pytest.CaptureFixture[str]) -> N
     """A calibration without a file would be lost."""
     assert main(["calibrate", shop]) == Exit.BAD_INPUT
     assert "-o/--output" in capsys.readouterr().err
+
+
+def test_older_calibration_that_is_equal_has_not_moved(
+    asked: dict[str, list[object]], shop: str, tmp_path: Path, profile_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The new file is written and printed as ever, and below stands the answer; exit code 0."""
+    options = ["-o", str(tmp_path / "out.json"), "--compare", str(profile_file)]
+    assert main(["calibrate", shop, *options]) == Exit.DONE
+    printed = capsys.readouterr().out
+    assert "Nothing moved since the calibration of 2026-11-23T00:00:00+00:00: every difference" in printed
+    assert "pass of 8" in printed
+
+
+def test_part_that_moved_since_an_older_calibration_is_exit_code_1(
+    asked: dict[str, list[object]], shop: str, tmp_path: Path, profile_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fleet's job can watch for it; --json holds the new calibration and the comparison."""
+    older = json.loads(profile_file.read_text())
+    older["parts"]["network_back"]["value_ms"] = 5.0
+    for draw in older["draws"]:
+        draw["network_back"] += 4.9
+    (tmp_path / "older.json").write_text(json.dumps(older))
+    options = ["-o", str(tmp_path / "out.json"), "--compare", str(tmp_path / "older.json"), "--json"]
+    assert main(["calibrate", shop, *options]) == Exit.MISSED
+    content = json.loads(capsys.readouterr().out)
+    assert content["comparison"]["moved"] == ["network_back"]
+    assert content["parts"]["network_back"]["value_ms"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "other"}, "The older calibration is of other, and this one of shop: nothing is to be compared."),
+        ({"format": "servecast-calibration/1"}, "older format"),
+    ],
+)
+def test_older_file_that_cannot_be_compared_is_refused_before_measuring(
+    asked: dict[str, list[object]],
+    shop: str,
+    tmp_path: Path,
+    profile_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, str],
+    said: str,
+) -> None:
+    """Exit code 2 in the first second, not after minutes of measuring."""
+    (tmp_path / "older.json").write_text(json.dumps(json.loads(profile_file.read_text()) | change))
+    options = ["-o", str(tmp_path / "out.json"), "--compare", str(tmp_path / "older.json")]
+    assert main(["calibrate", shop, *options]) == Exit.BAD_INPUT
+    assert said in capsys.readouterr().err
+    assert asked["measured"] == []
