@@ -32,7 +32,7 @@ lint: $(VENV)/.all ## lint, types and import contracts alone
 	$(BIN)/lint-imports --no-cache
 
 check-emulated: $(VENV)/.base | $(OUT) ## how right it is: three runs each at 30, 60, 85 and 130 % of capacity
-	$(BIN)/servecast check sentiment --processes 3 --repeats 3 --duration 20s --quiet \
+	$(BIN)/servecast check sentiment --processes 5 --repeats 3 --duration 20s --quiet \
 		--json-file docs/check-emulated.json --picture docs/check-emulated.png > $(OUT)/check-emulated.txt; \
 		status=$$?; cat $(OUT)/check-emulated.txt; mv $(OUT)/check-emulated.txt docs/; exit $$status
 

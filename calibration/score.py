@@ -16,7 +16,17 @@ from policy.timeline import Outcome
 from sim.forecast.prediction import PredictedFigure
 from sim.outcome.measures import RunMeasures
 
-__all__ = ["HIT_FIGURES", "SCORED", "SERVER_FIGURES", "TOLERANCES", "Score", "resolutions_of", "score", "tolerance_of"]
+__all__ = [
+    "HIT_FIGURES",
+    "SCORED",
+    "SERVER_FIGURES",
+    "TOLERANCES",
+    "Score",
+    "Tolerance",
+    "resolutions_of",
+    "score",
+    "tolerance_of",
+]
 
 SCORED = (
     "latency_ms.p50",

@@ -56,6 +56,8 @@ def read_head(head: bytes) -> Head | None:
         return None
     fields: dict[bytes, bytes] = {}
     lines = head[len(_START) : -4].split(b"\r\n")
+    if len(lines) > _LINES_MAX:
+        return None
     for line in lines:
         name, _, value = line.partition(b":")
         fields[name.lower()] = value.strip(b" \t")

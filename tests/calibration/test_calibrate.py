@@ -87,8 +87,8 @@ def test_loads_are_shares_of_the_measured_capacity(
     fake_live(server)
     profile = calibrate(URL, _scenario(), effort=QUICK, seed=1)
     rates = [len(plan.arrivals_ns) / 2.0 for plan in server.plans[-4:]]
-    assert rates == pytest.approx([129, 322, 129, 322], rel=0.03)
-    assert profile.rate_range == pytest.approx((129, 322), rel=0.03)
+    assert rates == pytest.approx([129, 484, 129, 484], rel=0.03)
+    assert profile.rate_range == pytest.approx((129, 484), rel=0.03)
 
 
 def test_cost_of_connections_is_taken_off(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:

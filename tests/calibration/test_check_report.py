@@ -82,7 +82,7 @@ def test_report_lists_every_attempt_and_is_json() -> None:
     assert attempts[1]["reasons"] == ["The load generator was late."]
     assert attempts[1]["scores"] == []
     assert len(attempts[0]["scores"]) == 3
-    assert (content["version"], content["valid"], content["agrees"]) == ("servecast-check/1", False, False)
+    assert (content["version"], content["valid"], content["agrees"]) == ("servecast-check/2", False, False)
     assert content["provenance"] == {"seed": 1}
 
 

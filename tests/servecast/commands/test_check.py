@@ -150,7 +150,7 @@ def test_json_and_picture_are_written(
     assert main(["check", shop, *options]) == Exit.DONE
     printed = capsys.readouterr()
     assert json.loads(file.read_text(encoding="utf-8")) == json.loads(printed.out)
-    assert json.loads(printed.out)["version"] == "servecast-check/1"
+    assert json.loads(printed.out)["version"] == "servecast-check/2"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in printed.err
 

@@ -78,12 +78,12 @@ def test_prediction_is_for_the_schedule_and_not_for_the_process() -> None:
 
 
 def test_draws_of_the_calibration_widen_the_interval(tmp_path: Path) -> None:
-    """Each draw has its own parameters; with the central fit alone the interval would be a third as wide."""
+    """Each draw is another run of another process; with one of them alone the interval would be a third as wide."""
     widths = []
     for draws in ([{"base": 7.0}, {"base": 8.0}, {"base": 9.0}], [{}]):
         profile = tmp_path / f"{len(draws)}.json"
         content = json.loads((DATA / "profile.json").read_text())
-        profile.write_text(json.dumps({**content, "draws": draws}))
+        profile.write_text(json.dumps({**content, "run_draws": draws}))
         subject = calibrated("traffic.arrivals.rate=300/s", f"model.profile={profile}")
         figure = predict_run(subject, schedule_of(subject, 150), draws=21, workers=1)["latency_ms.mean"]
         widths.append(figure.high - figure.low)

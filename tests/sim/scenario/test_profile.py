@@ -77,7 +77,7 @@ def test_changed_file_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": "other/1"}, "format must be one of servecast-calibration/1. Got 'other/1'."),
+        ({"format": "other/1"}, "format must be one of servecast-calibration/2. Got 'other/1'."),
         ({"draws": []}, "draws must have at least 1 entries. Got 0."),
         ({"draws": [{"bass": 1}]}, "draws.0.bass"),
         ({"parts": {}}, "parts.base is missing: it has no default."),
@@ -100,7 +100,7 @@ def test_wrong_content_is_refused_with_its_key(changes: dict[str, Any], said: st
     ("text", "said"),
     [
         ("{", "is not JSON: "),
-        ("[1]", "must hold a mapping with format servecast-calibration/1."),
+        ("[1]", "must hold a mapping with format servecast-calibration/2."),
         ("\udcff", "is not JSON: "),
     ],
 )
