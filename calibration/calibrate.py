@@ -8,6 +8,7 @@ loads      steady Poisson loads well below capacity, interleaved: turnaround, fr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ FIT_SHARES = (0.2, 0.75)
 """The loads a fit sees, as shares of the capacity; checks use others. The turnaround is that of the busier one."""
 
 _S_NS = 10**9
-_TRIES = 3
+_TRIES = 6
 _REQUESTS_LEAST = 100  # of a run: slow models are measured for longer
 _RUN_MAX_S = 60.0
 _BURST_SHARE = 0.3  # of the progress
@@ -55,6 +56,7 @@ class Effort:
     runs: int = 3  # of each share
     run_s: float = 4.0  # longer where that holds fewer than 100 requests
     bursts: int = 12  # of each batch size
+    pause_s: float = 5.0  # after a load that the host disturbed: what else it does often lasts for seconds
 
 
 def calibrate(
@@ -69,7 +71,7 @@ def calibrate(
     """Return the calibration of a server, or of several processes of one server.
 
     Raises BadSamples where a server runs other rules than the scenario or another model than the first one, where it
-    changes in mid-run, and where the samples do not carry a fit; NotValid where the host disturbed a load three times;
+    changes in mid-run, and where the samples do not carry a fit; NotValid where the host disturbed a load six times;
     ServerUnreachable.
     """
     addresses = [urls] if isinstance(urls, str) else list(urls)
@@ -157,10 +159,12 @@ class _Campaign:
             yield LoadSample(rate, measured.timeline(), max(measured.server_cpu_s - idle_cpu_s, 0.0))
 
     def _undisturbed(self, rate_per_s: float) -> Measurement:
-        """Return a steady load that the host did not disturb. Raises NotValid after three tries."""
+        """Return a steady load that the host did not disturb. Raises NotValid after six tries."""
         run_s = min(max(self._effort.run_s, _REQUESTS_LEAST / rate_per_s), _RUN_MAX_S)
         length_ns, count = round(run_s * _S_NS), max(round(rate_per_s * run_s), 2)
-        for _ in range(_TRIES):
+        for tried in range(_TRIES):
+            if tried:
+                time.sleep(self._effort.pause_s)
             # Independent uniform moments: a Poisson process, given its number of arrivals.
             moments = np.sort(self._rng.integers(0, length_ns, count))
             measured = measure_load(self._server, fixed_plan(moments, self._item_size))

@@ -8,6 +8,7 @@ second signal stops at once, with code 1.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import resource
 import signal
@@ -32,6 +33,9 @@ _YOUNG_OBJECTS = 50_000
 """Container objects, more than were freed, after which the garbage collector looks at the young ones."""
 
 
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE_BYTES = 2**18
+
 _SPARE_DESCRIPTORS = 100
 """What a server needs besides its connections: sockets, pipes and files."""
 
@@ -42,6 +46,7 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> int:
     Blocks; call it from the main thread. Raises CouldNotServe.
     """
     _allow_descriptors(settings.connections_max + _SPARE_DESCRIPTORS)
+    _give_large_blocks_back()
     return asyncio.run(_serve(settings, ready))
 
 
@@ -136,6 +141,17 @@ def _allow_descriptors(count: int) -> None:
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _give_large_blocks_back() -> None:
+    """Let the allocator map large blocks one by one, so that the end of a body or an answer returns its memory.
+
+    Left alone, glibc raises the size from which it does so to the largest block that was ever freed, up to 32 MiB, and
+    keeps what smaller ones took. Another C library has no mallopt, and needs none.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _keep_collector_quiet() -> None:

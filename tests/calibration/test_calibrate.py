@@ -20,7 +20,7 @@ from sim.scenario.spec import Scenario
 Simulated = Callable[..., Any]
 
 URL = "http://127.0.0.1:9"
-QUICK = Effort(runs=2, run_s=2.0, bursts=3)
+QUICK = Effort(runs=2, run_s=2.0, bursts=3, pause_s=0.0)
 CONTENT: dict[str, Any] = {
     "name": "known",
     "traffic": {"arrivals": {"process": "poisson", "rate": "100/s"}},
@@ -110,11 +110,11 @@ def test_several_processes_are_fitted_together(simulated_server: Simulated, fake
     assert told[-1] == 1.0
 
 
-def test_disturbed_load_is_tried_three_times(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:
+def test_disturbed_load_is_tried_six_times(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:
     """A late generator would be fitted as network: no file is made of it."""
     server = simulated_server(late_ns=5_000_000)
     fake_live(server)
-    with pytest.raises(NotValid, match=r"A load of \d+/s was disturbed 3 times\. The load generator was 5\.00 ms late"):
+    with pytest.raises(NotValid, match=r"A load of \d+/s was disturbed 6 times\. The load generator was 5\.00 ms late"):
         calibrate(URL, _scenario(), effort=QUICK)
 
 

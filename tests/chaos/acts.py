@@ -100,12 +100,19 @@ async def hang_up(each: int, *, seed: int, warm_up: int = 400) -> Result:
                 for kind in ("waiting", "running", "answered")
             }
             abandoned = [row for kind in gone.values() for row in kind if row and row.outcome == Outcome.ABANDONED]
+            # A small answer may be on its way to a client of whose end the server has not read yet.
+            small = [row for kind in ("waiting", "running") for row in gone[kind] if row]
+            crossed = sum(row.outcome == Outcome.ANSWERED for row in small)
             queued = sum(row.serial == UNSET for row in abandoned)
             written = sum(row.returned_ns != UNSET and row.answered_ns == UNSET for row in gone["answered"] if row)
             counts = {kind: len(rows) for kind, rows in gone.items()}
-            scene.notes.append(f"hung up: {counts}; {queued} left the queue, {len(abandoned)} rows say abandoned")
+            scene.notes.append(
+                f"hung up: {counts}; {queued} left the queue, {len(abandoned)} rows say abandoned, {crossed} answered: "
+                "answer and hang-up crossed"
+            )
             scene.expect(f"{3 * each} clients hung up", sum(counts.values()) >= 3 * each)
-            scene.expect("each of them has a row that says so", len(abandoned) == sum(counts.values()))
+            scene.expect("each of them has a row", len(abandoned) + crossed == sum(counts.values()))
+            scene.expect("that says so, but for one in fifty at most", crossed <= each / 50 + 1)
             scene.expect(
                 "some left the queue, some a pass, some in their answer", 0 < queued < len(abandoned) > written
             )
