@@ -41,7 +41,7 @@ FIT_SHARES = (0.2, 0.75)
 """The loads a fit sees, as shares of the capacity; checks use others. The turnaround is that of the busier one."""
 
 _S_NS = 10**9
-_TRIES = 6
+_TRIES = 12
 _REQUESTS_LEAST = 100  # of a run: slow models are measured for longer
 _RUN_MAX_S = 60.0
 _BURST_SHARE = 0.3  # of the progress
@@ -71,7 +71,7 @@ def calibrate(
     """Return the calibration of a server, or of several processes of one server.
 
     Raises BadSamples where a server runs other rules than the scenario or another model than the first one, where it
-    changes in mid-run, and where the samples do not carry a fit; NotValid where the host disturbed a load six times;
+    changes in mid-run, and where the samples do not carry a fit; NotValid where the host disturbed a load twelve times;
     ServerUnreachable.
     """
     addresses = [urls] if isinstance(urls, str) else list(urls)
@@ -159,7 +159,7 @@ class _Campaign:
             yield LoadSample(rate, measured.timeline(), max(measured.server_cpu_s - idle_cpu_s, 0.0))
 
     def _undisturbed(self, rate_per_s: float) -> Measurement:
-        """Return a steady load that the host did not disturb. Raises NotValid after six tries."""
+        """Return a steady load that the host did not disturb. Raises NotValid after twelve tries."""
         run_s = min(max(self._effort.run_s, _REQUESTS_LEAST / rate_per_s), _RUN_MAX_S)
         length_ns, count = round(run_s * _S_NS), max(round(rate_per_s * run_s), 2)
         for tried in range(_TRIES):

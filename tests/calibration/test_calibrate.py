@@ -110,11 +110,11 @@ def test_several_processes_are_fitted_together(simulated_server: Simulated, fake
     assert told[-1] == 1.0
 
 
-def test_disturbed_load_is_tried_six_times(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:
+def test_disturbed_load_is_tried_twelve_times(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:
     """A late generator would be fitted as network: no file is made of it."""
     server = simulated_server(late_ns=5_000_000)
     fake_live(server)
-    with pytest.raises(NotValid, match=r"A load of \d+/s was disturbed 6 times\. The load generator was 5\.00 ms late"):
+    with pytest.raises(NotValid, match=r"A load of \d+/s was disturbed 12 times\. The load generator was 5\.00 ms late"):
         calibrate(URL, _scenario(), effort=QUICK)
 
 
