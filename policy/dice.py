@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw"]
+__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "mix"]
 
 _MASK = 2**64 - 1
 
@@ -39,17 +39,20 @@ class Stream(IntEnum):
     RESULTS_OUT = 10  # request, attempt of the first member of the batch
     PASS_RESULT = 11  # request, attempt of the first member of the batch: the front end's work on its results
     TIMER = 12  # replica, number of the timer: the front end's work on it
+    ROUTE = 13  # request, attempt: which replica takes it
+    COLD_START = 14  # replica, number of the part of its start
+    PHASE = 15  # draw of a prediction, 0: where in a tick of the autoscaler its load begins
 
 
 def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
     """Return 64 random bits, the same for the same arguments on every machine."""
-    bits = _mix(seed + 0x9E3779B97F4A7C15 * (stream + 1))
-    bits = _mix(bits + 0x9E3779B97F4A7C15 * (entity + 1))
-    return _mix(bits + 0x9E3779B97F4A7C15 * (ordinal + 1))
+    bits = mix(seed + 0x9E3779B97F4A7C15 * (stream + 1))
+    bits = mix(bits + 0x9E3779B97F4A7C15 * (entity + 1))
+    return mix(bits + 0x9E3779B97F4A7C15 * (ordinal + 1))
 
 
-def _mix(bits: int) -> int:
-    """Return the finaliser of splitmix64."""
+def mix(bits: int) -> int:
+    """Return 64 bits thoroughly mixed: the finaliser of splitmix64. policy/sticky.py uses it too; 0 stays 0."""
     bits &= _MASK
     bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from policy.dice import CELLS, LEVELS, Stream, die, draw
+from policy.dice import CELLS, LEVELS, Stream, die, draw, mix
 
 
 def table() -> list[int]:
@@ -18,9 +18,7 @@ def table() -> list[int]:
 
 def test_first_output_is_that_of_splitmix64() -> None:
     """Against the published generator: state 0 gives 0xE220A8397B1DCDAF first."""
-    from policy import dice
-
-    assert dice._mix(0x9E3779B97F4A7C15) == 0xE220A8397B1DCDAF
+    assert mix(0x9E3779B97F4A7C15) == 0xE220A8397B1DCDAF
 
 
 def test_die_depends_on_every_key_and_on_nothing_else() -> None:
@@ -53,7 +51,8 @@ def test_uniform_table_gives_the_share_of_the_die(bits: int, share: float) -> No
 
 def test_draws_of_a_uniform_table_are_uniform() -> None:
     """20,000 dice: mean and the share above 99.9 % are those of the law (four standard errors)."""
-    draws = [draw(table(), die(5, Stream.SIZE, entity, 0)) / 2**40 for entity in range(20_000)]
+    knots = table()
+    draws = [draw(knots, die(5, Stream.SIZE, entity, 0)) / 2**40 for entity in range(20_000)]
     assert sum(draws) / len(draws) == pytest.approx(0.5, abs=4 * 0.2887 / 20_000**0.5)
     above = sum(value > 0.999 for value in draws)
     assert above == pytest.approx(20, abs=4 * 20**0.5)
