@@ -8,22 +8,25 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-emulated check-torch chaos models label-head digit-cnn bench-server schema notebooks clean
+.PHONY: help demo test lint check-emulated check-torch check-fleet chaos models label-head digit-cnn bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 # The demo has done its work when the check has made its report, whatever the report says of the forecast or of the host.
-demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecast against the live server (no torch)
-	@rm -f $(OUT)/demo.json $(OUT)/demo.png
+demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecast; then the same of a fleet (no torch)
+	@rm -f $(OUT)/demo.json $(OUT)/demo.png $(OUT)/demo-fleet.json $(OUT)/demo-fleet.png
 	@$(BIN)/servecast forecast sentiment
-	@$(BIN)/servecast check sentiment --processes 2 --duration 8s --json-file $(OUT)/demo.json --picture $(OUT)/demo.png || \
-		test -s $(OUT)/demo.png
+	@$(BIN)/servecast check sentiment --processes 2 --loads 30%,60%,130% --duration 8s \
+		--json-file $(OUT)/demo.json --picture $(OUT)/demo.png || test -s $(OUT)/demo.png
+	@echo
+	@$(BIN)/servecast check step-hpa --own-traffic --stated \
+		--json-file $(OUT)/demo-fleet.json --picture $(OUT)/demo-fleet.png || test -s $(OUT)/demo-fleet.png
 
 test: $(VENV)/.all ## lint, types, import contracts, all tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/.all ## lint, types and import contracts alone
 	$(BIN)/ruff check .
@@ -40,6 +43,13 @@ check-torch: $(VENV)/.models | $(OUT) ## how right it is for a real model, MiniL
 	$(BIN)/servecast check minilm --loads 30%,60% --processes 5 --repeats 3 --duration 40s --quiet \
 		--json-file docs/check-torch.json --picture docs/check-torch.png > $(OUT)/check-torch.txt; \
 		status=$$?; cat $(OUT)/check-torch.txt; test ! -s $(OUT)/check-torch.txt || mv $(OUT)/check-torch.txt docs/; exit $$status
+
+check-fleet: $(VENV)/.base | $(OUT) ## how right it is for fleets: a load step, an autoscaler like HPA and one like Ray's, three runs each
+	for like in hpa ray; do \
+		$(BIN)/servecast check step-$$like --own-traffic --processes 3 --repeats 3 --quiet --json-file docs/check-fleet-$$like.json \
+			--picture docs/check-fleet-$$like.png > $(OUT)/check-fleet-$$like.txt; \
+		cat $(OUT)/check-fleet-$$like.txt; test ! -s $(OUT)/check-fleet-$$like.txt || mv $(OUT)/check-fleet-$$like.txt docs/; \
+	done
 
 chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, malformed requests; 3 minutes
 	$(BIN)/python -m tests.chaos --file docs/chaos.txt

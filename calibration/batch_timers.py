@@ -59,9 +59,9 @@ def _asked_for_ns(rule: BatchingRule, opened_ns: int, oldest_ns: int) -> int:
 
 def _oldest_ns(timeline: Timeline) -> Times:
     """Return when the oldest member of each pass was enqueued, UNSET for one without members in the timeline."""
-    serials, enqueued_ns = timeline.attempt("serial"), timeline.attempt("enqueued_ns")
+    serials, placed_ns = timeline.attempt("serial"), timeline.attempt("placed_ns")
     known = timeline.passed("serial")
-    carried = np.flatnonzero((serials != UNSET) & (enqueued_ns != UNSET) & np.isin(serials, known))
+    carried = np.flatnonzero((serials != UNSET) & (placed_ns != UNSET) & np.isin(serials, known))
     oldest_ns = np.full(len(known), NEVER_NS, dtype=np.int64)
-    np.minimum.at(oldest_ns, np.searchsorted(known, serials[carried]), enqueued_ns[carried])
+    np.minimum.at(oldest_ns, np.searchsorted(known, serials[carried]), placed_ns[carried])
     return np.where(oldest_ns == NEVER_NS, UNSET, oldest_ns)

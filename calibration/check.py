@@ -27,12 +27,13 @@ from calibration.score import resolutions_of
 from calibration.server_rules import require_same_rules
 from calibration.traffic_plan import input_text, traffic_plan
 from sim.engine.timelines import Timeline
-from sim.forecast.prediction import Prediction, measured_figures, predict_run
+from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run
 from sim.forecast.provenance import host, versions
 from sim.outcome.measures import measure
-from sim.scenario.capacity import at_rate, capacity_per_s
+from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
 from sim.scenario.costs import profile_of
 from sim.scenario.identity import scenario_hash
+from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 
 __all__ = ["LOADS", "CheckEffort", "check", "check_point"]
@@ -63,7 +64,7 @@ def check(
     url: str,
     scenario: Scenario,
     *,
-    loads: Sequence[float] = LOADS,
+    loads: Sequence[float] | None = LOADS,
     effort: CheckEffort | None = None,
     seed: int = 0,
     bounds: Bounds | None = None,
@@ -71,18 +72,22 @@ def check(
 ) -> CheckReport:
     """Return how forecasts of a scenario compare with a live server that runs it.
 
-    `loads` are shares of the forecast capacity. `bounds` None: those of the host, and for the lateness 1 ms or a tenth
+    `loads` are shares of the forecast capacity; None is the scenario's own traffic, for as long as its
+    horizon.duration. `bounds` None: those of the host, and for the lateness 1 ms or a tenth
     of the p99 goal. Raises BadSamples where the server runs other rules, a load is not positive, or one above capacity
     has nothing that limits the queue; ServerUnreachable; what the scenario and its forecast raise.
     """
     checker = _Checker(url, scenario, effort or CheckEffort(), seed, bounds)
-    for load in loads:
+    for load in loads or ():
         checker.require_bounded(load)
     checker.warm_up()
-    points = [
-        checker.point(load, run, part_of(progress, run, len(loads), f"{100 * load:.0f} % of capacity"))
-        for run, load in enumerate(loads)
-    ]
+    if loads is None:
+        points = [checker.own_point(part_of(progress, 0, 1, "the scenario's own traffic"))]
+    else:
+        points = [
+            checker.point(load, run, part_of(progress, run, len(loads), f"{100 * load:.0f} % of capacity"))
+            for run, load in enumerate(loads)
+        ]
     profile = profile_of(scenario)
     return CheckReport(tuple(points), checker.provenance(), None if profile is None else profile.lone_request)
 
@@ -139,7 +144,22 @@ class _Checker:
 
     def point(self, load: float, run: int, tell: Progress) -> PointReport:
         """Measure one load, then predict it."""
-        plan = self._plan(load, run)
+        return self._point(self._plan(load, run), load, tell)
+
+    def own_point(self, tell: Progress) -> PointReport:
+        """Measure the scenario's own traffic, then predict it."""
+        self._duration_ns = self._scenario.horizon.duration
+        traffic = self._measured_from_start()
+        plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed)
+        return self._point(plan, mean_rate_per_s(traffic) / self._capacity_per_s, tell)
+
+    def _measured_from_start(self) -> Scenario:
+        """Return the scenario without a warm-up, as long as a run."""
+        horizon = self._scenario.horizon.model_copy(update={"duration": self._duration_ns, "warm_up": 0})
+        return self._scenario.model_copy(update={"horizon": horizon})
+
+    def _point(self, plan: LoadPlan, load: float, tell: Progress) -> PointReport:
+        """Measure one schedule, then predict it."""
         attempts: list[AttemptReport] = []
         while len(attempts) < self._effort.attempts and _valid(attempts) < self._effort.repeats:
             tell("measured", _MEASURED_SHARE * _valid(attempts) / self._effort.repeats)
@@ -148,12 +168,14 @@ class _Checker:
         return PointReport(
             load=load,
             rate_per_s=load * self._capacity_per_s,
-            offered_per_s=len(plan.arrivals_ns) / self._effort.duration_s,
+            offered_per_s=len(plan.arrivals_ns) / (self._duration_ns / _S_NS),
             capacity_per_s=self._capacity_per_s,
             requests=len(plan.arrivals_ns),
             repeats=self._effort.repeats,
             attempts=tuple(attempts),
             prediction=prediction,
+            duration_ns=self._duration_ns,
+            tick_ns=0 if self._scenario.fleet.autoscaler is None else serving_rules(self._scenario).autoscaler.tick_ns,
         )
 
     def provenance(self) -> dict[str, object]:
@@ -174,8 +196,7 @@ class _Checker:
     def _plan(self, load: float, run: int) -> LoadPlan:
         """Return the schedule of a load, the same in all its runs."""
         rate_per_s = load * self._capacity_per_s
-        horizon = self._scenario.horizon.model_copy(update={"duration": self._duration_ns, "warm_up": 0})
-        traffic = at_rate(self._scenario.model_copy(update={"horizon": horizon}), rate_per_s)
+        traffic = at_rate(self._measured_from_start(), rate_per_s)
         plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed, run=run)
         if len(plan.arrivals_ns) < _LEAST_REQUESTS:
             raise BadSamples(
@@ -186,18 +207,25 @@ class _Checker:
 
     def _attempt(self, plan: LoadPlan) -> AttemptReport:
         """Drive the schedule once; read latencies only if the run was valid."""
+        scales = self._scenario.fleet.autoscaler is not None
+        if scales:
+            self._server.wait_for_replicas(self._scenario.fleet.replicas)
         measured = measure_load(self._server, plan)
         validity, timeline = self._validity(measured, len(plan.arrivals_ns))
         figures: dict[str, float] = {}
         resolutions: dict[str, float] = {}
         latencies_ms = np.zeros(0)
+        fleet = None
         if timeline is not None:
             measures = measure(timeline, 0, self._duration_ns, instances=self._scenario.fleet.instances)
             figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
             resolutions = resolutions_of(measures)
             latencies_ms = measures.answered_latencies_ns / 1e6
+            fleet = fleet_of(measures) if scales else None
         run = measured.run
-        return AttemptReport(validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions)
+        return AttemptReport(
+            validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions, fleet
+        )
 
     def _validity(self, measured: Measurement, requests: int) -> tuple[Validity, Timeline | None]:
         """Return whether a run counts, and its timeline if it does."""

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from calibration.fleet_score import FleetScore, score_fleet
 from calibration.host import HostLoad, Validity
 from calibration.load_plan import Lateness
 from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score, score, tolerance_of
 from sim.forecast.prediction import Prediction
+from sim.outcome.fleet_course import FleetRun
 from sim.scenario.profile import LoneRequest
 
 __all__ = ["CHECK_VERSION", "AttemptReport", "CheckReport", "Hits", "PointReport", "Verdict"]
@@ -47,6 +49,7 @@ class AttemptReport:
     figures: Mapping[str, float]  # by the names of a Prediction
     latencies_ms: npt.NDArray[np.float64]  # of the answered requests
     resolutions: Mapping[str, float] = field(default_factory=dict)  # of the figures that count requests or passes
+    fleet: FleetRun | None = None  # where an autoscaler changes it
 
     def to_json(self, scores: Sequence[Score]) -> dict[str, object]:
         """Return the attempt as plain values, with its own scores against the prediction."""
@@ -77,6 +80,8 @@ class PointReport:
     repeats: int  # valid runs that were asked for
     attempts: tuple[AttemptReport, ...]
     prediction: Prediction | None  # None where no attempt was valid
+    duration_ns: int = 0  # of the schedule
+    tick_ns: int = 0  # of the autoscaler; 0: there is none
 
     @property
     def valid(self) -> tuple[AttemptReport, ...]:
@@ -103,8 +108,18 @@ class PointReport:
         return tuple(self._scores_of(attempt) for attempt in self.valid)
 
     @property
+    def fleet_scores(self) -> tuple[FleetScore, ...]:
+        """How each valid run's fleet compares with the prediction; empty for a fleet that does not change."""
+        if self.prediction is None or not self.prediction.fleets:
+            return ()
+        fleets = [attempt.fleet for attempt in self.valid if attempt.fleet is not None]
+        return tuple(score_fleet(self.prediction.fleets, fleet, self.duration_ns, self.tick_ns) for fleet in fleets)
+
+    @property
     def judged(self) -> tuple[str, ...]:
-        """The figures that decide the verdict."""
+        """The figures that decide the verdict; of a fleet that scales its own scores do, and the refusals."""
+        if self.tick_ns:
+            return ("refused_share",)
         return ("refused_share",) if self.saturated else tuple(TOLERANCES)
 
     @property
@@ -113,7 +128,8 @@ class PointReport:
         if len(self.valid) < self.repeats:
             return "invalid"
         judged = [each for each in self.scores if each.figure in self.judged]
-        return "agrees" if judged and all(each.within_tolerance for each in judged) else "model wrong"
+        fleets = all(each.within_tolerance for each in self.fleet_scores)
+        return "agrees" if judged and fleets and all(each.within_tolerance for each in judged) else "model wrong"
 
     @property
     def tolerances(self) -> dict[str, float]:
@@ -139,6 +155,7 @@ class PointReport:
             "tolerances": self.tolerances,
             "repeats": self.repeats,
             "scores": [self._score_json(each) for each in self.scores],
+            "fleet": [each.to_json() for each in self.fleet_scores],
             "attempts": [attempt.to_json(self._scores_of(attempt)) for attempt in self.attempts],
             "prediction": None if self.prediction is None else self.prediction.to_json(),
         }

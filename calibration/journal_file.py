@@ -14,12 +14,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from calibration.errors import BadSamples
-from policy.admission import AdmissionRule
-from policy.batching import BatchingRule
-from policy.deadlines import DeadlineRule
+from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.errors import SettingError
+from policy.instant import NEVER_NS
 from policy.journal import FIELDS, FORMAT, Row
-from policy.settings import admission_rule, batching_rule, check_count, deadline_rule
+from policy.settings import (
+    admission_rule,
+    batching_rule,
+    check_count,
+    check_time_ns,
+    deadline_rule,
+    drain_order,
+    pass_time_rule,
+    routing_rule,
+)
+from sim.engine.engine_input import FleetInput
 
 __all__ = ["Entry", "Instant", "JournalFile", "read_journal"]
 
@@ -50,10 +59,9 @@ class JournalFile:
 
     path: Path
     name: str  # of the scenario
-    instances: int
-    batching: BatchingRule
-    admission: AdmissionRule
-    deadline: DeadlineRule
+    started_ns: int  # when the dispatcher was made
+    seed: int  # of the dice of routing
+    fleet: FleetInput  # its rules; of its times none is known
     rows: Sequence[int]
     is_complete: bool = False  # known behind the last of instants(): whether the server stopped by itself
 
@@ -122,7 +130,7 @@ def read_journal(path: Path) -> JournalFile:
         rows.byteswap()
     try:
         return JournalFile(path, rows=rows, **_rules(header))
-    except (SettingError, TypeError, KeyError) as error:
+    except (SettingError, TypeError, KeyError, ValueError) as error:
         raise BadSamples(f"The journal {path} names no rules that a server can run by: {error}.") from None
 
 
@@ -141,12 +149,29 @@ def _header(path: Path, line: bytes) -> Mapping[str, Any]:
 
 
 def _rules(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules that the header names, checked. Raises SettingError, TypeError or KeyError."""
+    """Return the rules that the header names, checked. Raises SettingError, TypeError, KeyError or ValueError."""
     instances = check_count("instances", header["instances"])
+    routing = dict(header["routing"])
+    held_max = routing.pop("held_max")
+    scaling = header["autoscaler"]
+    fleet = FleetInput(
+        instances=instances,
+        batching=batching_rule(**header["batching"], instances=instances),
+        admission=admission_rule(cap=header["queue"]["cap"], held_max=held_max),
+        deadline=deadline_rule(deadline_ns=header["queue"]["deadline_ns"]),
+        # Passes last as long as they lasted, and replicas are ready when they were: no time is drawn.
+        pass_time=pass_time_rule(base_ns=1, max_batch=header["batching"]["max_batch"]),
+        spread_table=(0,),
+        batch_in_table=(0,),
+        results_out_table=(0,),
+        replicas=check_count("replicas", header["replicas"], 0),
+        routing=routing_rule(**routing),
+        autoscaler=fixed_fleet() if scaling is None else autoscaling_rule(**scaling),
+        drain=drain_order(header["drain"]),
+    )
     return {
         "name": str(header["name"]),
-        "instances": instances,
-        "batching": batching_rule(**header["batching"], instances=instances),
-        "admission": admission_rule(cap=header["queue"]["cap"]),
-        "deadline": deadline_rule(deadline_ns=header["queue"]["deadline_ns"]),
+        "started_ns": check_time_ns("started_ns", header["started_ns"], 0, NEVER_NS),
+        "seed": int(header["seed"]),
+        "fleet": fleet,
     }

@@ -29,6 +29,7 @@ _POLL_S = 0.05
 _RESTART_POLLS = 100
 _CPU_SECONDS = "process_cpu_seconds_total"
 _BUSY_GAUGES = ("servecast_waiting_requests", "servecast_running_passes")
+_REPLICA_GAUGES = ("servecast_ready_replicas", "servecast_wanted_replicas")
 
 
 class LiveServer:
@@ -91,6 +92,18 @@ class LiveServer:
             time.sleep(_POLL_S)
         raise BadSamples(f"The server at {self.url} was not idle within {limit_s:.0f} s: something else loads it.")
 
+    def wait_for_replicas(self, count: int, limit_s: float = 120.0) -> None:
+        """Return when so many replicas are wanted and ready. Raises BadSamples if that takes longer than limit_s."""
+        for _ in range(max(int(limit_s / _POLL_S), 1)):
+            metrics = self._metrics(_REPLICA_GAUGES)
+            if all(metrics[name] == count for name in _REPLICA_GAUGES):
+                return
+            time.sleep(_POLL_S)
+        raise BadSamples(
+            f"The server at {self.url} did not come to rest at {count} replicas within {limit_s:.0f} s: let "
+            "fleet.replicas be what an idle fleet comes to (fleet.autoscaler.min_replicas)."
+        )
+
     def clear_timeline(self) -> None:
         """Make the server forget its rows."""
         status, _ = self._ask("POST", "/timeline/clear")
@@ -109,17 +122,19 @@ class LiveServer:
             np.concatenate([page.attempts for page in pages]),
             np.concatenate([page.passes for page in pages]),
             max(page.dropped for page in pages),
+            pages[-1].replicas,
+            pages[-1].scalings,
         )
 
-    def _metrics(self) -> Mapping[str, float]:
-        """Return the unlabelled figures of GET /metrics that are needed here."""
+    def _metrics(self, wanted: tuple[str, ...] = (_CPU_SECONDS, *_BUSY_GAUGES)) -> Mapping[str, float]:
+        """Return these unlabelled figures of GET /metrics."""
         status, body = self._ask("GET", "/metrics")
         figures: dict[str, float] = {}
         for line in body.decode(errors="replace").splitlines():
             name, _, value = line.partition(" ")
-            if name in (_CPU_SECONDS, *_BUSY_GAUGES):
+            if name in wanted:
                 figures[name] = float(value)
-        missing = [name for name in (_CPU_SECONDS, *_BUSY_GAUGES) if name not in figures]
+        missing = [name for name in wanted if name not in figures]
         if status != 200 or missing:
             what = f"answers {status}" if status != 200 else f"lacks {missing[0]}"
             raise ServerUnreachable(f"The server at {self.url} gives no figures to calibrate by: GET /metrics {what}.")

@@ -1,6 +1,6 @@
-"""Confirms the decisions in a journal: the same events at the same instants, decided by the simulator's replica.
+"""Confirms the decisions in a journal: the same events at the same instants, decided by the simulator's fleet.
 
-The server's dispatcher and sim/engine/process_replica.py ask the same policy and share no bookkeeping. So a replay that
+The server's dispatcher and sim/engine/process_fleet.py ask the same policy and share no bookkeeping. So a replay that
 agrees shows that a live server, in the order in which things really happened, did what policy says; it cannot show that
 policy is right, nor that the server saw in time what there was to be seen.
 """
@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from itertools import zip_longest
 from pathlib import Path
 
 from calibration.journal_file import Entry, Instant, JournalFile, read_journal
-from policy import deadlines
+from policy import autoscaling, deadlines
 from policy.batching import Cause
+from policy.dice import Stream, die
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.journal import FIELDS, Row
-from policy.settings import pass_time_rule
-from policy.timeline import Outcome, Reason
-from sim.engine.engine_input import FleetInput
-from sim.engine.process_replica import Batch, LiveAttempt, Replica
+from policy.routing import DIE_ONE
+from policy.timeline import Outcome, Reason, Scaling
+from sim.engine.process_fleet import Fleet
+from sim.engine.process_replica import Batch, LiveAttempt
 
 __all__ = ["REPLAY_VERSION", "ReplayReport", "Tally", "replay", "replay_journal"]
 
@@ -39,6 +41,16 @@ _KINDS = {
     Row.PASS_OVER: "closings",  # when and why a batch was closed
     Row.RESPOND: "answers",  # who is answered, and how; refusals are admissions
     Row.WAKE_AT: "wake-ups",  # when to be asked again
+    Row.SCALE: "scalings",  # how many replicas are wanted, and why
+    Row.START_REPLICA: "starts",
+    Row.DRAIN_REPLICA: "drains",
+    Row.STOP_REPLICA: "stops",
+}
+
+_DONE_TO_REPLICAS = {
+    Row.START_REPLICA: "ordered",
+    Row.DRAIN_REPLICA: "drained",
+    Row.STOP_REPLICA: "ended",
 }
 
 _CHANGES = {
@@ -137,27 +149,17 @@ def replay_journal(journal: JournalFile) -> ReplayReport:
 
 
 class _Driver:
-    """A replica of the simulator, told what the dispatcher was told."""
+    """A fleet of the simulator, told what the dispatcher was told."""
 
     def __init__(self, journal: JournalFile) -> None:
-        self._deadline = journal.deadline
-        fleet = FleetInput(
-            instances=journal.instances,
-            batching=journal.batching,
-            admission=journal.admission,
-            deadline=journal.deadline,
-            # No time is drawn: passes last as long as they lasted.
-            pass_time=pass_time_rule(base_ns=1, max_batch=journal.batching.max_batch),
-            spread_table=(0,),
-            batch_in_table=(0,),
-            results_out_table=(0,),
-        )
-        self._replica = Replica(fleet, self._start)
+        self._deadline = journal.fleet.deadline
+        self._seed = journal.seed
+        self._decided: list[Entry] = []
         self._live: dict[Key, LiveAttempt] = {}  # without an outcome yet
         self._expiring: deque[LiveAttempt] = deque()  # every attempt has the same time: the oldest is due first
-        self._running: dict[int, Batch] = {}  # by instance
-        self._decided: list[Entry] = []
+        self._running: dict[Key, Batch] = {}  # by replica and instance
         self._is_first = True  # a run begins with a decision
+        self._fleet = Fleet(journal.fleet, self, journal.started_ns)
 
     def play(self, instant: Instant) -> list[Entry]:
         """Take in the changes of an instant in the order of the law, decide, and return what was decided."""
@@ -175,9 +177,9 @@ class _Driver:
                 self._take_in(change, event, now_ns)
         if is_occasion or self._is_first:
             self._is_first = False
-            for event in arrivals:
-                self._admit(event, now_ns, instant.draining)
-            ask_again_ns = self._replica.decide(now_ns)
+            if instant.draining:
+                self._fleet.drain()
+            ask_again_ns = self._fleet.decide([self._arrived(event) for event in arrivals], now_ns)
             self._decided.append(Entry(Row.WAKE_AT, (min(ask_again_ns, self._next_deadline_ns()),)))
         return self._decided
 
@@ -185,30 +187,64 @@ class _Driver:
         """Return whether an event makes the dispatcher look at all; one about an attempt with an outcome does not."""
         return event.kind != Row.ANSWERED and (event.kind != Row.HUNG_UP or _keys(event) in self._live)
 
-    def _start(self, batch: Batch) -> None:
-        """Note that the replica hands a batch over."""
-        self._running[batch.instance] = batch
+    # What the fleet reports
+
+    def roll_route(self, attempt: LiveAttempt) -> int:
+        """Return the die that the server had."""
+        return die(self._seed, Stream.ROUTE, attempt.request, attempt.attempt) * DIE_ONE >> 64
+
+    def admission_decided(self, attempt: LiveAttempt, reason: Reason) -> None:
+        """Note an arrival that was taken or refused."""
+        key = attempt.request, attempt.attempt
+        self._decided.append(Entry(Row.ARRIVED, (*key, reason)))
+        if reason == Reason.NONE:
+            self._live[key] = attempt
+            if deadlines.due_ns(self._deadline, attempt.enqueued_ns) != NEVER_NS:
+                self._expiring.append(attempt)
+
+    def pass_started(self, batch: Batch) -> None:
+        """Note that a batch was handed over."""
+        self._running[batch.replica, batch.instance] = batch
         members = (number for member in batch.members for number in (member.request, member.attempt))
-        self._decided.append(Entry(Row.START_PASS, (batch.serial, batch.instance, *members)))
+        self._decided.append(Entry(Row.START_PASS, (batch.serial, batch.replica, batch.instance, *members)))
+
+    def replica_ordered(self, serial: int) -> None:
+        """Note an order."""
+        self._decided.append(Entry(Row.START_REPLICA, (serial,)))
+
+    def replica_drained(self, serial: int) -> None:
+        """Note that a replica takes nothing new."""
+        self._decided.append(Entry(Row.DRAIN_REPLICA, (serial,)))
+
+    def replica_gone(self, serial: int) -> None:
+        """Note an end."""
+        self._decided.append(Entry(Row.STOP_REPLICA, (serial,)))
+
+    def scaled(self, scaling: Scaling) -> None:
+        """Note that another number of replicas is wanted."""
+        self._decided.append(Entry(Row.SCALE, (scaling.wanted, scaling.cause)))
+
+    # Changes
 
     def _take_in(self, change: Change, event: Entry, now_ns: int) -> None:
+        place = _keys(event)
         if event.kind == Row.RETURNED:
-            batch = self._running.pop(event.fields[0], None)
+            batch = self._running.pop(place, None)
             if batch is None:
-                raise _CannotGoOnError(f"instance {event.fields[0]} returned a pass which the replay did not start")
-            self._replica.take_back(batch, now_ns)
+                raise _CannotGoOnError(f"{_instance(place)} returned a pass which the replay did not start")
+            self._fleet.take_back(batch, now_ns)
             self._end_pass(batch, Outcome.ANSWERED)
         elif event.kind == Row.FAILED:
-            batch = self._running.pop(event.fields[0], None)
-            self._replica.break_down(event.fields[0], batch, now_ns)
-            if batch is not None:
-                self._end_pass(batch, Outcome.FAILED)
+            self._running.pop(place, None)
+            lost = self._fleet.break_down(*place, now_ns)
+            if lost is not None:
+                self._end_pass(lost, Outcome.FAILED)
         elif event.kind == Row.READY:
-            self._replica.recover(event.fields[0], now_ns)
+            self._fleet.become_ready(*place, now_ns)
         else:
-            attempt = self._live.pop(_keys(event), None)
+            attempt = self._live.pop(place, None)
             if attempt is not None:  # else its end is known already
-                self._replica.withdraw(attempt)
+                self._fleet.withdraw(attempt)
                 if change == Change.DEADLINE:
                     self._decided.append(event)
 
@@ -221,17 +257,12 @@ class _Driver:
                 del self._live[key]
                 self._decided.append(Entry(Row.RESPOND, (*key, outcome, Reason.NONE)))
 
-    def _admit(self, event: Entry, now_ns: int, draining: bool) -> None:
+    def _arrived(self, event: Entry) -> LiveAttempt:
+        """Return the attempt that arrived."""
         request, number, size = event.fields
         if (request, number) in self._live:
             raise _CannotGoOnError(f"attempt {request}.{number} arrived while it was still without an answer")
-        attempt = LiveAttempt(request, number, size, UNSET, UNSET, UNSET, hang_up_ns=NEVER_NS, worker=0)
-        reason = self._replica.admit(attempt, now_ns, draining=draining)
-        self._decided.append(Entry(Row.ARRIVED, (request, number, reason)))
-        if reason == Reason.NONE:
-            self._live[request, number] = attempt
-            if deadlines.due_ns(self._deadline, now_ns) != NEVER_NS:
-                self._expiring.append(attempt)
+        return LiveAttempt(request, number, size, UNSET, UNSET, UNSET, hang_up_ns=NEVER_NS, worker=0)
 
     def _expired(self, now_ns: int) -> Iterable[LiveAttempt]:
         while self._next_deadline_ns() <= now_ns:
@@ -265,9 +296,11 @@ def _recorded(instant: Instant) -> list[Entry]:
 
 def _keys(entry: Entry) -> Key:
     """Return the two keys by which changes of one kind are ordered within an instant."""
-    if _CHANGES.get(entry.kind) == Change.RETURNED:
-        return 0, entry.fields[0]
     return entry.fields[0], entry.fields[1]
+
+
+def _instance(place: Key) -> str:
+    return f"instance {place[1]} of replica {place[0]}"
 
 
 def _compare(report: ReplayReport, recorded: Sequence[Entry], replayed: Sequence[Entry] | None) -> None:
@@ -304,20 +337,24 @@ def _in_words(entry: Entry | None) -> str:
         verdict = "took" if reason == Reason.NONE else f"refused ({_name(Reason, reason)})"
         return f"{verdict} attempt {fields[0]}.{fields[1]}"
     if entry.kind == Row.START_PASS:
-        members = [f"{request}.{number}" for request, number in zip(fields[2::2], fields[3::2], strict=True)]
+        members = [f"{request}.{number}" for request, number in zip(fields[3::2], fields[4::2], strict=True)]
         more = ", ..." if len(members) > _SHOWN_MEMBERS else ""
         shown = ", ".join(members[:_SHOWN_MEMBERS]) + more
-        return f"handed batch {fields[0]} of {len(members)} ({shown}) to instance {fields[1]}"
+        return f"handed batch {fields[0]} of {len(members)} ({shown}) to {_instance((fields[1], fields[2]))}"
     if entry.kind == Row.RESPOND:
         return f"ended attempt {fields[0]}.{fields[1]} as {_name(Outcome, fields[2])}"
     if entry.kind == Row.WAKE_AT:
         return "asked for no wake-up" if fields[0] == NEVER_NS else f"asked for a wake-up at {fields[0]} ns"
+    if entry.kind == Row.SCALE:
+        return f"wanted {fields[0]} replicas ({_name(autoscaling.Cause, fields[1])})"
+    if entry.kind in _DONE_TO_REPLICAS:
+        return f"{_DONE_TO_REPLICAS[entry.kind]} replica {fields[0]}"
     named = dict(zip(FIELDS[Row.PASS_OVER], fields, strict=True))
     cause = _name(Cause, named.pop("cause"))
     times = ", ".join(f"{name} {value}" for name, value in list(named.items())[2:])
     return f"had closed batch {named['serial']} of {named['size']} because of {cause} ({times})"
 
 
-def _name(names: type[Outcome] | type[Reason] | type[Cause], value: int) -> str:
+def _name(names: type[IntEnum], value: int) -> str:
     """Return the name of a value, or its number where it has none."""
     return next((member.name.lower() for member in names if member == value), str(value))

@@ -6,7 +6,7 @@ Both stamp with the same clock of the same machine, so a time of one side may be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ from calibration.errors import BadSamples
 from calibration.load_plan import LoadRun
 from policy.batching import BatchingRule
 from policy.instant import UNSET
-from policy.timeline import Attempt, Pass
-from sim.engine.timelines import Timeline
+from policy.timeline import Attempt, Pass, ReplicaLife, Scaling
+from sim.engine.timelines import Timeline, no_rows
 
 __all__ = ["LoadSample", "LoneSample", "Samples", "ServerLog", "join", "parse_log"]
 
@@ -31,6 +31,8 @@ class ServerLog:
     attempts: npt.NDArray[np.int64]  # (rows, columns of Attempt)
     passes: npt.NDArray[np.int64]  # (rows, columns of Pass)
     dropped: int  # rows the server had no room for
+    replicas: npt.NDArray[np.int64] = field(default_factory=no_rows(ReplicaLife._fields))
+    scalings: npt.NDArray[np.int64] = field(default_factory=no_rows(Scaling._fields))
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,17 @@ class Samples:
 
 
 def parse_log(content: Mapping[str, object]) -> ServerLog:
-    """Return the log in the JSON object of GET /timeline. Raises BadSamples where columns are missing."""
+    """Return the log in the JSON object of GET /timeline. Raises BadSamples where columns are missing.
+
+    A server that says nothing of replicas counts as one that has always had one.
+    """
     attempts = _table(content, "attempts", "attempt_columns", Attempt._fields)
     passes = _table(content, "passes", "pass_columns", Pass._fields)
+    fleet = {"replicas": [], "replica_columns": ReplicaLife._fields, "scalings": [], "scaling_columns": Scaling._fields}
+    replicas = _table({**fleet, **content}, "replicas", "replica_columns", ReplicaLife._fields)
+    scalings = _table({**fleet, **content}, "scalings", "scaling_columns", Scaling._fields)
     dropped = content.get("dropped", 0)
-    return ServerLog(attempts, passes, dropped if isinstance(dropped, int) else 0)
+    return ServerLog(attempts, passes, dropped if isinstance(dropped, int) else 0, replicas, scalings)
 
 
 def join(run: LoadRun, log: ServerLog) -> Timeline:
@@ -99,10 +107,8 @@ def join(run: LoadRun, log: ServerLog) -> Timeline:
     for name in ("request", "attempt", "size", *_CLIENT_COLUMNS, "outcome"):
         attempts[:, Attempt._fields.index(name)] = run.column(name)
     _set_reason_where_unknown(attempts, found)
-    return Timeline(
-        attempts=_from_origin(attempts, Attempt._fields, run.origin_ns),
-        passes=_from_origin(log.passes[np.argsort(log.passes[:, 0], kind="stable")], Pass._fields, run.origin_ns),
-    )
+    whole = Timeline(attempts, _ascending(log.passes), _ascending(log.replicas), log.scalings)
+    return whole.since(run.origin_ns)
 
 
 def _set_reason_where_unknown(attempts: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]) -> None:
@@ -110,14 +116,9 @@ def _set_reason_where_unknown(attempts: npt.NDArray[np.int64], found: npt.NDArra
     attempts[~found, Attempt._fields.index("reason")] = 0
 
 
-def _from_origin(rows: npt.NDArray[np.int64], names: Sequence[str], origin_ns: int) -> npt.NDArray[np.int64]:
-    """Return the rows with their times counted from the origin; UNSET stays. Times before the origin become 0."""
-    rows = rows.copy()
-    for index, name in enumerate(names):
-        if name.endswith("_ns"):
-            column = rows[:, index]
-            column[column != UNSET] = np.maximum(column[column != UNSET] - origin_ns, 0)
-    return rows
+def _ascending(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows by their first column."""
+    return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 def _keys(requests: npt.NDArray[np.int64], attempts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -135,7 +136,7 @@ def _table(
 ) -> npt.NDArray[np.int64]:
     """Return rows in the order of the wanted columns, whatever order the server writes them in."""
     rows, columns = content.get(rows_key), content.get(columns_key)
-    if not isinstance(rows, list) or not isinstance(columns, list):
+    if not isinstance(rows, list) or not isinstance(columns, (list, tuple)):
         raise BadSamples(f"The server's timeline has no {rows_key} with {columns_key}: is it a servecast server?")
     missing = [name for name in wanted if name not in columns]
     if missing:

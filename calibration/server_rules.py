@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from calibration.errors import BadSamples
-from policy.settings import rules_in_words
+from policy.autoscaling_settings import autoscaling_in_words
+from policy.settings import admission_rule, routing_in_words, routing_rule, rules_in_words
 from sim.scenario.costs import profile_of
 from sim.scenario.profile import Profile
 from sim.scenario.rules import serving_rules
@@ -17,12 +18,19 @@ __all__ = ["changes", "differing_key", "identity_of", "require_same_rules", "tol
 
 _RUN_ID = "run_id"  # of GET /config: another after every start
 _CHANGES_SHOWN = 3
+_ONE_REPLICA: Mapping[str, object] = {
+    # What is taken for granted of a server that says nothing of replicas.
+    "replicas": 1,
+    "routing": routing_in_words(routing_rule(), admission_rule(cap=None)),
+    "autoscaler": None,
+    "drain": "youngest",
+}
 _HASH_SHOWN = 12
 
 
 def require_same_rules(url: str, config: Mapping[str, object], scenario: Scenario) -> None:
     """Raise BadSamples for the first setting in which GET /config and the scenario differ."""
-    served = dict(_leaves(config))
+    served = {**dict(_leaves(_ONE_REPLICA)), **dict(_leaves(config))}
     for key, wanted in _leaves(_in_words(scenario)):
         if served.get(key) != wanted:
             raise BadSamples(f"The server at {url} runs with {key} {served.get(key)}, and the scenario says {wanted}.")
@@ -111,6 +119,10 @@ def _in_words(scenario: Scenario) -> dict[str, object]:
     return {
         "name": scenario.name,
         "instances": scenario.fleet.instances,
+        "replicas": scenario.fleet.replicas,
+        "routing": routing_in_words(rules.routing, rules.admission),
+        "autoscaler": autoscaling_in_words(rules.autoscaler),
+        "drain": scenario.fleet.drain,
         **rules_in_words(rules.batching, rules.admission, rules.deadline),
     }
 

@@ -1,4 +1,4 @@
-"""Whether a replica takes a request that has arrived, or refuses it and why."""
+"""Whether a request that has arrived is taken by its replica, may wait for one, or is refused and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from policy.timeline import Reason
 
-__all__ = ["NO_CAP", "AdmissionRule", "AdmissionView", "decide", "retry_after_ns"]
+__all__ = ["NO_CAP", "AdmissionRule", "AdmissionView", "decide", "may_hold", "retry_after_ns"]
 
 NO_CAP = 0
 
@@ -15,6 +15,7 @@ class AdmissionRule(NamedTuple):
     """Settings of admission; policy/settings.py builds and checks them."""
 
     cap: int  # waiting requests per replica, running ones excluded; NO_CAP: no limit
+    held_max: int  # requests in front of the fleet while no replica can take one
 
 
 class AdmissionView(NamedTuple):
@@ -30,6 +31,15 @@ def decide(rule: AdmissionRule, view: AdmissionView) -> Reason:
         return Reason.DRAINING
     if rule.cap != NO_CAP and view.waiting >= rule.cap:
         return Reason.QUEUE_FULL
+    return Reason.NONE
+
+
+def may_hold(rule: AdmissionRule, held: int, draining: bool) -> Reason:
+    """Return Reason.NONE to let a request wait in front of the fleet, where `held` wait already, else why not."""
+    if draining:
+        return Reason.DRAINING
+    if held >= rule.held_max:
+        return Reason.NO_REPLICA
     return Reason.NONE
 
 

@@ -1,10 +1,13 @@
 """The law of an instant: in which order the changes of one nanosecond are taken in before anything is decided.
 
 Every driver sorts the changes of an instant by (change, first key, second key), takes all of them in, and then decides
-one decision at a time, each seeing the one before, until nothing more is to be decided: admissions in the order of
-their arrivals; then closed batches go to idle instances, oldest batch first, to the idle instance of the lowest index;
-then collectors decide (policy/batching.py), and what one closes is handed over at once where that can be. Every cycle
-costs at least 1 ns, so an instant ends. A run begins with a decision at time 0, before anything has happened.
+one decision at a time, each seeing the one before, until nothing more is to be decided: the autoscaler, if its moment
+has come; what is held in front of the fleet goes to replicas, first come, first served; arrivals in their order, behind
+all that are still held; the autoscaler again if something is held and no replica is there or on its way. Then the
+replicas in the order of their serials: closed batches go to idle instances, oldest batch first, to the idle instance of
+the lowest index; then collectors decide (policy/batching.py), and what one closes is handed over at once where that can
+be. Last, replicas that drain and hold nothing are gone. Every cycle costs at least 1 ns, so an instant ends. A run
+begins with a decision at time 0, before anything has happened.
 
 The front end is a station: each worker does its jobs in the order in which they join, and one without work is done when
 those before it are. Jobs of an instant join in the order of its changes, then refusals in the order of the decisions,
@@ -12,11 +15,12 @@ then (blocking) passes that are handed over with no way in. A job that is done i
 about its change in that same instant: RESULTS gives RETURNED, TIMER gives WOKEN, SENT gives ARRIVED.
 
 When the dispatcher looks. It decides, and takes in the deadlines that have run out, only in an instant in which it is
-called: an attempt arrived, a pass returned, the client of an unanswered attempt hung up, or it woke. Nothing else is an
-occasion: neither a request at the front end, nor a written response, nor the hang-up of a client who is being answered.
-So a deadline, or the wait of a batch, that ends while the front end is busy is seen with the next occasion, at the
-latest when the work on its timer is done. DEADLINE has its place in the order; where only a request that has passed the
-front end in no time calls the dispatcher, deadlines are taken in behind the requests of that instant.
+called: an attempt arrived, a pass returned, an instance failed or became ready, the client of an unanswered attempt
+hung up, or it woke. Nothing else is an occasion: neither a request at the front end, nor a written response, nor the
+hang-up of a client who is being answered. So a deadline, the wait of a batch, or the moment of the autoscaler, that
+comes while the front end is busy is seen with the next occasion, at the latest when the work on its timer is done.
+DEADLINE has its place in the order; where only a request that has passed the front end in no time calls the dispatcher,
+deadlines are taken in behind the requests of that instant.
 
 A timer is the moment for which the dispatcher asked in its latest decision; each decision replaces it. One that has
 come is a job of worker 0 and is not called back.

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 __all__ = ["FIELDS", "FORMAT", "Row"]
 
-FORMAT = "servecast-journal/1"
+FORMAT = "servecast-journal/2"
 """The value of "format" in the first line."""
 
 
@@ -32,6 +32,10 @@ class Row(IntEnum):
     MEMBER = 22
     PASS_OVER = 23  # a pass is over or lost: how its batch had been closed
     WAKE_AT = 24
+    SCALE = 25  # another number of replicas is wanted
+    START_REPLICA = 26
+    DRAIN_REPLICA = 27
+    STOP_REPLICA = 28
 
     END = 99  # the server stopped by itself; a journal without it was cut off
 
@@ -40,15 +44,19 @@ FIELDS: Mapping[Row, tuple[str, ...]] = {
     Row.INSTANT: ("now_ns", "draining"),
     Row.ARRIVED: ("request", "attempt", "size"),
     Row.HUNG_UP: ("request", "attempt"),
-    Row.RETURNED: ("instance", "started_ns", "ended_ns"),
-    Row.FAILED: ("instance",),
-    Row.READY: ("instance",),
+    Row.RETURNED: ("replica", "instance", "started_ns", "ended_ns"),
+    Row.FAILED: ("replica", "instance"),
+    Row.READY: ("replica", "instance"),
     Row.ANSWERED: ("request", "attempt"),
     Row.RESPOND: ("request", "attempt", "outcome", "reason"),
-    Row.START_PASS: ("serial", "instance"),
+    Row.START_PASS: ("serial", "replica", "instance"),
     Row.MEMBER: ("request", "attempt"),
     Row.PASS_OVER: ("serial", "size", "cause", "idle_since_ns", "closed_ns", "handed_ns"),
     Row.WAKE_AT: ("at_ns",),
+    Row.SCALE: ("wanted", "cause"),
+    Row.START_REPLICA: ("replica",),
+    Row.DRAIN_REPLICA: ("replica",),
+    Row.STOP_REPLICA: ("replica",),
     Row.END: (),
 }
 """The fields of each kind, in their order."""

@@ -1,4 +1,5 @@
-"""Plain settings -> checked rules. This is the one place that rejects a range.
+"""Plain settings -> checked rules. This is the place that rejects a range; policy/autoscaling_settings.py is its part
+for the autoscaler, and takes its checks from here.
 
 Times come in as integer nanoseconds, counts as integers, names as the lower-case names of the enums. Shapes and units
 are checked before, where text is read (sim/scenario). The bounds keep every product inside the rules below 2**62,
@@ -22,21 +23,28 @@ from policy.batching import (
 )
 from policy.deadlines import DeadlineRule
 from policy.errors import SettingError
+from policy.fleet import Drain
 from policy.instant import NEVER_NS
 from policy.pass_time import PADDED_SIZES_MAX, TABLE_POINTS_MAX, PassTimeRule
 from policy.retries import RetryRule
+from policy.routing import NO_LIMIT, Balance, RoutingRule, Tie
 
 __all__ = [
     "COUNT_MAX",
+    "HELD_MAX",
     "SIZE_MAX",
     "TIME_MAX_NS",
     "admission_rule",
     "batching_rule",
     "check_count",
+    "check_name",
     "check_time_ns",
     "deadline_rule",
+    "drain_order",
     "pass_time_rule",
     "retry_rule",
+    "routing_in_words",
+    "routing_rule",
     "rules_in_words",
 ]
 
@@ -48,6 +56,9 @@ PASS_PART_MAX_NS = 3_600 * 10**9
 
 COUNT_MAX = 1_000_000
 """The largest batch, queue, slot or instance count."""
+
+HELD_MAX = 1_000_000
+"""The most requests that may wait in front of a fleet."""
 
 SIZE_MAX = 10_000_000
 """The largest size of one request in the model's unit."""
@@ -70,6 +81,14 @@ def check_count(key: str, value: int, least: int = 1, most: int = COUNT_MAX) -> 
     return value
 
 
+def check_name(key: str, name: str, names: type[Name]) -> Name:
+    """Return the member with that lower-case name, or raise SettingError."""
+    for member in names:
+        if member.name.lower() == name:
+            return member
+    raise SettingError(key, "one of " + ", ".join(member.name.lower() for member in names), name)
+
+
 def batching_rule(
     *,
     max_batch: int,
@@ -87,8 +106,8 @@ def batching_rule(
     """
     check_count("batching.max_batch", max_batch)
     check_time_ns("batching.max_wait", max_wait_ns)
-    freeze_value = _named("batching.freeze", freeze, Freeze)
-    collector_value = _named("batching.collector", collector, Collector)
+    freeze_value = check_name("batching.freeze", freeze, Freeze)
+    collector_value = check_name("batching.collector", collector, Collector)
     if collector_value != Collector.DISPATCHER and freeze_value == Freeze.TIMER:
         raise SettingError(
             "batching.freeze",
@@ -100,7 +119,7 @@ def batching_rule(
     if sizes and sizes[-1] > max_batch:
         raise SettingError("batching.preferred_sizes", f"at most batching.max_batch ({max_batch})", sizes[-1])
     return BatchingRule(
-        timer_origin=int(_named("batching.timer_origin", timer_origin, TimerOrigin)),
+        timer_origin=int(check_name("batching.timer_origin", timer_origin, TimerOrigin)),
         freeze=int(freeze_value),
         collector=int(collector_value),
         slots=slot_count,
@@ -111,9 +130,12 @@ def batching_rule(
     )
 
 
-def admission_rule(*, cap: int | None) -> AdmissionRule:
+def admission_rule(*, cap: int | None, held_max: int = HELD_MAX) -> AdmissionRule:
     """Return the admission rule; `cap` None means no limit. Raises SettingError."""
-    return AdmissionRule(NO_CAP if cap is None else check_count("queue.cap", cap))
+    return AdmissionRule(
+        NO_CAP if cap is None else check_count("queue.cap", cap),
+        check_count("fleet.routing.held_max", held_max, 0, HELD_MAX),
+    )
 
 
 def deadline_rule(*, deadline_ns: int | None) -> DeadlineRule:
@@ -159,6 +181,37 @@ def retry_rule(
     check_time_ns("traffic.retries.backoff", backoff_ns, least_ns=1)
     check_time_ns("traffic.retries.backoff_max", backoff_max_ns, least_ns=backoff_ns)
     return RetryRule(attempts, backoff_ns, backoff_max_ns, jitter)
+
+
+def routing_rule(
+    *, balance: str = "round_robin", tie: str = "random", outstanding_max: int | None = None
+) -> RoutingRule:
+    """Return the rule that chooses a replica; `outstanding_max` None means no limit. Raises SettingError."""
+    return RoutingRule(
+        balance=int(check_name("fleet.routing.balance", balance, Balance)),
+        tie=int(check_name("fleet.routing.tie", tie, Tie)),
+        outstanding_max=(
+            NO_LIMIT if outstanding_max is None else check_count("fleet.routing.outstanding_max", outstanding_max)
+        ),
+    )
+
+
+def drain_order(name: str) -> int:
+    """Return which replica is drained first, a policy.fleet.Drain. Raises SettingError."""
+    return int(check_name("fleet.drain", name, Drain))
+
+
+def routing_in_words(routing: RoutingRule, admission: AdmissionRule) -> dict[str, Any]:
+    """Return how requests come to replicas, with the names of a scenario file, for JSON; what is not limited is None.
+
+    It is the way back, but for held_max, which is admission_rule's.
+    """
+    return {
+        "balance": Balance(routing.balance).name.lower(),
+        "tie": Tie(routing.tie).name.lower(),
+        "outstanding_max": None if routing.outstanding_max == NO_LIMIT else routing.outstanding_max,
+        "held_max": admission.held_max,
+    }
 
 
 def pass_time_rule(
@@ -207,14 +260,6 @@ def pass_time_rule(
         table_ns=_filled(times, TABLE_POINTS_MAX),
         table_count=len(sizes),
     )
-
-
-def _named(key: str, name: str, names: type[Name]) -> Name:
-    """Return the member with that lower-case name."""
-    for member in names:
-        if member.name.lower() == name:
-            return member
-    raise SettingError(key, "one of " + ", ".join(member.name.lower() for member in names), name)
 
 
 def _ascending(key: str, sizes: Sequence[int], most: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The columns of a timeline: one row for every attempt of a request, one for every GPU pass.
+"""The columns of a timeline: a row for every attempt of a request, every GPU pass, every replica, every scaling.
 
 Both engines and the server's log write these columns, so one set of outcome code reads all three. All values are
 integers; times are nanoseconds on the clock of the run, UNSET (-1) where the moment never came.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["Attempt", "Outcome", "Pass", "Reason"]
+__all__ = ["Attempt", "Outcome", "Pass", "Reason", "ReplicaLife", "Scaling"]
 
 
 class Outcome(IntEnum):
@@ -29,6 +29,7 @@ class Reason(IntEnum):
     NONE = 0
     QUEUE_FULL = 1
     DRAINING = 2  # the server is stopping
+    NO_REPLICA = 3  # no replica can take it, and no more may wait for one
 
 
 class Attempt(NamedTuple):
@@ -37,7 +38,7 @@ class Attempt(NamedTuple):
     request: int  # 0, 1, ... by intended send; closed loop: cycle * clients + client
     attempt: int  # 0 is the first send, 1 the first retry
     size: int  # in the model's unit, for example tokens; 1 where sizes play no role
-    replica: int
+    replica: int  # that took or refused it; UNSET: none did
     instance: int
     serial: int  # of the pass that carried it
     batch_size: int
@@ -45,6 +46,7 @@ class Attempt(NamedTuple):
     sent_ns: int  # when this attempt was sent
     received_ns: int  # it reached the front end
     enqueued_ns: int  # it left the front end and was admitted or refused
+    placed_ns: int  # a replica's queue took it; before, it was held in front of the fleet
     closed_ns: int  # its batch was frozen
     started_ns: int
     ended_ns: int
@@ -69,3 +71,21 @@ class Pass(NamedTuple):
     started_ns: int
     ended_ns: int
     returned_ns: int
+
+
+class ReplicaLife(NamedTuple):
+    """The life of one replica. Rows are ordered by replica. It is paid for from ordered_ns to gone_ns."""
+
+    replica: int  # 0, 1, ... in the order in which they were ordered
+    ordered_ns: int
+    ready_ns: int  # it takes requests from then on
+    drained_ns: int  # it was told to take nothing new
+    gone_ns: int  # it had finished what it held
+
+
+class Scaling(NamedTuple):
+    """A change of the number of replicas that is wanted. Rows are in the order of time."""
+
+    at_ns: int
+    wanted: int
+    cause: int  # policy.autoscaling.Cause

@@ -1,46 +1,57 @@
 """The asyncio shell of the dispatcher: feeds it events as they happen and carries out its actions.
 
-It keeps what the dispatcher has no use for: payloads, futures of waiting handlers, the timer, the replica processes.
+It keeps what the dispatcher has no use for: payloads, futures of waiting handlers, the timer, the replicas.
 It decides nothing. Everything runs in one thread, so each event is handled to its end before the next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
 from typing import NamedTuple
 
 from policy.admission import retry_after_ns
+from policy.autoscaling import Cause
+from policy.dice import Stream, die
 from policy.instant import UNSET
-from policy.timeline import Attempt, Outcome, Reason
+from policy.routing import DIE_ONE
+from policy.timeline import Attempt, Outcome, Reason, Scaling
 from reference_server.backends import Batch, Output
 from reference_server.dispatcher import (
     Answered,
     Arrived,
     Dispatcher,
+    DrainReplica,
     Event,
     Failed,
     HungUp,
     Log,
     LogPass,
+    LogReplica,
+    LogScaling,
     Ready,
     Respond,
     Returned,
     StartPass,
+    StartReplica,
+    StopReplica,
     WakeAt,
 )
 from reference_server.frames import PassDone
-from reference_server.inline_replica import InlineReplica
 from reference_server.journal import Journal
 from reference_server.metrics import Metrics
-from reference_server.replica import Hosted, ProcessReplica, Replica
+from reference_server.replicas import Replicas
 from reference_server.settings import ServerSettings
 from reference_server.timeline_log import TimelineLog
 from reference_server.timer import open_timer
 
 __all__ = ["Answer", "DispatchLoop", "Key"]
 
+_LOG = logging.getLogger(__name__)
+_ROUTE_DIVISOR = 2**64 // DIE_ONE
 _RECEIVED = Attempt._fields.index("received_ns")
 
 Key = tuple[int, int]
@@ -77,24 +88,23 @@ class DispatchLoop:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._dispatcher = Dispatcher(
-            batching=settings.batching,
-            admission=settings.admission,
-            deadline=settings.deadline,
-            instances=settings.instances,
-        )
+        started_ns = perf_counter_ns()
+        self._dispatcher = Dispatcher(settings.fleet, self._roll_route, started_ns)
         self._loop = asyncio.get_running_loop()
         self._timer = open_timer(self._loop, self._wake)
         self._carried: dict[Key, _Carried] = {}
-        self._members: dict[int, tuple[Key, ...]] = {}  # of the running pass, by instance
+        self._members: dict[tuple[int, int], tuple[Key, ...]] = {}  # of the running pass, by replica and instance
         self._latest_pass_ns = 0
         self._drained: asyncio.Future[None] | None = None
-        self._replica = self._open_replica(settings)
-        self.timeline = TimelineLog(settings.timeline_rows)
-        self.journal = None if settings.journal_file is None else Journal(settings.journal_file, settings)
-        self.metrics = Metrics(lambda: self._dispatcher.waiting, lambda: self._dispatcher.running)
+        self._replicas = Replicas(settings, self)
+        self.timeline = TimelineLog(settings.timeline_rows, self._dispatcher.lives)
+        self.journal = None if settings.journal_file is None else Journal(settings.journal_file, settings, started_ns)
+        core = self._dispatcher
+        self.metrics = Metrics(lambda: core.waiting, lambda: core.running, lambda: core.ready, lambda: core.wanted)
+        self.timeline.scalings.add(Scaling(started_ns, settings.replicas, 0))
         # An instance takes nothing before its Ready: what arrives meanwhile waits in the queue.
-        self._handle([Failed(instance) for instance in range(settings.instances)])
+        places = itertools.product(range(settings.replicas), range(settings.instances))
+        self._handle([Failed(*place) for place in places])
 
     @property
     def timer_kind(self) -> str:
@@ -103,8 +113,8 @@ class DispatchLoop:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every instance can take passes."""
-        return self._replica.is_ready
+        """Whether every instance of the replicas that are there can take passes."""
+        return self._replicas.is_ready
 
     @property
     def is_draining(self) -> bool:
@@ -114,20 +124,13 @@ class DispatchLoop:
     @property
     def pids(self) -> list[int]:
         """The ids of the replica processes that live."""
-        return self._replica.pids
+        return self._replicas.pids
 
     # Life
 
-    def _open_replica(self, settings: ServerSettings) -> Replica:
-        if settings.blocking:
-            return InlineReplica(settings.backend, settings.backend_settings, self)
-        timeouts = settings.pass_timeout_ns, settings.start_timeout_ns
-        hosted = Hosted(settings.backend, settings.backend_settings, *timeouts)
-        return ProcessReplica(settings.instances, hosted, self)
-
     async def start(self) -> None:
-        """Start the replica and wait until all its instances are ready. Raises CouldNotServe."""
-        await self._replica.start()
+        """Start the first replicas and wait until all their instances are ready. Raises CouldNotServe."""
+        await self._replicas.start_first()
 
     async def drain(self) -> None:
         """Refuse every arrival from now on, and return when everything accepted is answered and logged."""
@@ -138,7 +141,7 @@ class DispatchLoop:
 
     async def close(self) -> None:
         """End the replica processes."""
-        await self._replica.close()
+        await self._replicas.close()
         self._timer.close()
 
     # What handlers report
@@ -171,43 +174,44 @@ class DispatchLoop:
 
     def retry_after_s(self) -> int:
         """Return how many whole seconds a refused client is told to wait, at least 1."""
-        rule, instances = self._settings.batching, self._settings.instances
-        wait_ns = retry_after_ns(self._dispatcher.waiting, rule.max_batch, self._latest_pass_ns, instances)
+        at_once = self._settings.instances * max(self._dispatcher.ready, 1)
+        max_batch = self._settings.batching.max_batch
+        wait_ns = retry_after_ns(self._dispatcher.waiting, max_batch, self._latest_pass_ns, at_once)
         return max(-(-wait_ns // 10**9), 1)
 
-    # What the replica reports
+    # What the replicas report
 
-    def ready(self, instance: int) -> None:
+    def ready(self, replica: int, instance: int) -> None:
         """An instance can take batches."""
-        self._handle((Ready(instance),))
+        self._handle((Ready(replica, instance),))
 
-    def pass_done(self, instance: int, done: PassDone) -> None:
+    def pass_done(self, replica: int, instance: int, done: PassDone) -> None:
         """A pass has ended."""
-        members = self._members.pop(instance)
+        members = self._members.pop((replica, instance))
         self._latest_pass_ns = done.ended_ns - done.started_ns
         self.metrics.count_results(done.device_ns, done.outputs)
         for key, output in zip(members, done.outputs, strict=True):
             self._carried[key].result = (output, len(members), self._latest_pass_ns)
-        self._handle((Returned(instance, done.started_ns, done.ended_ns),))
+        self._handle((Returned(replica, instance, done.started_ns, done.ended_ns),))
 
-    def pass_broken(self, instance: int, sentence: str) -> None:
+    def pass_broken(self, replica: int, instance: int, sentence: str) -> None:
         """The backend raised in a pass; its instance is well."""
-        self._fail_members(instance, sentence)
-        self._handle((Failed(instance), Ready(instance)))
+        self._fail_members(replica, instance, sentence)
+        self._handle((Failed(replica, instance), Ready(replica, instance)))
 
-    def lost(self, sentences: Mapping[int, str]) -> None:
+    def lost(self, replica: int, sentences: Mapping[int, str]) -> None:
         """Instances are gone until they are ready again; what is told to the clients of each one's pass."""
         self.metrics.count_restart()
         for instance, sentence in sentences.items():
-            self._fail_members(instance, sentence)
-        self._handle([Failed(instance) for instance in sentences])
+            self._fail_members(replica, instance, sentence)
+        self._handle([Failed(replica, instance) for instance in sentences])
 
     def stale_frame(self) -> None:
         """Something that belongs to no running pass has come, and was dropped."""
         self.metrics.count_stale_frame()
 
-    def _fail_members(self, instance: int, sentence: str) -> None:
-        for key in self._members.pop(instance, ()):
+    def _fail_members(self, replica: int, instance: int, sentence: str) -> None:
+        for key in self._members.pop((replica, instance), ()):
             self._carried[key].problem = sentence
 
     # The dispatcher's actions
@@ -236,8 +240,25 @@ class DispatchLoop:
                 case LogPass():
                     self.timeline.passes.add(action.row)
                     self.metrics.count_pass(action.row)
+                case StartReplica():
+                    self._replicas.order(action.replica)
+                case StopReplica():
+                    self._replicas.stop(action.replica)
+                case LogReplica():
+                    self.timeline.replicas.add(action.row)
+                case LogScaling():
+                    self._log_scaling(action.row)
+                case DrainReplica():
+                    pass  # it is sent nothing more
         if self._drained is not None and self._dispatcher.idle and not self._drained.done():
             self._drained.set_result(None)
+
+    def _roll_route(self, key: Key) -> int:
+        return die(self._settings.seed, Stream.ROUTE, *key) // _ROUTE_DIVISOR
+
+    def _log_scaling(self, row: Scaling) -> None:
+        _LOG.info("%d replicas are wanted: %s.", row.wanted, Cause(row.cause).name.lower())
+        self.timeline.scalings.add(row)
 
     def _respond(self, action: Respond) -> None:
         carried = self._carried[action.request, action.attempt]
@@ -245,7 +266,7 @@ class DispatchLoop:
         self._loop.call_soon(carried.answer, Answer(action.outcome, action.reason, *carried.result, carried.problem))
 
     def _start_pass(self, action: StartPass) -> None:
-        self._members[action.instance] = action.members
+        self._members[action.replica, action.instance] = action.members
         carried = [self._carried[key] for key in action.members]
         batch = Batch(
             *action.members[0],
@@ -253,7 +274,7 @@ class DispatchLoop:
             tuple(each.size for each in carried),
             tuple(each.input for each in carried),
         )
-        self._replica.run_pass(action.instance, action.serial, batch)
+        self._replicas.run_pass(action.replica, action.instance, action.serial, batch)
 
     def _log_attempt(self, row: Attempt) -> None:
         self.timeline.attempts.add(row)

@@ -1,51 +1,67 @@
 """The server's dispatcher without I/O: events in, actions out, time as an argument.
 
-It owns the queue, the collectors' hands, the closed batches and the instances' state; every decision is asked of
-policy. The asyncio shell (dispatch_loop.py) feeds it from sockets and timers; tests feed it from an event heap, where
-it must give the timeline of sim/engine/process_engine.py row for row. The order inside an instant is the law written
-in policy/instant.py.
+It knows the fleet: which replicas there are, what waits in front of them, which attempts are in flight and when they
+are given up. A replica's own queue is replica_queue.py's; every decision is asked of policy. The asyncio shell
+(dispatch_loop.py) feeds it from sockets and timers; tests feed it from an event heap, where it must give the timeline
+of sim/engine/process_engine.py row for row. The order inside an instant is the law written in policy/instant.py.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from policy import admission, batching, deadlines
+from policy import admission, autoscaling, batching, deadlines, fleet, routing
+from policy.autoscaling_rule import AutoscalingRule
+from policy.autoscaling_settings import fixed_fleet
+from policy.fleet import Drain, Stage
 from policy.instant import NEVER_NS, UNSET, Change
-from policy.timeline import Attempt, Outcome, Pass, Reason
+from policy.settings import routing_rule
+from policy.timeline import Attempt, Outcome, Pass, Reason, ReplicaLife, Scaling
+from reference_server.replica_queue import Arrived, Batch, Held, Key, ReplicaQueue
 
 __all__ = [
     "Action",
     "Answered",
     "Arrived",
     "Dispatcher",
+    "DrainReplica",
     "Event",
     "Failed",
+    "FleetRules",
     "HungUp",
     "Log",
     "LogPass",
+    "LogReplica",
+    "LogScaling",
     "Ready",
     "Respond",
     "Returned",
     "StartPass",
+    "StartReplica",
+    "StopReplica",
     "WakeAt",
 ]
 
-_REPLICA = 0  # one replica for now: the columns and keys are there for more
 
-Key = tuple[int, int]
-"""(request, attempt): unique among the attempts in flight."""
+_ROUND_ROBIN = routing_rule()
+_FIXED = fixed_fleet()
 
 
-class Arrived(NamedTuple):
-    """An attempt is there to be admitted or refused."""
+class FleetRules(NamedTuple):
+    """The rules of a fleet whose replicas are all alike. By default it is one replica with one instance."""
 
-    request: int
-    attempt: int
-    size: int
+    batching: batching.BatchingRule
+    admission: admission.AdmissionRule
+    deadline: deadlines.DeadlineRule
+    routing: routing.RoutingRule = _ROUND_ROBIN
+    autoscaler: AutoscalingRule = _FIXED
+    drain: int = int(Drain.YOUNGEST)
+    replicas: int = 1  # that are there from the start
+    instances: int = 1  # of each replica
 
 
 class HungUp(NamedTuple):
@@ -58,6 +74,7 @@ class HungUp(NamedTuple):
 class Returned(NamedTuple):
     """An instance has returned the results of its pass; the times are the device's own stamps."""
 
+    replica: int
     instance: int
     started_ns: int
     ended_ns: int
@@ -66,12 +83,14 @@ class Returned(NamedTuple):
 class Failed(NamedTuple):
     """An instance has broken down; what it ran is lost. It takes no batch until Ready."""
 
+    replica: int
     instance: int
 
 
 class Ready(NamedTuple):
-    """An instance that had failed can take batches again."""
+    """An instance can take batches: for the first time, or again after it had failed."""
 
+    replica: int
     instance: int
 
 
@@ -89,9 +108,28 @@ class StartPass(NamedTuple):
     """Send a batch to an idle instance."""
 
     serial: int
+    replica: int
     instance: int
     members: tuple[Key, ...]
     longest: int  # the largest size of a member
+
+
+class StartReplica(NamedTuple):
+    """Start a replica; report Ready for each of its instances when it can take batches."""
+
+    replica: int
+
+
+class DrainReplica(NamedTuple):
+    """A replica takes nothing new from now on."""
+
+    replica: int
+
+
+class StopReplica(NamedTuple):
+    """End a replica, which holds nothing. It may never have been ready."""
+
+    replica: int
 
 
 class Respond(NamedTuple):
@@ -121,116 +159,81 @@ class LogPass(NamedTuple):
     row: Pass
 
 
-Action = StartPass | Respond | WakeAt | Log | LogPass
+class LogReplica(NamedTuple):
+    """A replica is gone."""
+
+    row: ReplicaLife
 
 
-class _Held:
-    """One attempt from its arrival until its row is logged."""
+class LogScaling(NamedTuple):
+    """Another number of replicas is wanted."""
 
-    __slots__ = (
-        "answered_ns",
-        "answering",
-        "arrival",
-        "batch",
-        "ended_ns",
-        "enqueued_ns",
-        "hand",
-        "key",
-        "outcome",
-        "reason",
-        "returned_ns",
-        "started_ns",
-    )
-
-    def __init__(self, arrival: Arrived, enqueued_ns: int) -> None:
-        self.arrival = arrival
-        self.key: Key = (arrival.request, arrival.attempt)
-        self.enqueued_ns = enqueued_ns
-        self.hand: int = UNSET  # the collector that holds it
-        self.batch: _Batch | None = None  # set when its batch is frozen
-        self.started_ns = self.ended_ns = self.returned_ns = self.answered_ns = UNSET
-        self.outcome = int(Outcome.IN_FLIGHT)
-        self.reason = int(Reason.NONE)
-        self.answering = False  # told to respond, response not yet written
-
-    @property
-    def is_over(self) -> bool:
-        passing = self.batch is not None and self.returned_ns == UNSET
-        return self.outcome != Outcome.IN_FLIGHT and not self.answering and not passing
-
-    def row(self) -> Attempt:
-        arrival, batch = self.arrival, self.batch
-        if batch is None:
-            instance = serial = batch_size = closed_ns = UNSET
-        else:
-            instance, serial, batch_size, closed_ns = batch.instance, batch.serial, len(batch.members), batch.closed_ns
-        # By place: names cost 2 us here, for every request.
-        return Attempt(
-            *(arrival.request, arrival.attempt, arrival.size),
-            *(_REPLICA, instance, serial, batch_size),
-            *(UNSET, UNSET, UNSET),  # intended_ns, sent_ns, received_ns
-            *(self.enqueued_ns, closed_ns, self.started_ns, self.ended_ns, self.returned_ns, self.answered_ns),
-            UNSET,  # delivered_ns
-            *(self.outcome, self.reason),
-        )
+    row: Scaling
 
 
-class _Batch:
-    """One closed batch."""
+Action = (
+    StartPass | StartReplica | DrainReplica | StopReplica | Respond | WakeAt | Log | LogPass | LogReplica | LogScaling
+)
 
-    __slots__ = ("cause", "closed_ns", "handed_ns", "idle_since_ns", "instance", "members", "serial")
 
-    def __init__(self, serial: int, members: list[_Held], cause: int, closed_ns: int, instance: int) -> None:
-        self.serial = serial
-        self.members = members
-        self.cause = cause
-        self.closed_ns = closed_ns
-        self.instance = instance  # UNSET until handed over, unless only one instance may run it
-        self.idle_since_ns = self.handed_ns = UNSET
+class _Replica:
+    """One replica and where it is in its life."""
+
+    __slots__ = ("drained_ns", "ordered_ns", "queue", "ready_ns", "stage")
+
+    def __init__(self, queue: ReplicaQueue, ordered_ns: int) -> None:
+        self.queue = queue
+        self.stage = Stage.STARTING
+        self.ordered_ns = ordered_ns
+        self.ready_ns = self.drained_ns = UNSET
+
+    def row(self, gone_ns: int) -> ReplicaLife:
+        return ReplicaLife(self.queue.serial, self.ordered_ns, self.ready_ns, self.drained_ns, gone_ns)
 
 
 class Dispatcher:
-    """The decisions of one replica, driven by handle()."""
+    """The decisions of one server, driven by handle().
 
-    def __init__(
-        self,
-        *,
-        batching: batching.BatchingRule,
-        admission: admission.AdmissionRule,
-        deadline: deadlines.DeadlineRule,
-        instances: int,
-    ) -> None:
-        self._batching_rule = batching
-        self._admission_rule = admission
-        self._deadline_rule = deadline
+    `roll` gives the die of an attempt's routing, an integer in [0, policy.routing.DIE_ONE). Replicas that are there
+    from the start are ready at once; who cannot give them work yet reports their instances as Failed.
+    """
+
+    def __init__(self, rules: FleetRules, roll: Callable[[Key], int], now_ns: int = 0) -> None:
+        self._rules = rules
+        self._roll = roll
         self._draining = False
-        self._held: dict[Key, _Held] = {}
-        self._queue: OrderedDict[Key, _Held] = OrderedDict()
-        self._parked: deque[_Batch] = deque()
-        self._running: dict[int, _Batch] = {}  # by instance
-        self._idle_since_ns: dict[int, int] = dict.fromkeys(range(instances), 0)
+        self._attempts: dict[Key, Held] = {}
+        self._in_front: OrderedDict[Key, Held] = OrderedDict()  # held until a replica can take them
+        self._replicas: dict[int, _Replica] = {}  # by serial, ascending; those that are gone leave
+        self._ready: list[int] = []  # serials of those that take requests
+        self._next_replica = 0
+        self._pass_serials = itertools.count()
+        self._routing = routing.fresh_routing()
         self._deadlines: list[tuple[int, Key]] = []
         self._arrivals: list[Arrived] = []
         self._to_decide = True
-        self._next_serial = 0
-        self._frozen_waiting = 0  # members of parked batches
-        self._open_collectors()
-        self._now_ns = 0
+        self._now_ns = now_ns
         self._actions: list[Action] = []
-
-    def _open_collectors(self) -> None:
-        count = batching.collector_count(self._batching_rule, len(self._idle_since_ns))
-        self._hands: list[list[_Held]] = [[] for _ in range(count)]
-        self._collectors = [batching.closed_collector() for _ in range(count)]
-        self._ask_again_ns = [NEVER_NS] * count
-        self._took_last = count - 1
+        self._arrived = 0
+        self._busy_ns = 0  # of the passes that are over
+        self._running: dict[int, Batch] = {}  # by serial of the pass
+        self._wanted = rules.replicas
+        self._autoscaler = autoscaling.fresh_autoscaler(rules.autoscaler, now_ns)
+        self._history = [0] * autoscaling.history_length(rules.autoscaler)
+        self._autoscaler_asks_ns = now_ns
+        for _ in range(rules.replicas):
+            replica = self._add_replica()
+            self._move_on(replica, Stage.READY)
+            replica.ready_ns = now_ns
+            for instance in range(rules.instances):
+                replica.queue.become_ready(instance, now_ns)
 
     # What the shell may ask
 
     @property
     def waiting(self) -> int:
         """Requests accepted and not in a running pass."""
-        return len(self._queue) + sum(map(len, self._hands)) + self._frozen_waiting
+        return len(self._in_front) + sum(replica.queue.waiting for replica in self._replicas.values())
 
     @property
     def running(self) -> int:
@@ -245,7 +248,25 @@ class Dispatcher:
     @property
     def idle(self) -> bool:
         """Whether no attempt is left that has to be served, answered or logged."""
-        return not self._held
+        return not self._attempts
+
+    @property
+    def wanted(self) -> int:
+        """Replicas that are wanted."""
+        return self._wanted
+
+    @property
+    def ready(self) -> int:
+        """Replicas that take requests."""
+        return len(self._ready)
+
+    def stages(self) -> dict[int, Stage]:
+        """Return where each replica that is not gone is in its life, by serial."""
+        return {serial: replica.stage for serial, replica in self._replicas.items()}
+
+    def lives(self) -> list[ReplicaLife]:
+        """Return the rows of the replicas that are not gone."""
+        return [replica.row(UNSET) for replica in self._replicas.values()]
 
     def drain(self) -> None:
         """From now on refuse every arrival; what was accepted is still served."""
@@ -294,12 +315,19 @@ class Dispatcher:
         self._now_ns = now_ns
         self._actions = []
         self._to_decide = False
+        self._scale()
+        self._place_held()
         for arrival in self._arrivals:
             self._admit(arrival)
         self._arrivals.clear()
-        self._hand_over()
-        self._collect()
-        self._actions.append(WakeAt(min(*self._ask_again_ns, self._next_deadline_ns())))
+        if self._in_front and not any(replica.stage <= Stage.READY for replica in self._replicas.values()):
+            self._scale(is_called=True)
+        for replica in self._replicas.values():
+            replica.queue.decide(now_ns)
+        self._let_go()
+        replicas = (replica.queue.ask_again_ns for replica in self._replicas.values())
+        asked_ns = min(replicas, default=NEVER_NS)
+        self._actions.append(WakeAt(min(asked_ns, self._autoscaler_asks_ns, self._next_deadline_ns())))
         return self._actions
 
     # Changes
@@ -309,7 +337,7 @@ class Dispatcher:
         if isinstance(event, Answered):
             return False
         if isinstance(event, HungUp):
-            held = self._held.get((event.request, event.attempt))
+            held = self._attempts.get((event.request, event.attempt))
             return held is not None and held.outcome == Outcome.IN_FLIGHT
         return True
 
@@ -320,9 +348,9 @@ class Dispatcher:
             case Returned():
                 self._return_pass(event)
             case Failed():
-                self._fail(event.instance)
+                self._fail(event)
             case Ready():
-                self._idle_since_ns[event.instance] = self._now_ns
+                self._become_ready(event)
             case Answered():
                 self._finish_answer(key)
             case HungUp():
@@ -330,23 +358,33 @@ class Dispatcher:
             case None:
                 self._give_up(key)
 
+    def _become_ready(self, event: Ready) -> None:
+        replica = self._replicas.get(event.replica)
+        if replica is None:
+            return  # it was called off meanwhile
+        replica.queue.become_ready(event.instance, self._now_ns)
+        if replica.stage == Stage.STARTING and replica.queue.has_started:
+            self._move_on(replica, Stage.READY)
+            replica.ready_ns = self._now_ns
+
     def _return_pass(self, event: Returned) -> None:
-        batch = self._running.pop(event.instance)
-        self._idle_since_ns[event.instance] = self._now_ns
+        batch = self._replicas[event.replica].queue.take_back(event.instance, self._now_ns)
         for held in batch.members:
             held.started_ns, held.ended_ns = event.started_ns, event.ended_ns
         self._end_pass(batch, Outcome.ANSWERED, event.started_ns, event.ended_ns)
 
-    def _fail(self, instance: int) -> None:
-        self._idle_since_ns.pop(instance, None)
-        batch = self._running.pop(instance, None)
+    def _fail(self, event: Failed) -> None:
+        replica = self._replicas.get(event.replica)
+        batch = None if replica is None else replica.queue.break_down(event.instance)
         if batch is not None:
             self._end_pass(batch, Outcome.FAILED, UNSET, UNSET)
 
-    def _end_pass(self, batch: _Batch, outcome: Outcome, started_ns: int, ended_ns: int) -> None:
+    def _end_pass(self, batch: Batch, outcome: Outcome, started_ns: int, ended_ns: int) -> None:
+        del self._running[batch.serial]
+        self._busy_ns += self._now_ns - batch.handed_ns
         row = Pass(
             serial=batch.serial,
-            replica=_REPLICA,
+            replica=batch.replica,
             instance=batch.instance,
             batch_size=len(batch.members),
             cause=batch.cause,
@@ -366,7 +404,7 @@ class Dispatcher:
 
     def _hang_up(self, key: Key) -> None:
         """The client has gone: nobody waits for an answer, written or not."""
-        held = self._held.get(key)
+        held = self._attempts.get(key)
         if held is None:
             return
         if held.outcome == Outcome.IN_FLIGHT:
@@ -377,138 +415,163 @@ class Dispatcher:
 
     def _give_up(self, key: Key) -> None:
         """The server's deadline has passed."""
-        held = self._held.get(key)
+        held = self._attempts.get(key)
         if held is None or held.outcome != Outcome.IN_FLIGHT:
             return  # its result came back in this same instant
         self._withdraw(held)
         self._respond(held, Outcome.TIMED_OUT, Reason.NONE)
 
-    def _withdraw(self, held: _Held) -> None:
-        """Take an attempt that ends early out of the queue or the hand, if its place can be freed."""
-        if not deadlines.frees_its_place(held.batch is not None):
-            return
-        if held.hand == UNSET:
-            del self._queue[held.key]
+    def _withdraw(self, held: Held) -> None:
+        """Take an attempt that ends early out of where it waits, if its place can be freed."""
+        if held.replica == UNSET:
+            del self._in_front[held.key]
         else:
-            self._hands[held.hand].remove(held)
+            self._replicas[held.replica].queue.withdraw(held)
 
     def _finish_answer(self, key: Key) -> None:
-        held = self._held.get(key)
+        held = self._attempts.get(key)
         if held is None:
             return  # its client had gone before the last byte
         held.answering = False
         held.answered_ns = self._now_ns
         self._log_if_over(held)
 
-    # Decisions
+    # Decisions: who takes what
 
     def _admit(self, arrival: Arrived) -> None:
-        held = _Held(arrival, self._now_ns)
-        self._held[held.key] = held
-        view = admission.AdmissionView(waiting=self.waiting, draining=self._draining)
-        reason = admission.decide(self._admission_rule, view)
+        self._arrived += 1
+        held = Held(arrival, self._now_ns)
+        self._attempts[held.key] = held
+        serial = UNSET if self._in_front else self._choose(held)
+        if serial == UNSET:
+            reason = admission.may_hold(self._rules.admission, len(self._in_front), self._draining)
+        else:
+            held.replica = serial
+            reason = self._replicas[serial].queue.refusal(draining=self._draining)
         if reason != Reason.NONE:
             self._respond(held, Outcome.REFUSED, reason)
             return
-        self._queue[held.key] = held
+        if serial == UNSET:
+            self._in_front[held.key] = held
+        else:
+            self._replicas[serial].queue.enqueue(held, self._now_ns)
         due_ns = self._due_ns(held)
         if due_ns != NEVER_NS:
             heapq.heappush(self._deadlines, (due_ns, held.key))
 
-    def _hand_over(self) -> None:
-        """Give parked batches to idle instances while the rule lets them go."""
-        while self._parked and batching.may_hand_over(self._batching_rule, len(self._running)):
-            instance = self._instance_for(self._parked[0])
-            if instance == UNSET:
+    def _place_held(self) -> None:
+        """Send what is held to replicas, first come, first served, until one finds no place."""
+        while self._in_front:
+            held = next(iter(self._in_front.values()))
+            before = self._routing
+            serial = self._choose(held)
+            if serial == UNSET or self._replicas[serial].queue.refusal(draining=False) != Reason.NONE:
+                self._routing = before
                 return
-            batch = self._parked.popleft()
-            batch.instance = instance
-            batch.handed_ns = self._now_ns
-            batch.idle_since_ns = self._idle_since_ns.pop(instance)
-            self._running[instance] = batch
-            self._frozen_waiting -= len(batch.members)
-            members = tuple(held.key for held in batch.members)
-            longest = max(held.arrival.size for held in batch.members)
-            self._actions.append(StartPass(batch.serial, instance, members, longest))
+            del self._in_front[held.key]
+            held.replica = serial
+            self._replicas[serial].queue.enqueue(held, self._now_ns)
 
-    def _instance_for(self, batch: _Batch) -> int:
-        """Return the idle instance that takes the batch: its own, else the lowest; UNSET if there is none."""
-        if batch.instance != UNSET:
-            return batch.instance if batch.instance in self._idle_since_ns else UNSET
-        return min(self._idle_since_ns, default=UNSET)
+    def _choose(self, held: Held) -> int:
+        """Return the serial of the replica that takes an attempt, UNSET if none can."""
+        ready = self._ready
+        outstanding = [self._replicas[serial].queue.outstanding for serial in ready]
+        die = self._roll(held.key) if routing.uses_die(self._rules.routing) else 0
+        self._routing, place = routing.choose(self._rules.routing, self._routing, ready, outstanding, len(ready), die)
+        return UNSET if place == UNSET else ready[place]
 
-    def _collect(self) -> None:
-        """Ask the collectors in a ring, going on behind the one that took last, until none decides anything."""
-        collector = self._took_last
-        quiet = 0
-        while quiet < len(self._collectors):
-            collector = (collector + 1) % len(self._collectors)
-            decision = self._ask(collector)
-            quiet = 0 if decision.collect or decision.close else quiet + 1
+    # Decisions: how many there are
 
-    def _ask(self, collector: int) -> batching.BatchingDecision:
-        """Ask one collector and carry out what it decides."""
-        hand = self._hands[collector]
-        rule = self._batching_rule
-        view = batching.CollectorView(
-            collecting=batching.may_collect(rule, bool(self._idle_since_ns), collector in self._idle_since_ns),
-            held=len(hand),
-            queued=len(self._queue),
-            oldest_enqueued_ns=self._oldest_enqueued_ns(hand),
-            parked=len(self._parked),
-            running=len(self._running),
+    def _scale(self, *, is_called: bool = False) -> None:
+        """Ask the autoscaler if its moment has come or something calls for it; order and drain replicas."""
+        rule, now_ns = self._rules.autoscaler, self._now_ns
+        if not (is_called or now_ns >= self._autoscaler_asks_ns):
+            return
+        view = self._fleet_view()
+        self._autoscaler, decision = autoscaling.step(rule, self._autoscaler, self._history, view, now_ns)
+        self._autoscaler_asks_ns = decision.ask_again_ns
+        if decision.wanted == self._wanted:
+            return
+        self._wanted = decision.wanted
+        self._actions.append(LogScaling(Scaling(now_ns, decision.wanted, int(decision.cause))))
+        for _ in range(fleet.missing(self._wanted, view.starting, view.ready)):
+            self._actions.append(StartReplica(self._add_replica().queue.serial))
+        while (serial := self._next_to_drain()) != UNSET:
+            replica = self._replicas[serial]
+            # Whoever has never been ready holds nothing: _let_go sees it in this same instant.
+            self._move_on(replica, Stage.DRAINING)
+            replica.drained_ns = now_ns
+            self._actions.append(DrainReplica(serial))
+
+    def _next_to_drain(self) -> int:
+        stages = [int(replica.stage) for replica in self._replicas.values()]
+        outstanding = [replica.queue.outstanding for replica in self._replicas.values()]
+        place = fleet.next_to_drain(self._rules.drain, self._wanted, stages, outstanding, len(stages))
+        return UNSET if place == UNSET else list(self._replicas)[place]
+
+    def _fleet_view(self) -> autoscaling.FleetView:
+        waiting = self.waiting
+        running = self._running.values()
+        stages = [replica.stage for replica in self._replicas.values()]
+        return autoscaling.FleetView(
+            waiting=waiting,
+            in_flight=waiting + sum(len(batch.members) for batch in running),
+            arrived=self._arrived,
+            busy_ns=self._busy_ns + sum(self._now_ns - batch.handed_ns for batch in running),
+            ready=stages.count(Stage.READY),
+            starting=stages.count(Stage.STARTING),
+            wanted=self._wanted,
         )
-        self._collectors[collector], decision = batching.step(rule, self._collectors[collector], view, self._now_ns)
-        self._ask_again_ns[collector] = decision.ask_again_ns
-        for _ in range(decision.collect):
-            _, held = self._queue.popitem(last=False)
-            held.hand = collector
-            hand.append(held)
-            self._took_last = collector
-        if decision.close:
-            self._close(collector, decision.close, decision.cause)
-            self._hand_over()
-        return decision
 
-    def _oldest_enqueued_ns(self, hand: list[_Held]) -> int:
-        if hand:
-            return hand[0].enqueued_ns
-        if self._queue:
-            return next(iter(self._queue.values())).enqueued_ns
-        return UNSET
+    def _move_on(self, replica: _Replica, stage: Stage) -> None:
+        """Note where a replica is in its life from now on."""
+        replica.stage = stage
+        self._ready = [serial for serial, each in self._replicas.items() if each.stage == Stage.READY]
 
-    def _close(self, collector: int, size: int, cause: int) -> None:
-        """Freeze the front of a hand as a batch and park it."""
-        hand = self._hands[collector]
-        members, self._hands[collector] = hand[:size], hand[size:]
-        instance = batching.own_instance(self._batching_rule, collector)
-        batch = _Batch(self._next_serial, members, int(cause), self._now_ns, instance)
-        self._next_serial += 1
-        for held in members:
-            held.batch = batch
-        self._parked.append(batch)
-        self._frozen_waiting += size
+    def _add_replica(self) -> _Replica:
+        """Add a replica with the next serial, which is yet to start."""
+        rules, serial = self._rules, self._next_replica
+        self._next_replica += 1
+        queue = ReplicaQueue(
+            serial, rules.batching, rules.admission, rules.instances, self._pass_serials, self._start_pass
+        )
+        replica = _Replica(queue, self._now_ns)
+        self._replicas[serial] = replica
+        return replica
+
+    def _let_go(self) -> None:
+        """Let those go that drain and hold nothing."""
+        for serial, replica in list(self._replicas.items()):
+            if replica.stage == Stage.DRAINING and replica.queue.outstanding == 0:
+                del self._replicas[serial]
+                self._actions += [StopReplica(serial), LogReplica(replica.row(self._now_ns))]
+
+    def _start_pass(self, batch: Batch) -> None:
+        self._running[batch.serial] = batch
+        members = tuple(held.key for held in batch.members)
+        longest = max(held.arrival.size for held in batch.members)
+        self._actions.append(StartPass(batch.serial, batch.replica, batch.instance, members, longest))
 
     # Ends
 
-    def _respond(self, held: _Held, outcome: Outcome, reason: Reason) -> None:
+    def _respond(self, held: Held, outcome: Outcome, reason: Reason) -> None:
         held.outcome, held.reason = int(outcome), int(reason)
         held.answering = True
         self._actions.append(Respond(*held.key, held.outcome, held.reason))
 
-    def _log_if_over(self, held: _Held) -> None:
+    def _log_if_over(self, held: Held) -> None:
         if held.is_over:
-            del self._held[held.key]
+            del self._attempts[held.key]
             self._actions.append(Log(held.row()))
 
-    def _due_ns(self, held: _Held) -> int:
-        return deadlines.due_ns(self._deadline_rule, held.enqueued_ns)
+    def _due_ns(self, held: Held) -> int:
+        return deadlines.due_ns(self._rules.deadline, held.enqueued_ns)
 
     def _next_deadline_ns(self) -> int:
         """Return the earliest deadline of an attempt that has no outcome yet, NEVER_NS without one."""
         while self._deadlines:
             due_ns, key = self._deadlines[0]
-            held = self._held.get(key)
+            held = self._attempts.get(key)
             if held is not None and held.outcome == Outcome.IN_FLIGHT and self._due_ns(held) == due_ns:
                 return due_ns
             heapq.heappop(self._deadlines)
@@ -526,4 +589,4 @@ def _keyed(event: Event) -> tuple[int, int, int, Event | None]:
             # Before anything else, so that its row is complete when its client hangs up in the same instant.
             return UNSET, event.request, event.attempt, event
         case Returned() | Failed() | Ready():
-            return Change.RETURNED, _REPLICA, event.instance, event
+            return Change.RETURNED, event.replica, event.instance, event

@@ -13,20 +13,26 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
+from policy.autoscaling_settings import autoscaling_in_words
+from policy.fleet import Drain
 from policy.journal import FORMAT, Row
-from policy.settings import rules_in_words
+from policy.settings import routing_in_words, rules_in_words
 from reference_server.dispatcher import (
     Action,
     Answered,
     Arrived,
+    DrainReplica,
     Event,
     Failed,
     HungUp,
     LogPass,
+    LogScaling,
     Ready,
     Respond,
     Returned,
     StartPass,
+    StartReplica,
+    StopReplica,
     WakeAt,
 )
 from reference_server.errors import CouldNotServe
@@ -52,19 +58,31 @@ _START_PASS = int(Row.START_PASS)
 _MEMBER = int(Row.MEMBER)
 _PASS_OVER = int(Row.PASS_OVER)
 _WAKE_AT = int(Row.WAKE_AT)
+_SCALE = int(Row.SCALE)
+_REPLICAS: dict[type[Action], int] = {
+    StartReplica: int(Row.START_REPLICA),
+    DrainReplica: int(Row.DRAIN_REPLICA),
+    StopReplica: int(Row.STOP_REPLICA),
+}
 
 
 class Journal:
     """A journal that is being written. Raises CouldNotServe if the file cannot be opened."""
 
-    def __init__(self, file: Path, settings: ServerSettings) -> None:
+    def __init__(self, file: Path, settings: ServerSettings, started_ns: int) -> None:
         self._file = file
         self._fields: list[int] = []
         self._problem: OSError | None = None
         header = {
             "format": FORMAT,
             "name": settings.name,
+            "started_ns": started_ns,
+            "seed": str(settings.seed),
             "instances": settings.instances,
+            "replicas": settings.replicas,
+            "routing": routing_in_words(settings.routing, settings.admission),
+            "autoscaler": autoscaling_in_words(settings.autoscaler),
+            "drain": Drain(settings.drain).name.lower(),
             **rules_in_words(settings.batching, settings.admission, settings.deadline),
         }
         try:
@@ -88,9 +106,13 @@ class Journal:
                 case WakeAt():
                     fields += (_WAKE_AT, action.at_ns)
                 case StartPass():
-                    fields += (_START_PASS, action.serial, action.instance)
+                    fields += (_START_PASS, action.serial, action.replica, action.instance)
                     for key in action.members:
                         fields += (_MEMBER, *key)
+                case StartReplica() | DrainReplica() | StopReplica():
+                    fields += (_REPLICAS[type(action)], action.replica)
+                case LogScaling():
+                    fields += (_SCALE, action.row.wanted, action.row.cause)
                 case LogPass(row):
                     closed = row.idle_since_ns, row.closed_ns, row.handed_ns
                     fields += (_PASS_OVER, row.serial, row.batch_size, row.cause, *closed)

@@ -32,7 +32,13 @@ _ENDS = (
 class Metrics:
     """The counters of one server, in a registry of their own."""
 
-    def __init__(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        waiting: Callable[[], int],
+        running: Callable[[], int],
+        ready: Callable[[], int] = lambda: 1,
+        wanted: Callable[[], int] = lambda: 1,
+    ) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)  # process_cpu_seconds_total and its kin, of the server alone
         self._requests = _Ends()
@@ -76,6 +82,8 @@ class Metrics:
         )
         _gauge("servecast_waiting_requests", "Requests accepted and not in a running pass.", waiting, self._registry)
         _gauge("servecast_running_passes", "Passes handed to an instance.", running, self._registry)
+        _gauge("servecast_ready_replicas", "Replicas that take requests.", ready, self._registry)
+        _gauge("servecast_wanted_replicas", "Replicas that are wanted.", wanted, self._registry)
 
     def count_attempt(self, row: Attempt) -> None:
         """Count an attempt that is over."""

@@ -1,6 +1,6 @@
-"""The rows of the requests and passes that are over: bounded in memory, given out in pages, written to a file at exit.
+"""The rows of requests, passes and replicas that are over: bounded in memory, given out in pages, written at exit.
 
-Rows lie as plain integers in two rings, 152 bytes for an attempt and 88 for a pass: nothing for the garbage collector
+Rows lie as plain integers in rings, 160 bytes for an attempt and 88 for a pass: nothing for the garbage collector
 to walk through, and memory is taken only as rows come. A full ring forgets its oldest rows and counts them.
 """
 
@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from mmap import mmap
 from pathlib import Path
 
-from policy.timeline import Attempt, Pass
+from policy.timeline import Attempt, Pass, ReplicaLife, Scaling
 
 __all__ = ["CHUNK_ROWS", "RowRing", "TimelineLog"]
 
 CHUNK_ROWS = 250
 """Rows that are turned into JSON at one go: about 0.3 ms."""
+
+_FLEET_ROWS = 10_000  # of the fleet's own tables, which grow with its changes and not with its requests
 
 
 class RowRing:
@@ -70,14 +72,17 @@ class RowRing:
 
 
 class TimelineLog:
-    """All rows of a server."""
+    """All rows of a server. `living` gives those of the replicas that are not gone."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, living: Callable[[], Sequence[ReplicaLife]] = tuple) -> None:
+        self._living = living
         self.attempts = RowRing(Attempt._fields, rows)
         self.passes = RowRing(Pass._fields, rows)
+        self.replicas = RowRing(ReplicaLife._fields, _FLEET_ROWS)  # that are gone
+        self.scalings = RowRing(Scaling._fields, _FLEET_ROWS)
 
     def clear(self) -> int:
-        """Forget all rows; return how many attempts were held."""
+        """Forget the rows of requests and passes; return how many attempts were held. The fleet's course stays."""
         held = len(self.attempts)
         self.attempts.clear()
         self.passes.clear()
@@ -98,11 +103,19 @@ class TimelineLog:
             "passes_total": len(self.passes),
             "attempt_columns": self.attempts.columns,
             "pass_columns": self.passes.columns,
+            "replica_columns": self.replicas.columns,
+            "scaling_columns": self.scalings.columns,
         }
         yield json.dumps(head)[:-1] + ', "attempts": ['
         yield from self.attempts.as_json(attempts)
         yield '], "passes": ['
         yield from self.passes.as_json(passes)
+        yield '], "replicas": ['
+        living = [json.dumps(row, separators=(",", ":")) for row in self._living()]
+        gone = list(self.replicas.as_json(self.replicas.page(0, _FLEET_ROWS)))
+        yield ",".join(["".join(gone)] * bool(gone) + living)
+        yield '], "scalings": ['
+        yield from self.scalings.as_json(self.scalings.page(0, _FLEET_ROWS))
         yield "]}"
 
     def write(self, file: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,6 +14,7 @@ from calibration.replay import ReplayReport
 from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score
 from servecast.calibration_report import lone_request_table
 from sim.report.figures import LatencyPanel, Picture, latency_picture
+from sim.report.fleet_figure import fleet_picture
 from sim.report.tables import new_table, quantity, span
 
 __all__ = ["check_picture", "check_report", "load_report", "replay_report"]
@@ -48,12 +49,21 @@ def check_report(report: CheckReport) -> RenderableType:
         Text("On the server's own timeline, from the queue to the written answer:"),
         _scores_table(report, _SHOWN_OF_SERVER),
     ]
-    said = [*map(Text, _sentences_on_hits(report)), *runs, *verdicts, *reasons]
+    fleets = [line for point in report.points for line in _fleet_lines(point)]
+    said = [*fleets, *map(Text, _sentences_on_hits(report)), *runs, *verdicts, *reasons]
     return Group(Text(_answer(report), style="bold"), "", *tables, "", *said, *lone)
 
 
 def check_picture(report: CheckReport) -> Picture:
-    """Return one picture: for each load the forecast distribution, and over it those of the valid runs."""
+    """Return one picture: for each load the forecast distribution, and over it those of the valid runs.
+
+    Of a fleet that scales it shows the replicas and the latency over time.
+    """
+    scaled = next((point for point in report.points if point.prediction is not None and point.prediction.fleets), None)
+    if scaled is not None and scaled.prediction is not None:
+        measured = [attempt.fleet for attempt in scaled.valid if attempt.fleet is not None]
+        title = f"{report.provenance['scenario']}: forecast, and measured on a live server"
+        return fleet_picture(scaled.prediction.fleets, measured, scaled.duration_ns, title=title)
     panels = []
     for point in report.points:
         curve = None if point.prediction is None else point.prediction.latency_curve
@@ -118,6 +128,41 @@ def _scores_table(report: CheckReport, shown: Mapping[str, str]) -> RenderableTy
         if not point.scores:
             table.add_row(load, "-")
     return table
+
+
+def _fleet_lines(point: PointReport) -> list[RenderableType]:
+    """Return how the fleet of each valid run compares with its forecast."""
+    scores = point.fleet_scores
+    if not scores:
+        return []
+    table = new_table("run", "replicas, mean", "peak", "p99 of 5 s windows", "wanted, one after the other", words=1)
+    for number, each in enumerate(scores, start=1):
+        mean, error = f"{each.replicas_mean:.2f}, measured {each.replicas_mean_measured:.2f}", each.replicas_mean_error
+        peak = f"{_likely(each.peaks)}, measured {each.peak_measured}"
+        window = "-" if math.isnan(each.window_p99_error) else f"+-{100 * each.window_p99_error:.1f} % (median)"
+        often = f"{_sequence(each.wanted_forecast)} ({100 * each.wanted_share:.0f} %)"
+        wanted = f"{often}, measured {_sequence(each.wanted_measured)}"
+        table.add_row(str(number), f"{mean} ({100 * error:+.1f} %)", peak, window, wanted)
+    lines: list[RenderableType] = [Text("The fleet, forecast and measured:"), table]
+    for number, each in enumerate(scores, start=1):
+        moments = ", ".join(
+            f"{moment.wanted} at {moment.forecast_s:.1f} s ({moment.low_s:.1f} .. {moment.high_s:.1f}), measured "
+            f"{moment.measured_s:.1f}"
+            for moment in each.moments
+        )
+        if moments:
+            lines.append(Text(f"run {number}, replicas wanted: {moments}; a tick is {each.tick_s:g} s"))
+    return [*lines, ""]
+
+
+def _likely(peaks: Mapping[int, float]) -> str:
+    """Return peaks with the share of runs that have them."""
+    return ", ".join(f"{peak} ({100 * share:.0f} %)" for peak, share in sorted(peaks.items()))
+
+
+def _sequence(wanted: Sequence[int]) -> str:
+    """Return numbers one after the other."""
+    return " ".join(map(str, wanted))
 
 
 def _sentences_on_hits(report: CheckReport) -> list[str]:

@@ -20,30 +20,54 @@ _SPIN_NS = 200_000
 
 
 def emulated_settings(
-    *, pass_time: PassTimeRule, spread_table: Sequence[int] = (SPREAD_ONE,), seed: int = 0
+    *,
+    pass_time: PassTimeRule,
+    spread_table: Sequence[int] = (SPREAD_ONE,),
+    cold_start_tables: Sequence[Sequence[int]] = (),
+    seed: int = 0,
 ) -> dict[str, object]:
     """Return what EmulatedBackend is made of, in a form that JSON carries to its process.
 
-    `spread_table` is an inverse-CDF table as policy.dice reads it, of factors in units of 1 / SPREAD_ONE; `seed` is
-    that of the dice, 0 <= seed < 2**64.
+    Tables are inverse-CDF tables as policy.dice reads them: `spread_table` of factors in units of 1 / SPREAD_ONE,
+    `cold_start_tables` of ns, one for each part of a start; `seed` is that of the dice, 0 <= seed < 2**64. Whoever
+    starts a replica puts its serial and the moment of its order (time.perf_counter_ns) in the place of the last two.
     """
-    return {"pass_time": pass_time._asdict(), "spread_table": list(spread_table), "seed": seed}
+    return {
+        "pass_time": pass_time._asdict(),
+        "spread_table": list(spread_table),
+        "cold_start_tables": [list(table) for table in cold_start_tables],
+        "seed": seed,
+        "replica": 0,
+        "ordered_ns": 0,
+    }
 
 
 class EmulatedBackend:
     """Takes the time of a pass and answers each member with the length of its input."""
 
-    def __init__(self, pass_time: Mapping[str, int | Sequence[int]], spread_table: Sequence[int], seed: int) -> None:
+    def __init__(
+        self,
+        pass_time: Mapping[str, int | Sequence[int]],
+        spread_table: Sequence[int],
+        cold_start_tables: Sequence[Sequence[int]],
+        seed: int,
+        replica: int,
+        ordered_ns: int,
+    ) -> None:
         fields = {key: value if isinstance(value, int) else tuple(value) for key, value in pass_time.items()}
         self._pass_time = PassTimeRule(**fields)  # type: ignore[arg-type]  # fields came from a PassTimeRule
         self._spread_table = tuple(spread_table)
         self._seed = seed
+        parts = enumerate(cold_start_tables)
+        start_ns = sum(dice.draw(table, dice.die(seed, dice.Stream.COLD_START, replica, part)) for part, table in parts)
+        self._ready_ns = ordered_ns + start_ns
 
     def load(self) -> None:
-        """Do nothing: there is no model."""
+        """Wait until the cold start is over, counted from the order: there is no model."""
+        _stay_until(self._ready_ns)
 
     def warm_up(self) -> None:
-        """Do nothing: first passes are as fast as later ones."""
+        """Do nothing: that is part of the cold start, and first passes are as fast as later ones."""
 
     def run_pass(self, batch: Batch) -> list[bytes]:
         """Return {"bytes": length of the input} for each member after the time of the pass."""

@@ -88,12 +88,13 @@ def _older(file: Path | None, scenario: Scenario) -> Profile | None:
 
 
 def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Profile:
-    """Return the calibration of the server at --url, or of as many own servers as --processes says.
+    """Return the calibration of the server at --url, or of as many own servers of one replica as --processes says.
 
     Raises RefusedToAnswer for a scenario that a calibration does not fit.
     """
     from calibration.calibrate import calibrate
     from calibration.host import Bounds, lateness_bound_ns
+    from sim.scenario.calibrated import ONE_REPLICA, one_replica
 
     refuse_uncalibrated(scenario)
     if options.processes < 1:
@@ -101,7 +102,8 @@ def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Ta
     with ExitStack() as servers:
         urls: Sequence[str] = [options.url]
         if options.url is None:
-            changes = [argument for change in options.overrides for argument in ("--set", change)]
+            scenario = one_replica(scenario)
+            changes = [argument for change in (*options.overrides, *ONE_REPLICA) for argument in ("--set", change)]
             urls = [servers.enter_context(own_server([options.scenario, *changes])) for _ in range(options.processes)]
         with talk.steps(f"calibrating {scenario.name}") as progress:
             # The bounds of a check: a host that is quiet enough to be checked on is quiet enough to be measured.

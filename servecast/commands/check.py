@@ -1,10 +1,10 @@
 """Check forecasts against a live server, at several loads.
 
-Without --url it starts `servecast serve` itself. Unless a calibration is given, fresh servers are measured first, at
-other loads. Then each load's schedule is drawn once, driven open loop against the server, and forecast: where would one
-run on this very schedule land? Latency runs from the intended send. Whether a run counts is decided before its
-latencies are read, and every attempt is listed. Exit code 1 if the forecast is out of tolerance (p50 3 %; p99 6 %,
-above 70 % of capacity 10 %; refusals 1 point), 3 if too few runs were valid.
+Without --url it starts `servecast serve` itself. Unless a calibration is given, or the stated times are to count, fresh
+servers are measured first, at other loads. Then each load's schedule is drawn once, driven open loop against the
+server, and forecast: where would one run on this very schedule land? Latency runs from the intended send. Whether a run
+counts is decided before its latencies are read, and every attempt is listed. Exit code 1 if the forecast is out of
+tolerance (p50 3 %; p99 6 %, above 70 % of capacity 10 %; refusals 1 point), 3 if too few runs were valid.
 
 Examples:
   servecast check sentiment --picture check.png
@@ -54,9 +54,17 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--calibration", type=Path, metavar="FILE", help="written by servecast calibrate (default: measure)"
     )
+    parser.add_argument(
+        "--stated", action="store_true", help="forecast with the times that the scenario states: measure none"
+    )
     add_processes(parser)
     loads = f"shares of the capacity (default: {_LOADS})".replace("%", "%%")
     parser.add_argument("--loads", type=shares, default=shares(_LOADS), metavar="SHARES", help=loads)
+    parser.add_argument(
+        "--own-traffic",
+        action="store_true",
+        help="check the scenario's own traffic for its horizon.duration, not steady shares of the capacity",
+    )
     parser.add_argument("--duration", type=seconds, default=15.0, metavar="TIME", help="of one run (default: 15s)")
     parser.add_argument("--repeats", type=count, default=1, metavar="N", help="valid runs at each load (default: 1)")
     add_seed(parser)
@@ -74,6 +82,8 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     if options.repeats < 1:
         raise UsageError("--repeats must be at least 1")
+    if options.stated and options.calibration is not None:
+        raise UsageError("--stated takes no times from a calibration: leave out --calibration")
     with TemporaryDirectory(prefix="servecast-") as folder:
         calibrated = _calibrated(scenario, options, talk, Path(folder))
         report = _check(calibrated, options, talk)
@@ -89,7 +99,7 @@ def _calibrated(scenario: Scenario, options: argparse.Namespace, talk: Talk, fol
 
     if options.calibration is not None:
         return with_calibration(scenario, options.calibration)
-    if scenario.model.profile is not None:
+    if options.stated or scenario.model.profile is not None:
         return scenario
     talk.say("Measuring the server: about 40 s for each process.")
     file = folder / "calibration.json"
@@ -108,12 +118,14 @@ def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Check
         if url is None:
             changes = [argument for change in options.overrides for argument in ("--set", change)]
             url = servers.enter_context(own_server([options.scenario, *changes]))
-        talk.say(f"Checking {len(options.loads)} loads, {repeats} x {options.duration:g} s each.")
+        loads = None if options.own_traffic else options.loads
+        said = "its own traffic" if loads is None else f"{len(loads)} loads, {repeats} x {options.duration:g} s each"
+        talk.say(f"Checking {said}.")
         with talk.steps(f"checking {scenario.name}") as progress:
             return check(
                 url,
                 scenario,
-                loads=options.loads,
+                loads=loads,
                 effort=effort,
                 seed=seed_of(scenario, options.seed),
                 progress=progress,

@@ -31,6 +31,9 @@ __all__ = ["add_arguments", "run", "server_settings"]
 
 _NEEDED = ("aiohttp", "prometheus_client")
 
+_OF_THE_RUN = ("seed", "max_batch", "cold_start_tables", "replica", "ordered_ns")
+"""Settings of a backend that do not make another model of it."""
+
 
 def add_arguments(parser: Parser) -> None:
     """It takes the scenario and where to listen."""
@@ -124,6 +127,11 @@ def server_settings(
         backend=backend,
         backend_settings=backend_settings,
         instances=scenario.fleet.instances,
+        replicas=scenario.fleet.replicas,
+        routing=rules.routing,
+        autoscaler=rules.autoscaler,
+        drain=rules.drain,
+        seed=seed,
         blocking=scenario.front_end.blocking,
         host=host,
         port=port,
@@ -141,12 +149,16 @@ def _backend(scenario: Scenario, seed: int) -> tuple[str, dict[str, object]]:
     from reference_server.models import MODELS
     from sim.scenario.costs import costs_of
     from sim.scenario.distributions import spread_table
+    from sim.scenario.lower import cold_start_tables
     from sim.scenario.rules import serving_rules
 
     model, pass_time = scenario.model, serving_rules(scenario).pass_time
     if model.serve_with == "emulated":
         spread = [int(knot) for knot in spread_table(costs_of(scenario).spread)]
-        return "emulated", emulated_settings(pass_time=pass_time, spread_table=spread, seed=seed)
+        cold_start = [[int(knot) for knot in table] for table in cold_start_tables(scenario)]
+        return "emulated", emulated_settings(
+            pass_time=pass_time, spread_table=spread, cold_start_tables=cold_start, seed=seed
+        )
     return "torch", torch_settings(
         factory=MODELS.get(model.serve_with, model.serve_with),
         max_batch=scenario.batching.max_batch,
@@ -164,7 +176,7 @@ def _identity(scenario: Scenario, backend_settings: Mapping[str, object]) -> dic
     if scenario.model.serve_with == "emulated" and profile is not None and profile.model:
         return dict(profile.model)  # what is emulated is the model that was measured
     # A calibration holds for smaller batches too, and under other dice.
-    settings = {key: value for key, value in backend_settings.items() if key not in ("seed", "max_batch")}
+    settings = {key: value for key, value in backend_settings.items() if key not in _OF_THE_RUN}
     text = json.dumps(settings, sort_keys=True)
     told = {"factory": settings["factory"]} if "factory" in settings else {}
     return {

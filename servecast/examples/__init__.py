@@ -14,6 +14,8 @@ EXAMPLES = {
     "spike": "a spike of traffic over a queue with a cap, and clients that retry",
     "clients": "a fixed number of clients, each of which waits for its answer",
     "blocking": "a handler that runs the model in the event loop, where every request has to wait for it",
+    "step-hpa": "a load step onto a fleet whose replicas start cold, with an autoscaler like a Kubernetes HPA",
+    "step-ray": "the same with an autoscaler like Ray Serve's",
     "trace": "a recorded trace, stretched to a stated rate",
     "minilm": "a text classifier on PyTorch, which `make models` installs",
     "cnn": "an image classifier on PyTorch, so small that the server costs more than the model",

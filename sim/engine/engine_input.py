@@ -9,15 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from policy.admission import AdmissionRule
+from policy.autoscaling_rule import AutoscalingRule
+from policy.autoscaling_settings import fixed_fleet
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
+from policy.fleet import Drain
 from policy.pass_time import PassTimeRule
 from policy.retries import RetryRule
+from policy.routing import RoutingRule
+from policy.settings import routing_rule
 
 __all__ = ["EngineInput", "FleetInput", "FrontEndInput", "Table", "TrafficInput"]
 
 Table = Sequence[int]
 """An inverse-CDF table as policy/dice.py reads it, or a single constant."""
+
+_ROUND_ROBIN = routing_rule()
+_FIXED = fixed_fleet()
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class FrontEndInput:
 
 @dataclass(frozen=True)
 class FleetInput:
-    """The replica and its rules."""
+    """The replicas and their rules; all replicas are alike."""
 
     instances: int
     batching: BatchingRule
@@ -62,6 +70,11 @@ class FleetInput:
     spread_table: Table  # factor of a pass time in units of 1 / policy.pass_time.SPREAD_ONE
     batch_in_table: Table  # ns from the hand-over of a batch to the start of its pass
     results_out_table: Table  # ns from the end of a pass until the dispatcher holds its results
+    replicas: int = 1  # that are ready at the start
+    routing: RoutingRule = _ROUND_ROBIN
+    autoscaler: AutoscalingRule = _FIXED
+    drain: int = int(Drain.YOUNGEST)
+    cold_start_tables: tuple[Table, ...] = ()  # ns of each part of a replica's start, one behind the other
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The process engine, on SimPy: the reference of what servecast models. Read it to learn the model.
 
 Here time passes: clients send, the front end works, passes run, clients lose patience. What is decided is asked of
-policy, mostly through process_replica.py. SimPy pops events by (time, priority); every change of an instant is only
+policy, mostly through process_fleet.py. SimPy pops events by (time, priority); every change of an instant is only
 reported when it happens, and one event of the lowest priority ends the instant: then the changes are taken in and
 decisions are made in the order of policy/instant.py, whatever order SimPy had for them.
 """
@@ -19,14 +19,17 @@ from policy import deadlines, retries
 from policy.dice import Stream, die, draw
 from policy.instant import NEVER_NS, Change
 from policy.pass_time import pass_ns
-from policy.timeline import Outcome, Reason
+from policy.routing import DIE_ONE
+from policy.timeline import Outcome, Reason, Scaling
 from sim.engine.engine_input import EngineInput, Table
-from sim.engine.process_replica import Batch, LiveAttempt, Replica
+from sim.engine.process_fleet import Fleet
+from sim.engine.process_replica import Batch, LiveAttempt
 from sim.engine.timelines import Timeline, timeline_from_rows
 
 __all__ = ["run"]
 
 _END_OF_INSTANT = EventPriority(9)  # behind SimPy's own 0 and 1
+_ROUTE_DIVISOR = 2**64 // DIE_ONE
 
 Process = Generator[simpy.Event, None, None]
 
@@ -54,6 +57,8 @@ class _EndOfInstant(simpy.Event):
 
 
 class _Run:
+    """One run; the listener of its fleet."""
+
     def __init__(self, engine_input: EngineInput) -> None:
         self._input = engine_input
         self._traffic = engine_input.traffic
@@ -62,14 +67,14 @@ class _Run:
         self._instant_is_open = False
         self._to_decide = True  # the dispatcher is called in this instant
         self._arrived: list[LiveAttempt] = []
+        self._ready: list[int] = []  # replicas whose cold start ends in this instant
         self._deadlines: list[tuple[int, int, int, LiveAttempt]] = []  # heaps by (moment, request, attempt)
         self._hang_ups: list[tuple[int, int, int, LiveAttempt]] = []
         self._timer_ns = NEVER_NS  # the moment for which the dispatcher asked
         self._timers = 0  # that have come
         self._alarm_ns = NEVER_NS  # the earliest moment at which _ring is called
         self._front_end_free_ns = [0] * engine_input.front_end.workers
-        self._handed = [simpy.Store(self._env) for _ in range(engine_input.fleet.instances)]
-        self._replica = Replica(engine_input.fleet, self._start_pass)
+        self._fleet = Fleet(engine_input.fleet, self)
         self._attempts: list[LiveAttempt] = []
         self._batches: list[Batch] = []
         self._measured_open = 0
@@ -77,9 +82,6 @@ class _Run:
 
     def timeline(self) -> Timeline:
         """Run to the end and return what happened."""
-        if not self._input.front_end.blocking:
-            for index in range(self._input.fleet.instances):
-                self._env.process(self._instance(index))
         if self._traffic.clients:
             for client in range(self._traffic.clients):
                 self._think_and_send(client, cycle=0, after_ns=0)
@@ -91,6 +93,8 @@ class _Run:
         return timeline_from_rows(
             (attempt.row() for attempt in self._attempts),
             (batch.row() for batch in self._batches),
+            self._fleet.lives(),
+            self._fleet.scalings(),
         )
 
     @property
@@ -183,7 +187,7 @@ class _Run:
         """Let the results of a pass pass the front end."""
         work_ns = self._roll(self._input.front_end.pass_result_table, Stream.PASS_RESULT, *batch.first)
         done_ns = self._serve_at_front_end(0, work_ns)
-        self._call_dispatcher(done_ns, Change.RETURNED, 0, batch.instance, batch)
+        self._call_dispatcher(done_ns, Change.RETURNED, batch.replica, batch.instance, batch)
 
     def _enter_with_timer(self) -> None:
         """Let a timer that has come pass the front end."""
@@ -223,17 +227,18 @@ class _Run:
 
     # Devices
 
-    def _start_pass(self, batch: Batch) -> None:
+    def pass_started(self, batch: Batch) -> None:
+        """Send a batch to its instance."""
         self._batches.append(batch)
         if not self._input.front_end.blocking:
-            self._handed[batch.instance].put(batch)
+            self._env.process(self._run_pass(batch))
             return
         batch_in_ns = self._batch_in_ns(batch)
         if batch_in_ns == 0:
             self._block_front_end(batch)
         else:
             self._env.timeout(batch_in_ns).callbacks.append(
-                lambda _: self._report(Change.PASS_IN, 0, batch.instance, batch)
+                lambda _: self._report(Change.PASS_IN, batch.replica, batch.instance, batch)
             )
 
     def _block_front_end(self, batch: Batch) -> None:
@@ -242,18 +247,37 @@ class _Run:
         batch.ended_ns = self._serve_at_front_end(0, work_ns)
         batch.started_ns = batch.ended_ns - work_ns
         returned_ns = batch.ended_ns + self._results_out_ns(batch)
-        self._call_dispatcher(returned_ns, Change.RETURNED, 0, batch.instance, batch)
+        self._call_dispatcher(returned_ns, Change.RETURNED, batch.replica, batch.instance, batch)
 
-    def _instance(self, index: int) -> Process:
-        """Run the batches that are handed to an instance, one after the other."""
-        while True:
-            batch: Batch = yield self._handed[index].get()  # type: ignore[assignment]  # a Store's event has the item as its value
-            yield self._env.timeout(self._batch_in_ns(batch))
-            batch.started_ns = self._now
-            yield self._env.timeout(self._pass_ns(batch))
-            batch.ended_ns = self._now
-            yield self._env.timeout(self._results_out_ns(batch))
-            self._report(Change.RESULTS, 0, index, batch)
+    def _run_pass(self, batch: Batch) -> Process:
+        """Run a batch on its instance."""
+        yield self._env.timeout(self._batch_in_ns(batch))
+        batch.started_ns = self._now
+        yield self._env.timeout(self._pass_ns(batch))
+        batch.ended_ns = self._now
+        yield self._env.timeout(self._results_out_ns(batch))
+        self._report(Change.RESULTS, batch.replica, batch.instance, batch)
+
+    def replica_ordered(self, serial: int) -> None:
+        """Let a replica that was ordered go through its cold start."""
+        tables = enumerate(self._input.fleet.cold_start_tables)
+        start_ns = sum(self._roll(table, Stream.COLD_START, serial, part) for part, table in tables)
+
+        def become_ready(_: simpy.Event) -> None:
+            self._to_decide = True
+            self._ready.append(serial)
+            self._end_instant_later()
+
+        self._env.timeout(max(start_ns, 1)).callbacks.append(become_ready)
+
+    def replica_drained(self, serial: int) -> None:
+        """Nothing is to be done: the fleet sends it no more."""
+
+    def replica_gone(self, serial: int) -> None:
+        """Nothing is to be done: it has no process here."""
+
+    def scaled(self, scaling: Scaling) -> None:
+        """Nothing is to be done: the fleet keeps the row."""
 
     def _batch_in_ns(self, batch: Batch) -> int:
         return self._roll(self._input.fleet.batch_in_table, Stream.BATCH_IN, *batch.first)
@@ -282,6 +306,10 @@ class _Run:
     def _end_instant(self, _: simpy.Event) -> None:
         """Take in all changes of this instant, then decide until nothing more is to be decided."""
         self._instant_is_open = False
+        for serial in self._ready:
+            for instance in range(self._input.fleet.instances):
+                self._fleet.become_ready(serial, instance, self._now)
+        self._ready.clear()
         while True:
             if self._to_decide and self._deadlines:
                 self._collect_deadlines()
@@ -309,7 +337,7 @@ class _Run:
         if change == Change.ARRIVED:
             self._arrived.append(attempt)
         elif attempt.outcome == Outcome.IN_FLIGHT:
-            self._replica.withdraw(attempt)
+            self._fleet.withdraw(attempt)
             if change == Change.DEADLINE:
                 self._respond(attempt, Outcome.TIMED_OUT, Reason.NONE)
             else:
@@ -322,26 +350,23 @@ class _Run:
             self._block_front_end(batch)
         else:
             self._to_decide = True
-            self._replica.take_back(batch, self._now)
+            self._fleet.take_back(batch, self._now)
             for attempt in batch.members:
                 if attempt.outcome == Outcome.IN_FLIGHT:
                     self._respond(attempt, Outcome.ANSWERED, Reason.NONE)
 
     def _decide(self) -> None:
-        """Admit or refuse the arrivals, let the replica decide, and set the timer to when it is to be asked again."""
+        """Let the fleet decide, answer whom it refuses, and set the timer to when it is to be asked again."""
         self._to_decide = False
-        for attempt in self._arrived:
-            self._admit(attempt)
-        self._arrived.clear()
-        ask_again_ns = self._replica.decide(self._now)
+        arrived, self._arrived = self._arrived, []
+        ask_again_ns = self._fleet.decide(arrived, self._now)
         while self._deadlines and self._deadlines[0][3].outcome != Outcome.IN_FLIGHT:
             heapq.heappop(self._deadlines)
         self._timer_ns = min(ask_again_ns, self._deadlines[0][0] if self._deadlines else NEVER_NS)
         self._set_alarm()
 
-    def _admit(self, attempt: LiveAttempt) -> None:
-        """Let an arrival into the replica, or refuse it."""
-        reason = self._replica.admit(attempt, self._now)
+    def admission_decided(self, attempt: LiveAttempt, reason: Reason) -> None:
+        """Answer an arrival that was refused; note how long one that was taken may last."""
         if reason != Reason.NONE:
             self._respond(attempt, Outcome.REFUSED, reason)
             return
@@ -388,6 +413,10 @@ class _Run:
         self._set_alarm()
 
     # Dice
+
+    def roll_route(self, attempt: LiveAttempt) -> int:
+        """Return the die of an attempt's routing."""
+        return die(self._input.seed, Stream.ROUTE, attempt.request, attempt.attempt) // _ROUTE_DIVISOR
 
     def _roll(self, table: Table, stream: Stream, entity: int, ordinal: int) -> int:
         """Return a draw from a table; a constant needs no die."""

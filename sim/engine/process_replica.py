@@ -7,7 +7,7 @@ process_engine.py's business. The order of decisions inside an instant is the la
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from policy import admission, batching, deadlines
@@ -30,7 +30,9 @@ class LiveAttempt:
     received_ns: int
     hang_up_ns: int  # when the client's patience ends; NEVER_NS: it waits for ever
     worker: int  # of the front end
+    replica: int = UNSET  # that took or refused it
     enqueued_ns: int = UNSET
+    placed_ns: int = UNSET
     collector: int = UNSET  # whose hand holds it
     batch: Batch | None = None  # set when its batch is frozen
     answered_ns: int = UNSET
@@ -46,7 +48,7 @@ class LiveAttempt:
             request=self.request,
             attempt=self.attempt,
             size=self.size,
-            replica=0,
+            replica=self.replica,
             instance=batch.instance if batch else UNSET,
             serial=batch.serial if batch else UNSET,
             batch_size=len(batch.members) if batch else UNSET,
@@ -54,6 +56,7 @@ class LiveAttempt:
             sent_ns=self.sent_ns,
             received_ns=self.received_ns,
             enqueued_ns=self.enqueued_ns,
+            placed_ns=self.placed_ns,
             closed_ns=batch.closed_ns if batch else UNSET,
             started_ns=batch.started_ns if batch and returned else UNSET,
             ended_ns=batch.ended_ns if batch and returned else UNSET,
@@ -70,6 +73,7 @@ class Batch:
     """One closed batch on its way."""
 
     serial: int
+    replica: int
     members: list[LiveAttempt]
     cause: int
     closed_ns: int
@@ -89,7 +93,7 @@ class Batch:
         """Return the batch as a row of the timeline."""
         return Pass(
             serial=self.serial,
-            replica=0,
+            replica=self.replica,
             instance=self.instance,
             batch_size=len(self.members),
             cause=self.cause,
@@ -112,29 +116,54 @@ class _Collector:
 
 
 class Replica:
-    """The queue and the batches of one replica. `start` is called with each batch that an instance takes."""
+    """The queue and the batches of one replica.
 
-    def __init__(self, fleet: FleetInput, start: Callable[[Batch], None]) -> None:
+    `pass_serials` numbers the batches of the whole fleet in the order in which they close; `start` is called with each
+    batch that an instance takes.
+    """
+
+    def __init__(
+        self, serial: int, fleet: FleetInput, pass_serials: Iterator[int], start: Callable[[Batch], None]
+    ) -> None:
+        self.serial = serial
         self._fleet = fleet
+        self._pass_serials = pass_serials
         self._start = start
         self._queue: OrderedDict[tuple[int, int], LiveAttempt] = OrderedDict()
         self._collectors = [_Collector() for _ in range(batching.collector_count(fleet.batching, fleet.instances))]
         self._took_last = len(self._collectors) - 1
         self._parked: deque[Batch] = deque()
-        self._idle_since_ns = dict.fromkeys(range(fleet.instances), 0)
+        self._idle_since_ns: dict[int, int] = {}
         self._waiting = 0
         self._running = 0
-        self._batches = 0
+        self._carried = 0
+        self._starting = set(range(fleet.instances))  # instances that have never been ready
 
-    def admit(self, attempt: LiveAttempt, now_ns: int, *, draining: bool = False) -> Reason:
-        """Let an attempt into the queue, or return why not."""
-        attempt.enqueued_ns = now_ns
+    @property
+    def waiting(self) -> int:
+        """Requests that no running pass carries."""
+        return self._waiting
+
+    @property
+    def outstanding(self) -> int:
+        """All requests here, those in running passes included."""
+        return self._waiting + self._carried
+
+    @property
+    def has_started(self) -> bool:
+        """Whether every instance has been ready once."""
+        return not self._starting
+
+    def enqueue(self, attempt: LiveAttempt, now_ns: int) -> None:
+        """Take an attempt that was admitted."""
+        attempt.placed_ns = now_ns
+        self._queue[attempt.request, attempt.attempt] = attempt
+        self._waiting += 1
+
+    def refusal(self, *, draining: bool) -> Reason:
+        """Return why the queue would not take one more request; Reason.NONE: it would."""
         view = admission.AdmissionView(waiting=self._waiting, draining=draining)
-        reason = admission.decide(self._fleet.admission, view)
-        if reason == Reason.NONE:
-            self._queue[attempt.request, attempt.attempt] = attempt
-            self._waiting += 1
-        return reason
+        return admission.decide(self._fleet.admission, view)
 
     def withdraw(self, attempt: LiveAttempt) -> None:
         """Take out an attempt that ended early, if its place can be freed."""
@@ -148,20 +177,24 @@ class Replica:
 
     def take_back(self, batch: Batch, now_ns: int) -> None:
         """Note that an instance has returned its batch and is idle."""
-        batch.returned_ns = now_ns
         self._idle_since_ns[batch.instance] = now_ns
-        self._running -= 1
+        self._end_pass(batch, now_ns)
 
     def break_down(self, instance: int, batch: Batch | None, now_ns: int) -> None:
-        """Note that an instance is gone, with the batch that it ran, if any; it takes no other before recover()."""
+        """Note that an instance is gone, with the batch that it ran; it takes no other before become_ready()."""
         self._idle_since_ns.pop(instance, None)
         if batch is not None:
-            batch.returned_ns = now_ns
-            self._running -= 1
+            self._end_pass(batch, now_ns)
 
-    def recover(self, instance: int, now_ns: int) -> None:
-        """Note that an instance that had broken down can take batches again."""
+    def become_ready(self, instance: int, now_ns: int) -> None:
+        """Note that an instance can take batches: for the first time, or again after it had broken down."""
+        self._starting.discard(instance)
         self._idle_since_ns[instance] = now_ns
+
+    def _end_pass(self, batch: Batch, now_ns: int) -> None:
+        batch.returned_ns = now_ns
+        self._running -= 1
+        self._carried -= len(batch.members)
 
     def decide(self, now_ns: int) -> int:
         """Hand over and close batches until nothing more is to be decided; return when to ask again at the latest."""
@@ -192,6 +225,7 @@ class Replica:
             batch.idle_since_ns = self._idle_since_ns.pop(wanted)
             self._running += 1
             self._waiting -= len(batch.members)
+            self._carried += len(batch.members)
             self._start(batch)
 
     def _ask(self, index: int, now_ns: int) -> batching.BatchingDecision:
@@ -204,7 +238,7 @@ class Replica:
             batching.may_collect(rule, bool(self._idle_since_ns), index in self._idle_since_ns),
             len(hand),
             len(self._queue),
-            oldest.enqueued_ns if oldest is not None else UNSET,
+            oldest.placed_ns if oldest is not None else UNSET,
             len(self._parked),
             self._running,
         )
@@ -223,8 +257,8 @@ class Replica:
         """Freeze the front of a hand as a batch, and hand it over where that can be."""
         collector = self._collectors[index]
         members, collector.hand = collector.hand[:size], collector.hand[size:]
-        batch = Batch(self._batches, members, cause, now_ns, batching.own_instance(self._fleet.batching, index))
-        self._batches += 1
+        instance = batching.own_instance(self._fleet.batching, index)
+        batch = Batch(next(self._pass_serials), self.serial, members, cause, now_ns, instance)
         for attempt in members:
             attempt.batch = batch
         self._parked.append(batch)

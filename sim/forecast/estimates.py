@@ -120,6 +120,14 @@ def _gpu_busy(runs: Sequence[RunMeasures]) -> float:
     return sum(run.gpu_busy_share * run.window_s for run in runs) / sum(run.window_s for run in runs)
 
 
+def _per_run(runs: Sequence[RunMeasures], read: Callable[[RunMeasures], float]) -> float:
+    return math.fsum(read(run) for run in runs) / len(runs)
+
+
+def _replicas_paid(run: RunMeasures) -> int:
+    return run.replicas_peak
+
+
 METRICS: dict[str, Metric] = {
     "latency_ms.mean": Metric(_mean_ms, _answered),
     **{f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), _answered, q=q) for name, q in QUANTILE_NAMES.items()},
@@ -129,6 +137,9 @@ METRICS: dict[str, Metric] = {
     "abandoned_share": Metric(partial(_share, outcome=Outcome.ABANDONED), _requests, most=1.0),
     "batch_size_mean": Metric(_batch_size, _passes),
     "gpu_busy_share": Metric(_gpu_busy, _passes, most=1.0),
+    "replicas.mean": Metric(partial(_per_run, read=lambda run: run.replicas_mean), _replicas_paid),
+    "replicas.peak": Metric(partial(_per_run, read=lambda run: run.replicas_peak), _replicas_paid),
+    "gpu_hours": Metric(partial(_per_run, read=lambda run: run.replica_hours), _replicas_paid),
 }
 """The measured figures of a forecast by their names in its JSON, `.` between the levels."""
 

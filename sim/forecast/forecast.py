@@ -7,13 +7,14 @@ Warm-up is settling.py's, statistics are in intervals.py and estimates.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from policy.timeline import Outcome
 from sim.errors import ScenarioError
 from sim.forecast.estimates import METRICS, Figure, estimate, exact
 from sim.forecast.goals import GoalResult, judge
+from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.processes import core_count
 from sim.forecast.provenance import host, versions
@@ -36,6 +37,8 @@ _REQUESTS_INLINE = 100_000
 """Below so many requests in all, starting processes costs more than it saves."""
 
 Progress = Callable[[int, int], None]
+
+Ends = TypeVar("Ends", Bounds | None, PredictionBounds | None)
 
 
 @dataclass(frozen=True)
@@ -157,20 +160,31 @@ def _figures(
     ):
         if is_possible is None:
             figures[name] = exact(0.0, requests)
-    return figures | _fixed_figures(scenario)
+    if scenario.fleet.autoscaler is None:
+        replicas = float(scenario.fleet.replicas)
+        hours = replicas * scenario.horizon.duration / 3.6e12
+        figures |= {"replicas.mean": exact(replicas), "replicas.peak": exact(replicas), "gpu_hours": exact(hours)}
+    no_price = Figure(None, why="cost.replica_hour is not stated")
+    return figures | {"cost": _times(figures["gpu_hours"], scenario.cost.replica_hour) if scenario.cost else no_price}
 
 
-def _fixed_figures(scenario: Scenario) -> dict[str, Figure]:
-    """Return what a fleet of fixed size costs over the measured time; a replica has one GPU."""
-    replicas = float(scenario.fleet.replicas)
-    hours = replicas * scenario.horizon.duration / 3.6e12
-    cost = Figure(None, why="cost.replica_hour is not stated")
-    return {
-        "replicas.mean": exact(replicas),
-        "replicas.peak": exact(replicas),
-        "gpu_hours": exact(hours),
-        "cost": exact(hours * scenario.cost.replica_hour) if scenario.cost else cost,
-    }
+def _times(figure: Figure, factor: float) -> Figure:
+    """Return a figure in another unit."""
+    if figure.value is None:
+        return figure
+
+    def scaled(bounds: Ends) -> Ends:
+        return None if bounds is None else replace(bounds, low=bounds.low * factor, high=bounds.high * factor)
+
+    return replace(
+        figure,
+        value=figure.value * factor,
+        low=None if figure.low is None else figure.low * factor,
+        high=None if figure.high is None else figure.high * factor,
+        sampling=scaled(figure.sampling),
+        calibration=scaled(figure.calibration),
+        prediction=scaled(figure.prediction),
+    )
 
 
 def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from policy.dice import Stream, die
 from policy.instant import UNSET
 from policy.timeline import Outcome
 from sim.engine.process_engine import run
@@ -25,14 +26,16 @@ from sim.forecast.intervals import prediction
 from sim.forecast.latency_curve import LatencyCurve, curve_of_quantiles, grid_quantiles_ms
 from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.refusals import refuse_unresolved
+from sim.outcome.fleet_course import FleetRun, fleet_run
 from sim.outcome.measures import RunMeasures, measure
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
 from sim.scenario.costs import profile_of
 from sim.scenario.lower import lower
 from sim.scenario.profile import RunDraw
+from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 
-__all__ = ["PredictedFigure", "Prediction", "measured_figures", "predict_run"]
+__all__ = ["PredictedFigure", "Prediction", "fleet_of", "measured_figures", "predict_run"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,6 +72,7 @@ class Prediction:
     figures: dict[str, PredictedFigure]
     latency_curve: LatencyCurve | None  # None if some draw has no answered request
     draws: int
+    fleets: tuple[FleetRun, ...] = ()  # of each draw, where an autoscaler changes the fleet
 
     def __getitem__(self, name: str) -> PredictedFigure:
         """Return a figure by its name, `.` between the levels."""
@@ -102,6 +106,7 @@ class _Drawn:
     curve_ms: npt.NDArray[np.float64] | None
     requests: int
     unresolved: int
+    fleet: FleetRun | None
 
 
 def predict_run(
@@ -134,6 +139,7 @@ def predict_run(
         figures=_figures([one.figures for one in drawn]),
         latency_curve=curve_of_quantiles(curves) if len(curves) == len(drawn) else None,
         draws=draws,
+        fleets=tuple(one.fleet for one in drawn if one.fleet is not None),
     )
 
 
@@ -149,18 +155,20 @@ def measured_figures(measures: RunMeasures) -> dict[str, float]:
 
 def _draw(task: _Task) -> _Drawn:
     """Run one draw."""
+    lead_ns = _lead_ns(task)
     lowered = lower(
         task.scenario,
         seed=task.seed,
         run=task.draw,
         profile_draw=RunDraw(task.draw),
-        arrivals_ns=task.arrivals_ns,
+        arrivals_ns=task.arrivals_ns + lead_ns,
         sizes=task.sizes,
-        warm_up_ns=task.from_ns,
+        warm_up_ns=task.from_ns + lead_ns,
     )
-    tail_ns = lowered.stop_ns - lowered.measure_to_ns
-    engine_input = replace(lowered, measure_to_ns=task.to_ns, stop_ns=task.to_ns + tail_ns)
-    timeline = _as_a_server_stamps(run(engine_input), task.scenario, engine_input.traffic.back_ns)
+    tail_ns, to_ns = lowered.stop_ns - lowered.measure_to_ns, task.to_ns + lead_ns
+    engine_input = replace(lowered, measure_to_ns=to_ns, stop_ns=to_ns + tail_ns)
+    timeline = run(engine_input).since(lead_ns) if lead_ns else run(engine_input)
+    timeline = _as_a_server_stamps(timeline, task.scenario, engine_input.traffic.back_ns)
     measures = measure(timeline, task.from_ns, task.to_ns, instances=engine_input.fleet.instances)
     latencies_ns = measures.answered_latencies_ns
     return _Drawn(
@@ -168,7 +176,24 @@ def _draw(task: _Task) -> _Drawn:
         curve_ms=grid_quantiles_ms(latencies_ns) if len(latencies_ns) else None,
         requests=measures.requests,
         unresolved=measures.count(Outcome.IN_FLIGHT),
+        fleet=fleet_of(measures) if task.scenario.fleet.autoscaler is not None else None,
     )
+
+
+def fleet_of(measures: RunMeasures) -> FleetRun:
+    """Return what the fleet did in a run that was measured from 0 on."""
+    return fleet_run(measures.fleet, measures.intended_ns, measures.latency_ns, measures.to_ns)
+
+
+def _lead_ns(task: _Task) -> int:
+    """Return how long the autoscaler has been at work when the schedule begins: anything up to one tick.
+
+    A live server's ticks do not wait for a load, so where in a tick one begins is left to chance.
+    """
+    if task.scenario.fleet.autoscaler is None:
+        return 0
+    tick_ns = serving_rules(task.scenario).autoscaler.tick_ns
+    return die(task.seed, Stream.PHASE, task.draw, 0) % tick_ns
 
 
 def _as_a_server_stamps(timeline: Timeline, scenario: Scenario, back_ns: int) -> Timeline:
@@ -183,7 +208,7 @@ def _as_a_server_stamps(timeline: Timeline, scenario: Scenario, back_ns: int) ->
     attempts = timeline.attempts.copy()
     answered_ns = attempts[:, ATTEMPT_COLUMNS.index("answered_ns")]
     answered_ns[answered_ns != UNSET] += round(profile.answer_share * back_ns)
-    return Timeline(attempts, timeline.passes)
+    return replace(timeline, attempts=attempts)
 
 
 def _figures(draws: Sequence[dict[str, float]]) -> dict[str, PredictedFigure]:

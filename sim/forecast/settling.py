@@ -62,7 +62,7 @@ def settled_runs(batch: RunBatch) -> tuple[list[Replication], int, str]:
     if horizon.warm_up != "auto":
         return batch.run(int(horizon.warm_up)), int(horizon.warm_up), "stated"
     if not _is_steady(batch.scenario):
-        return batch.run(0), 0, "none: the load changes over time, and runs start empty"
+        return batch.run(0), 0, "none: load or fleet change over time, and runs start empty"
     cut_ns = 0
     for rung in RUNGS:
         warm_up_ns = round(horizon.duration * rung)
@@ -81,6 +81,6 @@ def settled_runs(batch: RunBatch) -> tuple[list[Replication], int, str]:
 
 
 def _is_steady(scenario: Scenario) -> bool:
-    """Return whether the law of the load does not change over time."""
+    """Return whether the laws of the load and of the fleet do not change over time."""
     arrivals = scenario.traffic.arrivals
-    return arrivals is None or arrivals.process in _STEADY
+    return scenario.fleet.autoscaler is None and (arrivals is None or arrivals.process in _STEADY)

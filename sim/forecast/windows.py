@@ -7,7 +7,7 @@ of all runs together and left out below EXCEEDANCES_MIN of them beyond it; its i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from sim.forecast.estimates import METRICS, Metric
 from sim.forecast.intervals import confidence, exceedances_are_enough
+from sim.outcome.fleet_course import FleetCourse, Steps
 from sim.outcome.measures import RunMeasures
 
 __all__ = ["WINDOWS_MIN", "Window", "WindowFigure", "windows"]
@@ -24,6 +25,12 @@ WINDOWS_MAX = 100
 
 _REQUESTS_WANTED = 200
 """Requests of one run that a window should hold, where that leaves windows enough."""
+
+_FLEET: dict[str, Callable[[FleetCourse], Steps]] = {
+    "replicas.wanted": lambda fleet: fleet.wanted,
+    "replicas.paid": lambda fleet: fleet.paid,
+    "replicas.ready": lambda fleet: fleet.ready,
+}
 
 _SHOWN = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "refused_share", "timed_out_share", "abandoned_share")
 
@@ -52,11 +59,11 @@ class Window:
     def to_json(self) -> dict[str, object]:
         """Return the window in the form of the forecast's JSON, `.` in names resolved into levels."""
         content: dict[str, object] = {"from_s": self.from_s, "to_s": self.to_s}
-        latency: dict[str, object] = {}
+        groups: dict[str, dict[str, object]] = {}
         for name, figure in self.figures.items():
             group, _, key = name.rpartition(".")
-            (latency if group else content)[key] = figure.to_json()
-        return content | {"latency_ms": latency}
+            (groups.setdefault(group, {}) if group else content)[key] = figure.to_json()
+        return content | groups
 
 
 def windows(runs: Sequence[RunMeasures]) -> list[Window]:
@@ -86,6 +93,9 @@ def _window(parts: Sequence[RunMeasures], origin_ns: int) -> Window:
     """Return one window of all runs."""
     rates = [part.requests / part.window_s for part in parts]
     figures = {"requests_per_s": _with_interval(math.fsum(rates) / len(rates), rates)}
+    for name, read in _FLEET.items():
+        counts = [read(part.fleet).mean(part.from_ns, part.to_ns) for part in parts]
+        figures[name] = _with_interval(math.fsum(counts) / len(counts), counts)
     for name in _SHOWN:
         figures[name] = _figure(METRICS[name], parts)
     return Window((parts[0].from_ns - origin_ns) / 1e9, (parts[0].to_ns - origin_ns) / 1e9, figures)

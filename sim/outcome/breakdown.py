@@ -3,7 +3,8 @@
 retry        from the first intended send until the send of the attempt that was answered
 network      there and back
 front_end    waiting for and being served by the front end, on the way in and out
-queue        from the enqueue until the instance that ran the batch was idle: the device was not to be had
+held         from the enqueue until a replica took it: none was ready, or all had enough
+queue        from there until the instance that ran the batch was idle: the device was not to be had
 batch_wait   the rest until the batch left for the instance: waiting for company, by the rule's own will, and for the
              front end to see to the timer that ends it
 turnaround   batch in and results out; the results' waiting for the front end and its work on them are in it, since a
@@ -26,7 +27,7 @@ __all__ = ["PARTS", "breakdown_ns"]
 
 Column = npt.NDArray[np.int64]
 
-PARTS: tuple[str, ...] = ("retry", "network", "front_end", "queue", "batch_wait", "turnaround", "pass")
+PARTS: tuple[str, ...] = ("retry", "network", "front_end", "held", "queue", "batch_wait", "turnaround", "pass")
 """The parts, in the order of the path."""
 
 
@@ -46,13 +47,14 @@ def breakdown_ns(timeline: Timeline, from_ns: int, to_ns: int) -> dict[str, Colu
 
     handed_ns = timeline.passed("handed_ns")[passes]
     idle_since_ns = timeline.passed("idle_since_ns")[passes]
-    queue_ns = np.maximum(np.minimum(handed_ns, idle_since_ns) - at("enqueued_ns"), 0)
+    queue_ns = np.maximum(np.minimum(handed_ns, idle_since_ns) - at("placed_ns"), 0)
     return {
         "retry": at("sent_ns") - at("intended_ns"),
         "network": (at("received_ns") - at("sent_ns")) + (at("delivered_ns") - at("answered_ns")),
         "front_end": (at("enqueued_ns") - at("received_ns")) + (at("answered_ns") - at("returned_ns")),
+        "held": at("placed_ns") - at("enqueued_ns"),
         "queue": queue_ns,
-        "batch_wait": (handed_ns - at("enqueued_ns")) - queue_ns,
+        "batch_wait": (handed_ns - at("placed_ns")) - queue_ns,
         "turnaround": (at("started_ns") - handed_ns) + (at("returned_ns") - at("ended_ns")),
         "pass": at("ended_ns") - at("started_ns"),
     }

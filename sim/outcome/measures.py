@@ -15,6 +15,7 @@ import numpy.typing as npt
 from policy.instant import UNSET
 from policy.timeline import Outcome
 from sim.engine.timelines import Timeline
+from sim.outcome.fleet_course import FleetCourse, course_of
 
 __all__ = ["RunMeasures", "last_attempts", "measure"]
 
@@ -27,7 +28,8 @@ class RunMeasures:
 
     from_ns: int
     to_ns: int
-    instances: int
+    instances: int  # of each replica
+    fleet: FleetCourse  # replicas over time
     intended_ns: Column  # (requests,)
     outcomes: Column  # (requests,) Outcome of the last attempt
     latency_ns: Column  # (requests,) from the first intended send until the client held the answer; UNSET: no answer
@@ -74,8 +76,24 @@ class RunMeasures:
 
     @property
     def gpu_busy_share(self) -> float:
-        """Share of the instances' time that was spent in passes, 0..1."""
-        return self.busy_ns / (self.instances * (self.to_ns - self.from_ns))
+        """Share of the ready instances' time that was spent in passes, 0..1; NaN if none was ready."""
+        ready_ns = self.instances * self.fleet.ready.area(self.from_ns, self.to_ns)
+        return min(self.busy_ns / ready_ns, 1.0) if ready_ns else float("nan")
+
+    @property
+    def replicas_mean(self) -> float:
+        """Mean number of replicas that are paid for inside the window."""
+        return self.fleet.paid.mean(self.from_ns, self.to_ns)
+
+    @property
+    def replicas_peak(self) -> int:
+        """Most replicas that are paid for at any moment of the window."""
+        return self.fleet.paid.peak(self.from_ns, self.to_ns)
+
+    @property
+    def replica_hours(self) -> float:
+        """Hours of replicas that are paid for inside the window."""
+        return self.fleet.paid.area(self.from_ns, self.to_ns) / 3.6e12
 
     def count(self, outcome: Outcome) -> int:
         """Return how many requests ended so."""
@@ -98,7 +116,7 @@ def last_attempts(timeline: Timeline, from_ns: int, to_ns: int) -> npt.NDArray[n
 def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: int = 1) -> RunMeasures:
     """Return what happened to the requests intended in [from_ns, to_ns), and the flows inside that window.
 
-    `instances` is how many the replica has: one that never ran a pass leaves no trace in a timeline.
+    `instances` is how many a replica has: one that never ran a pass leaves no trace in a timeline.
     """
     if to_ns <= from_ns:
         raise ValueError(f"A window must end after it begins. Got [{from_ns}, {to_ns}) ns.")
@@ -117,6 +135,7 @@ def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: int = 1)
         from_ns=from_ns,
         to_ns=to_ns,
         instances=instances,
+        fleet=course_of(timeline),
         intended_ns=intended_ns[rows],
         outcomes=outcomes,
         latency_ns=np.where(answered, latency_ns, UNSET),

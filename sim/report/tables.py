@@ -53,12 +53,22 @@ _NAMES = {
     "abandoned_share": "abandoned",
     "batch_size_mean": "mean batch",
     "gpu_busy_share": "device busy",
+    "replicas.mean": "replicas, mean",
+    "replicas.peak": "replicas, peak",
+    "gpu_hours": "replica hours",
     "cost": "cost",
 }
 """The figures that are shown, in their order."""
 
+_OF_THE_FLEET = ("replicas.mean", "replicas.peak", "gpu_hours")
+
 _GOALS = {"mean": "mean", "p999": "p99.9", "timed_out": "timed out"}
-_PARTS = {"front_end": "front end", "batch_wait": "waiting for company", "queue": "waiting for a device"}
+_PARTS = {
+    "held": "waiting for a replica",
+    "front_end": "front end",
+    "batch_wait": "waiting for company",
+    "queue": "waiting for a device",
+}
 _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 
 
@@ -111,6 +121,8 @@ def figures_table(forecast: Forecast) -> RenderableType:
     for name, label in _NAMES.items():
         figure = forecast[name]
         unit = f" {forecast.currency}" if name == "cost" and forecast.currency else ""
+        if name in _OF_THE_FLEET and figure.prediction is not None and figure.prediction.method == "exact":
+            continue  # the scenario says it
         if figure.value is not None:
             table.add_row(label, quantity(name, figure.value) + unit, *_intervals(name, figure))
         elif name != "cost":

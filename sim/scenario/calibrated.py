@@ -1,12 +1,21 @@
-"""A scenario with every time that a calibration measures taken from a calibration file; rules and traffic stay."""
+"""What calibration makes of a scenario: one replica of its fleet to measure, and the scenario with measured times."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sim.scenario.spec import Network, Scenario, Turnaround
+from sim.scenario.spec import ColdStart, Network, Scenario, Turnaround
 
-__all__ = ["calibrated"]
+__all__ = ["ONE_REPLICA", "calibrated", "one_replica"]
+
+ONE_REPLICA = ("fleet.replicas=1", "fleet.autoscaler=none", "fleet.cold_start={}")
+"""What one_replica changes, as `--set` takes it."""
+
+
+def one_replica(scenario: Scenario) -> Scenario:
+    """Return the scenario of a single replica that is there from the start: replicas are alike, so one is measured."""
+    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart()}
+    return scenario.model_copy(update={"fleet": scenario.fleet.model_copy(update=alone)})
 
 
 def calibrated(scenario: Scenario, file: Path) -> Scenario:

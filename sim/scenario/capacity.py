@@ -1,4 +1,4 @@
-"""How much load comes, and how much the replica can take, by arithmetic alone."""
+"""How much load comes, and how much the fleet can take, by arithmetic alone."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def mean_rate_per_s(scenario: Scenario) -> float:
 def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float:
     """Return the rate above which the backlog grows: that of full batches back to back, or of the front end.
 
+    Of a fleet with an autoscaler it is that of the most replicas.
+
     It is an upper bound: batches that are closed before they are full (freeze timer, slots above instances) take less,
     and so do results and timers that wait for the front end. Results are its worker 0's job, and passes that block it.
     """
@@ -50,7 +52,8 @@ def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float
     request_ns = (mean_of(costs.request) + mean_of(costs.response)) / scenario.front_end.workers
     front_end_ns = request_ns + of_front_end_ns / size
     front_end_per_s = NS_PER_S / front_end_ns if front_end_ns else math.inf
-    return min(at_once * size / cycle_ns * NS_PER_S, front_end_per_s)
+    replicas = scenario.fleet.replicas if scenario.fleet.autoscaler is None else rules.autoscaler.replicas_max
+    return min(replicas * at_once * size / cycle_ns * NS_PER_S, front_end_per_s)
 
 
 def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:

@@ -15,9 +15,9 @@ from sim.scenario.distributions import size_table, spread_table, time_table
 from sim.scenario.profile import Draw, Profile
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.schedule import Schedule, dice_seed, draw_schedule
-from sim.scenario.spec import Scenario
+from sim.scenario.spec import ColdStart, Scenario
 
-__all__ = ["TAIL_LEAST_NS", "TAIL_PATIENCE_MAX_NS", "lower", "tail_ns"]
+__all__ = ["TAIL_LEAST_NS", "TAIL_PATIENCE_MAX_NS", "cold_start_tables", "lower", "tail_ns"]
 
 TAIL_LEAST_NS: Final = 10 * 10**9
 TAIL_PATIENCE_MAX_NS: Final = 3_600 * 10**9
@@ -133,7 +133,18 @@ def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
         spread_table=spread_table(costs.spread),
         batch_in_table=time_table(costs.batch_in, "fleet.turnaround.batch_in"),
         results_out_table=time_table(costs.results_out, "fleet.turnaround.results_out"),
+        replicas=scenario.fleet.replicas,
+        routing=rules.routing,
+        autoscaler=rules.autoscaler,
+        drain=rules.drain,
+        cold_start_tables=cold_start_tables(scenario),
     )
+
+
+def cold_start_tables(scenario: Scenario) -> tuple[Table, ...]:
+    """Return the tables of the parts of a replica's start, in their order."""
+    written = scenario.fleet.cold_start
+    return tuple(time_table(getattr(written, part), f"fleet.cold_start.{part}") for part in ColdStart.model_fields)
 
 
 def _check_calibrated(scenario: Scenario) -> None:

@@ -1,27 +1,33 @@
-"""The checked rules of the replica that a scenario describes, for engines and for a server alike."""
+"""The checked rules of the fleet that a scenario describes, for engines and for a server alike."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from policy.admission import AdmissionRule
+from policy.autoscaler_presets import preset
+from policy.autoscaling_rule import REPLICAS_MAX, AutoscalingRule
+from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
 from policy.errors import SettingError
 from policy.pass_time import PassTimeRule
 from policy.retries import RetryRule
+from policy.routing import RoutingRule
 from policy.settings import (
     admission_rule,
     batching_rule,
     check_count,
     deadline_rule,
+    drain_order,
     pass_time_rule,
     retry_rule,
+    routing_rule,
 )
 from sim.scenario.costs import Costs, costs_of
 from sim.scenario.distributions import size_table, spread_table, time_table
 from sim.scenario.profile import Draw
-from sim.scenario.spec import Scenario
+from sim.scenario.spec import Autoscaler, ColdStart, Scenario
 from sim.scenario.traces import recorded_sizes
 
 __all__ = ["ServingRules", "check_rules", "serving_rules"]
@@ -30,20 +36,23 @@ RUNS_MAX = 10_000
 
 
 class ServingRules(NamedTuple):
-    """Every rule of one replica and its clients."""
+    """Every rule of the fleet and its clients."""
 
     batching: BatchingRule
     admission: AdmissionRule
     deadline: DeadlineRule
     retry: RetryRule
     pass_time: PassTimeRule
+    routing: RoutingRule
+    autoscaler: AutoscalingRule
+    drain: int  # policy.fleet.Drain
 
 
 def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules:
     """Return the rules; `profile_draw` as in costs_of. Raises SettingError where one is out of its range."""
     batching = scenario.batching
     instances = check_count("fleet.instances", scenario.fleet.instances)
-    retries = scenario.traffic.retries
+    retries, routing = scenario.traffic.retries, scenario.fleet.routing
     return ServingRules(
         batching=batching_rule(
             max_batch=batching.max_batch,
@@ -55,7 +64,7 @@ def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules
             instances=instances,
             preferred_sizes=batching.preferred_sizes,
         ),
-        admission=admission_rule(cap=scenario.queue.cap),
+        admission=admission_rule(cap=scenario.queue.cap, held_max=scenario.fleet.routing.held_max),
         deadline=deadline_rule(deadline_ns=scenario.queue.deadline),
         retry=retry_rule(
             attempts=retries.attempts,
@@ -64,6 +73,9 @@ def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules
             jitter=retries.jitter,
         ),
         pass_time=_pass_time(scenario, costs_of(scenario, profile_draw)),
+        routing=routing_rule(balance=routing.balance, tie=routing.tie, outstanding_max=routing.outstanding_max),
+        autoscaler=_autoscaler(scenario.fleet.autoscaler),
+        drain=drain_order(scenario.fleet.drain),
     )
 
 
@@ -79,7 +91,7 @@ def check_rules(scenario: Scenario) -> None:
             if count != 1:
                 raise SettingError(key, "1 with front_end.blocking, where one event loop does everything", count)
     check_count("horizon.runs", scenario.horizon.runs, 2, RUNS_MAX)
-    check_count("fleet.replicas", scenario.fleet.replicas, 1, 1)
+    _check_fleet(scenario)
     traffic, costs = scenario.traffic, costs_of(scenario)
     spread_table(costs.spread)
     time_table(costs.request, "front_end.request")
@@ -95,6 +107,32 @@ def check_rules(scenario: Scenario) -> None:
         time_table(traffic.clients.think, "traffic.clients.think")
     if scenario.seed is not None:
         check_count("seed", scenario.seed, 0, 2**63 - 1)
+
+
+def _autoscaler(written: Autoscaler | None) -> AutoscalingRule:
+    """Return the rule that says how many replicas there are to be."""
+    if written is None:
+        return fixed_fleet()
+    settings = {**(preset(written.preset) if written.preset else {}), **written.settings()}
+    for key in ("target", "max_replicas"):
+        if key not in settings:
+            raise SettingError(f"fleet.autoscaler.{key}", "stated: the preset has none, or there is no preset", None)
+    return autoscaling_rule(**settings)
+
+
+def _check_fleet(scenario: Scenario) -> None:
+    """Raise SettingError for a fleet that cannot serve."""
+    fleet, rule = scenario.fleet, _autoscaler(scenario.fleet.autoscaler)
+    least, most = (1, REPLICAS_MAX) if fleet.autoscaler is None else (0, rule.replicas_max)
+    if fleet.autoscaler is not None and not rule.to_zero:
+        least = rule.replicas_min
+    check_count("fleet.replicas", fleet.replicas, least, most)
+    if scenario.front_end.blocking and (fleet.replicas != 1 or fleet.autoscaler is not None):
+        raise SettingError(
+            "fleet.replicas", "1 with front_end.blocking, where one event loop does everything", fleet.replicas
+        )
+    for part in ColdStart.model_fields:
+        time_table(getattr(fleet.cold_start, part), f"fleet.cold_start.{part}")
 
 
 def _pass_time(scenario: Scenario, costs: Costs) -> PassTimeRule:

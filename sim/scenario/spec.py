@@ -1,7 +1,7 @@
 """The scenario: every key of the file with its unit, its default and its meaning. docs/scenario.md is made from here.
 
-The model stands in model_spec.py, traffic in traffic_spec.py. Shapes and units are checked here, ranges of serving
-rules in policy/settings.py. Quantities are held as integer ns, rates per second, and shares of 1.
+The model stands in model_spec.py, traffic in traffic_spec.py, the fleet in fleet_spec.py. Shapes and units are checked
+here, ranges of serving rules in policy/settings.py. Quantities are held as integer ns, rates per second, shares of 1.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from sim.scenario.fields import (
     name_of,
     written,
 )
+from sim.scenario.fleet_spec import Autoscaler, ColdStart, Fleet, Routing, Turnaround
 from sim.scenario.model_spec import Model, PassTime
 from sim.scenario.traffic_spec import FROM_PROFILE, Clients, Network, Retries, Traffic
 
 __all__ = [
+    "Autoscaler",
     "Batching",
     "Clients",
+    "ColdStart",
     "Cost",
     "Fleet",
     "FrontEnd",
@@ -46,6 +49,7 @@ __all__ = [
     "PassTime",
     "Queue",
     "Retries",
+    "Routing",
     "Scenario",
     "Traffic",
     "Turnaround",
@@ -124,30 +128,6 @@ class FrontEnd(Section):
             "that blocks its event loop. Needs one worker and one instance; pass_result then costs nothing."
         ),
     )
-
-
-class Turnaround(Section):
-    """What lies between two passes of an instance besides waiting for requests."""
-
-    batch_in: TimeLaw | None = Field(None, description="From the hand-over of a batch to its start." + FROM_PROFILE)
-    results_out: TimeLaw | None = Field(None, description="From the end of a pass to its return." + FROM_PROFILE)
-
-
-def _only_one(replicas: int) -> int:
-    """Raise ValueError for a fleet."""
-    if replicas != 1:
-        raise ValueError("must be 1: fleets of several replicas are not supported yet")
-    return replicas
-
-
-class Fleet(Section):
-    """What serves."""
-
-    replicas: Annotated[int, Kind("whole number", "1", {"type": "integer", "const": 1}, None, _only_one)] = Field(
-        1, description="Replicas, each with its own queue. Only 1 is supported so far."
-    )
-    instances: Count = Field(1, description="Instances of the model in a replica; they share its queue.")
-    turnaround: Turnaround = Field(default_factory=Turnaround, description="Between two passes of an instance.")
 
 
 def _auto_or_time(value: object) -> str:

@@ -22,7 +22,7 @@ def _timeline(*batches: tuple[list[float], float, float, Cause]) -> Timeline:
     attempts, passes = [], []
     for serial, (enqueued, idle, closed, cause) in enumerate(batches):
         for moment in enqueued:
-            row = {"request": len(attempts), "serial": serial, "enqueued_ns": round(moment * MS)}
+            row = {"request": len(attempts), "serial": serial, "placed_ns": round(moment * MS)}
             attempts.append(Attempt(**(dict.fromkeys(Attempt._fields, UNSET) | row)))
         row = {"serial": serial, "idle_since_ns": round(idle * MS), "closed_ns": round(closed * MS), "cause": cause}
         passes.append(Pass(**(dict.fromkeys(Pass._fields, UNSET) | row)))

@@ -114,7 +114,9 @@ def test_disturbed_load_is_tried_twelve_times(simulated_server: Simulated, fake_
     """A late generator would be fitted as network: no file is made of it."""
     server = simulated_server(late_ns=5_000_000)
     fake_live(server)
-    with pytest.raises(NotValid, match=r"A load of \d+/s was disturbed 12 times\. The load generator was 5\.00 ms late"):
+    with pytest.raises(
+        NotValid, match=r"A load of \d+/s was disturbed 12 times\. The load generator was 5\.00 ms late"
+    ):
         calibrate(URL, _scenario(), effort=QUICK)
 
 

@@ -11,17 +11,24 @@ import pytest
 
 from calibration.errors import BadSamples
 from calibration.journal_file import Entry, Instant, read_journal
+from policy.autoscaling_settings import autoscaling_in_words, autoscaling_rule, fixed_fleet
 from policy.journal import FORMAT, Row
-from policy.settings import admission_rule, batching_rule, deadline_rule
+from policy.settings import admission_rule, batching_rule, deadline_rule, routing_rule
 
 HEADER = {
     "format": FORMAT,
     "name": "shop",
+    "started_ns": 40,
+    "seed": "9",
     "instances": 2,
+    "replicas": 3,
+    "routing": {"balance": "random", "tie": "first", "outstanding_max": 7, "held_max": 5},
+    "autoscaler": None,
+    "drain": "idlest",
     "batching": {"max_batch": 4, "max_wait_ns": 50, "collector": "competing"},
     "queue": {"cap": None, "deadline_ns": 900},
 }
-CALL = (Row.INSTANT, 100, 0, Row.ARRIVED, 7, 0, 3, Row.START_PASS, 5, 1, Row.MEMBER, 7, 0, Row.MEMBER, 8, 1)
+CALL = (Row.INSTANT, 100, 0, Row.ARRIVED, 7, 0, 3, Row.START_PASS, 5, 2, 1, Row.MEMBER, 7, 0, Row.MEMBER, 8, 1)
 END = (Row.END,)
 
 
@@ -35,17 +42,27 @@ def written(path: Path, rows: Sequence[int], **changes: object) -> Path:
 def test_rules_come_back(tmp_path: Path) -> None:
     """They are checked as those of a scenario are."""
     journal = read_journal(written(tmp_path / "journal", END))
-    assert (journal.name, journal.instances) == ("shop", 2)
-    assert journal.batching == batching_rule(max_batch=4, max_wait_ns=50, collector="competing", instances=2)
-    assert journal.admission == admission_rule(cap=None)
-    assert journal.deadline == deadline_rule(deadline_ns=900)
+    fleet = journal.fleet
+    assert (journal.name, journal.started_ns, journal.seed) == ("shop", 40, 9)
+    assert (fleet.instances, fleet.replicas, fleet.autoscaler) == (2, 3, fixed_fleet())
+    assert fleet.batching == batching_rule(max_batch=4, max_wait_ns=50, collector="competing", instances=2)
+    assert fleet.admission == admission_rule(cap=None, held_max=5)
+    assert fleet.deadline == deadline_rule(deadline_ns=900)
+    assert fleet.routing == routing_rule(balance="random", tie="first", outstanding_max=7)
+
+
+def test_autoscaler_comes_back(tmp_path: Path) -> None:
+    """With every one of its settings."""
+    rule = autoscaling_rule(target=2.5, max_replicas=4, window_ns=3 * 10**9, delay_up_ns=10**9)
+    journal = read_journal(written(tmp_path / "journal", END, autoscaler=autoscaling_in_words(rule)))
+    assert journal.fleet.autoscaler == rule
 
 
 def test_call_comes_back_with_the_members_of_its_batch(tmp_path: Path) -> None:
     """Events and decisions apart, a batch as one decision."""
     journal = read_journal(written(tmp_path / "journal", CALL + END))
     assert list(journal.instants()) == [
-        Instant(100, False, [Entry(Row.ARRIVED, (7, 0, 3))], [Entry(Row.START_PASS, (5, 1, 7, 0, 8, 1))])
+        Instant(100, False, [Entry(Row.ARRIVED, (7, 0, 3))], [Entry(Row.START_PASS, (5, 2, 1, 7, 0, 8, 1))])
     ]
     assert journal.is_complete
 
@@ -87,12 +104,12 @@ def test_rows_that_no_server_writes_are_one_sentence(tmp_path: Path, rows: tuple
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no journal of this version: its first line must name servecast-journal/1. Got no format at all."),
+        (b"", "no journal of this version: its first line must name servecast-journal/2. Got no format at all."),
         (b"\xff\xfe\n", "no journal of this version"),
         (b"[1]\n", "no journal of this version"),
         (b"[" * 100_000 + b"\n", "no journal of this version"),
         (b'{"format": "servecast-journal/9"}\n', "Got the format 'servecast-journal/9'."),
-        (b'{"format": "servecast-journal/1"}\n', "names no rules that a server can run by: 'instances'."),
+        (b'{"format": "servecast-journal/2"}\n', "names no rules that a server can run by: 'instances'."),
     ],
 )
 def test_other_file_is_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:

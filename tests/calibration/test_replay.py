@@ -15,14 +15,18 @@ from hypothesis import strategies as st
 
 from calibration.journal_file import read_journal
 from calibration.replay import ReplayReport, replay, replay_journal
+from policy.autoscaling_settings import autoscaling_rule
 from policy.instant import NEVER_NS
 from policy.journal import FIELDS, Row
 from policy.settings import admission_rule, batching_rule, deadline_rule
 from reference_server.dispatcher import Arrived, Failed, HungUp, Ready, Returned
 from sim.engine import process_replica
 from sim.engine.engine_input import FleetInput
-from tests.parity.inputs import busy_input, fleets
+from tests.parity.inputs import busy_input, fleets, scaled_fleets
 from tests.reference_server.recorded import Recorded, record_walk
+
+OF_REPLICAS = ("scalings", "starts", "drains", "stops")
+NO_SCALING = dict.fromkeys(OF_REPLICAS, 0)
 
 
 def busy_fleet() -> FleetInput:
@@ -49,11 +53,37 @@ def test_any_life_of_a_dispatcher_replays(fleet: FleetInput, seed: int) -> None:
     assert report.is_complete
 
 
+@settings(max_examples=100, deadline=None)
+@given(fleets().flatmap(scaled_fleets), st.integers(0, 2**32))
+def test_any_life_of_a_fleet_replays(fleet: FleetInput, seed: int) -> None:
+    """With routing, holding, an autoscaler, replicas that start and go."""
+    with TemporaryDirectory() as folder:
+        record_walk(fleet, Path(folder) / "journal", seed=seed, steps=60, grid_ns=10**6)
+        report = replay(Path(folder) / "journal")
+    assert (report.first_difference, report.stopped) == (None, None)
+    assert report.identical == report.decisions
+
+
+def test_life_of_a_fleet_holds_decisions_about_replicas(tmp_path: Path) -> None:
+    """Many of each kind, all confirmed; one changed is found."""
+    rule = autoscaling_rule(target=1.0, max_replicas=3, min_replicas=0, tick_ns=2 * 10**6, sample_ns=10**6)
+    record_walk(
+        dataclasses.replace(busy_fleet(), autoscaler=rule), tmp_path / "journal", seed=5, steps=400, grid_ns=10**6
+    )
+    report = replay(tmp_path / "journal")
+    assert report.agrees
+    counts = {name: report.tallies[name].recorded for name in ("scalings", "starts", "drains", "stops")}
+    assert min(counts.values()) > 20, counts
+    for kind, name in ((Row.SCALE, "wanted"), (Row.START_REPLICA, "replica"), (Row.STOP_REPLICA, "replica")):
+        assert not changed(tmp_path / "journal", kind, name, 3).agrees
+
+
 def test_walk_holds_decisions_of_every_kind(walk: Path) -> None:
     """The tests here compare something: all kinds are there, in numbers, with refusals and lost passes among them."""
     report = replay(walk)
     assert report.agrees
-    assert all(tally.recorded == tally.identical > 50 for tally in report.tallies.values())
+    tallies = [tally for name, tally in report.tallies.items() if name not in OF_REPLICAS]
+    assert all(tally.recorded == tally.identical > 50 for tally in tallies)
     decisions = [entry for instant in read_journal(walk).instants() for entry in instant.decisions]
     ends = {(entry.fields[2], entry.fields[3]) for entry in decisions if entry.kind == Row.RESPOND}
     assert ends == {(1, 0), (2, 1), (2, 2), (3, 0), (5, 0)}
@@ -142,7 +172,7 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
     life.wait(5, 0)
     life.tell(Arrived(1, 0, 1))  # refused: one waits already
     life.wait(40, 0)  # the timer closes the batch of one
-    life.tell(Returned(0, 36, 45))
+    life.tell(Returned(0, 0, 36, 45))
     life.journal.close()
     report = replay(tmp_path / "journal")
     assert {name: tally.recorded for name, tally in report.tallies.items()} == {
@@ -151,6 +181,7 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
         "closings": 1,
         "answers": 1,
         "wake-ups": 4,
+        **NO_SCALING,
     }
     assert (report.decisions, report.identical, report.instants, report.span_ns) == (9, 9, 4, 45)
     assert report.to_json()["kinds"] == {
@@ -159,6 +190,7 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
         "closings": {"recorded": 1, "identical": 1, "replay_only": 0},
         "answers": {"recorded": 1, "identical": 1, "replay_only": 0},
         "wake-ups": {"recorded": 4, "identical": 4, "replay_only": 0},
+        **{name: {"recorded": 0, "identical": 0, "replay_only": 0} for name in OF_REPLICAS},
     }
 
 
@@ -178,12 +210,12 @@ def test_lost_pass_and_its_return_are_told_apart(tmp_path: Path) -> None:
     life = Recorded(fleet_of(max_batch=1), tmp_path / "journal")
     life.tell(Arrived(0, 0, 1), Arrived(1, 0, 1))
     life.wait(10, 0)
-    life.tell(Failed(0))
+    life.tell(Failed(0, 0))
     life.wait(10, 0)
-    life.tell(Ready(0))
+    life.tell(Ready(0, 0))
     life.tell(HungUp(1, 0))
     life.wait(10, 0)
-    life.tell(Returned(0, 22, 28))
+    life.tell(Returned(0, 0, 22, 28))
     life.journal.close()
     report = replay(tmp_path / "journal")
     assert report.agrees
@@ -194,13 +226,13 @@ def test_events_that_do_not_fit_end_the_replay(tmp_path: Path) -> None:
     """A pass that nobody started comes back: the rest is counted as recorded, and as confirmed no more."""
     life = Recorded(fleet_of(), tmp_path / "journal")
     life.tell(Arrived(0, 0, 1))
-    life.journal.add(10, False, [Returned(0, 5, 9)], [])
+    life.journal.add(10, False, [Returned(0, 0, 5, 9)], [])
     life.now_ns = 20
     life.tell(Arrived(1, 0, 1))
     life.journal.close()
     report = replay(tmp_path / "journal")
     assert report.stopped is not None
-    assert "instance 0 returned a pass which the replay did not start" in report.stopped
+    assert "instance 0 of replica 0 returned a pass which the replay did not start" in report.stopped
     assert report.identical < report.decisions
     assert not report.agrees
 

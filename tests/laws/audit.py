@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 from sim.engine.engine_input import EngineInput
-from sim.engine.timelines import ATTEMPT_COLUMNS, PASS_COLUMNS, Timeline
+from sim.engine.timelines import ATTEMPT_COLUMNS, PASS_COLUMNS, REPLICA_COLUMNS, Timeline
 from tests.laws.station import decisions_have_an_occasion, front_end_serves_in_order, is_nothing, seen_by
 
 __all__ = ["audit"]
@@ -23,6 +24,7 @@ IN_FLIGHT, ANSWERED, REFUSED, TIMED_OUT, ABANDONED, FAILED = range(6)
 ENQUEUE, COLLECT, WINDOW = range(3)
 PULL, TIMER = range(2)
 DISPATCHER, EXCLUSIVE, COMPETING = range(3)
+NO_REPLICA = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Row:
     sent_ns: int
     received_ns: int
     enqueued_ns: int
+    placed_ns: int
     closed_ns: int
     started_ns: int
     ended_ns: int
@@ -67,25 +70,51 @@ class PassRow:
     returned_ns: int
 
 
+@dataclass(frozen=True)
+class LifeRow:
+    """A replica with its columns as attributes."""
+
+    replica: int
+    ordered_ns: int
+    ready_ns: int
+    drained_ns: int
+    gone_ns: int
+
+
 class Books:
-    """A timeline and its settings, indexed the ways that the laws need."""
+    """A timeline and its settings, indexed the ways that the laws need; of the whole fleet or of one replica."""
 
     def __init__(self, given: EngineInput, timeline: Timeline) -> None:
         assert set(ATTEMPT_COLUMNS) == set(Row.__annotations__), "the columns have changed: so must the audit"
         assert set(PASS_COLUMNS) == set(PassRow.__annotations__), "the columns have changed: so must the audit"
+        assert set(REPLICA_COLUMNS) == set(LifeRow.__annotations__), "the columns have changed: so must the audit"
         self.given = given
         self.rule = given.fleet.batching
-        attempts = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.attempts.tolist()]
-        self.rows = attempts
+        self.ready_ns = 0
+        self.lives = [LifeRow(**dict(zip(REPLICA_COLUMNS, row, strict=True))) for row in timeline.replicas.tolist()]
+        self.scalings = list(zip(timeline.scaling("at_ns").tolist(), timeline.scaling("wanted").tolist(), strict=True))
+        self.rows = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.attempts.tolist()]
         self.passes = [PassRow(**dict(zip(PASS_COLUMNS, row, strict=True))) for row in timeline.passes.tolist()]
+        self._index()
+        self.seen_by = seen_by(self)
+
+    def of_replica(self, life: LifeRow) -> Books:
+        """Return the books of one replica: its rows and passes, and the front end of all."""
+        own = copy(self)
+        own.ready_ns = life.ready_ns
+        own.rows = [row for row in self.rows if row.replica == life.replica]
+        own.passes = [each for each in self.passes if each.replica == life.replica]
+        own._index()
+        return own
+
+    def _index(self) -> None:
         self.members: dict[int, list[Row]] = defaultdict(list)
-        for row in attempts:
+        for row in self.rows:
             if row.serial != NONE:
                 self.members[row.serial].append(row)
         for rows in self.members.values():
-            rows.sort(key=lambda row: (row.enqueued_ns, row.request, row.attempt))
+            rows.sort(key=placing)
         self.handed_ns = {each.serial: each.handed_ns for each in self.passes}
-        self.seen_by = seen_by(self)
 
     def left_queue_ns(self, row: Row) -> int:
         """When an admitted attempt stopped waiting: its batch was handed over, or it was withdrawn before."""
@@ -103,25 +132,38 @@ class Books:
         return [row for row in self.rows if row.enqueued_ns != NONE and row.reason == 0]
 
 
+def placing(row: Row) -> tuple[int, int, int, int]:
+    """The order in which requests come to a replica: those that were held go before those that have just come."""
+    return (row.enqueued_ns if row.placed_ns == NONE else row.placed_ns, row.enqueued_ns, row.request, row.attempt)
+
+
 def audit(given: EngineInput, timeline: Timeline) -> list[str]:
     """Return every breach of a law on this timeline."""
     books = Books(given, timeline)
-    laws = (
+    of_a_replica = (
         batch_within_maximum,
         no_wait_past_bound,
         no_partial_batch_early,
         batches_in_queue_order,
-        every_attempt_ends_once,
         queue_cap_holds,
+        instances_run_one_pass,
+    )
+    of_the_fleet = (
+        every_attempt_ends_once,
         time_limits_hold,
         moments_in_order,
-        instances_run_one_pass,
         passes_last_what_they_cost,
         front_end_serves_in_order,
         decisions_have_an_occasion,
         little,
+        replicas_serve_while_ready,
+        fleet_is_what_is_wanted,
+        nobody_is_held_beside_a_ready_replica,
+        holding_has_its_limit,
     )
-    return [f"{law.__name__}: {breach}" for law in laws for breach in law(books)]
+    replicas = [books.of_replica(life) for life in books.lives]
+    breaches = [f"{law.__name__}: {breach}" for law in of_a_replica for own in replicas for breach in law(own)]
+    return breaches + [f"{law.__name__}: {breach}" for law in of_the_fleet for breach in law(books)]
 
 
 def batch_within_maximum(books: Books) -> Iterator[str]:
@@ -137,7 +179,7 @@ def no_wait_past_bound(books: Books) -> Iterator[str]:
     """No batch stays open past its wait while something is free to take it and the front end has seen to its timer."""
     previous_close_ns = 0
     for each in sorted(books.passes, key=lambda each: each.serial):
-        oldest_ns = books.members[each.serial][0].enqueued_ns
+        oldest_ns = books.members[each.serial][0].placed_ns
         free_since_ns = _free_since_ns(books, each)
         wait_ns = books.rule.max_wait_ns
         if books.rule.timer_origin == ENQUEUE:
@@ -181,24 +223,24 @@ def no_partial_batch_early(books: Books) -> Iterator[str]:
     preferred = books.rule.preferred[: books.rule.preferred_count]
     for each in books.passes:
         if each.batch_size < books.rule.max_batch and each.batch_size not in preferred:
-            due_ns = books.members[each.serial][0].enqueued_ns + books.rule.max_wait_ns
+            due_ns = books.members[each.serial][0].placed_ns + books.rule.max_wait_ns
             if each.closed_ns < due_ns:
                 yield f"pass {each.serial} of {each.batch_size} closed at {each.closed_ns}, due {due_ns}"
 
 
 def batches_in_queue_order(books: Books) -> Iterator[str]:
     """Requests enter batches first come, first served: for each collector, in the order of their arrival."""
-    last: dict[int, tuple[int, int, int, int]] = {}
+    last: dict[int, tuple[int, ...]] = {}
     for each in sorted(books.passes, key=lambda each: each.serial):
         collector = each.instance if books.rule.collector == COMPETING else 0
         for row in books.members[each.serial]:
-            place = (row.enqueued_ns, row.request, row.attempt, each.serial)
+            place = (*placing(row), each.serial)
             if place < last.get(collector, place):
                 yield f"request {row.request}.{row.attempt} came before {last[collector]} and was batched after it"
             last[collector] = max(place, last.get(collector, place))
-    waiting = [row for row in books.admitted() if row.serial == NONE]
+    waiting = [row for row in books.admitted() if row.serial == NONE and row.placed_ns != NONE]
     for row in waiting:
-        if books.rule.collector != COMPETING and last and (row.enqueued_ns, row.request, row.attempt) < last[0][:3]:
+        if books.rule.collector != COMPETING and last and placing(row) < last[0][:-1]:
             left_ns = books.left_queue_ns(row)
             closed_ns = max(each.closed_ns for each in books.passes)
             if left_ns > closed_ns:
@@ -245,23 +287,23 @@ def queue_cap_holds(books: Books) -> Iterator[str]:
         if full:
             yield f"{len(full)} were refused for a full queue without a cap"
         return
-    stays = [(row.enqueued_ns, row.request, row.attempt, books.left_queue_ns(row)) for row in books.admitted()]
+    placed = [row for row in books.admitted() if row.placed_ns != NONE]
+    stays = [(*placing(row), books.left_queue_ns(row)) for row in placed]
     for row in full:
-        place = (row.enqueued_ns, row.request, row.attempt)
-        waiting = sum(1 for stay in stays if stay[:3] < place and _still_waits(books, stay, row.enqueued_ns))
+        waiting = sum(1 for stay in stays if stay[:4] < placing(row) and _still_waits(books, stay, row.enqueued_ns))
         if waiting < cap:
             yield f"request {row.request}.{row.attempt} was refused with {waiting} waiting"
     for stay in stays:
-        waiting = sum(1 for other in stays if other[:3] < stay[:3] and _still_waits(books, other, stay[0]))
+        waiting = sum(1 for other in stays if other[:4] < stay[:4] and _still_waits(books, other, stay[0]))
         if waiting >= cap:
-            yield f"request {stay[1]}.{stay[2]} was let in with {waiting} waiting"
+            yield f"request {stay[2]}.{stay[3]} was let in with {waiting} waiting"
 
 
-def _still_waits(books: Books, stay: tuple[int, int, int, int], now_ns: int) -> bool:
+def _still_waits(books: Books, stay: tuple[int, int, int, int, int], now_ns: int) -> bool:
     """Hand-overs of an instant come after its admissions, withdrawals before them."""
-    left_ns = stay[3]
+    left_ns = stay[4]
     handed = left_ns in books.handed_ns.values() and any(
-        row.request == stay[1] and row.attempt == stay[2] for rows in books.members.values() for row in rows
+        row.request == stay[2] and row.attempt == stay[3] for rows in books.members.values() for row in rows
     )
     return left_ns >= now_ns if handed else left_ns > now_ns
 
@@ -297,6 +339,7 @@ def moments_in_order(books: Books) -> Iterator[str]:
         "sent_ns",
         "received_ns",
         "enqueued_ns",
+        "placed_ns",
         "closed_ns",
         "started_ns",
         "ended_ns",
@@ -312,7 +355,7 @@ def moments_in_order(books: Books) -> Iterator[str]:
 
 def instances_run_one_pass(books: Books) -> Iterator[str]:
     """An instance is handed a batch only when it has returned the one before; busy time is the sum of passes."""
-    idle_since: dict[int, int] = defaultdict(int)
+    idle_since: dict[int, int] = defaultdict(lambda: books.ready_ns)
     for each in sorted(books.passes, key=lambda each: (each.handed_ns, each.serial)):
         if each.idle_since_ns != idle_since[each.instance]:
             yield f"pass {each.serial} says idle since {each.idle_since_ns}, not {idle_since[each.instance]}"
@@ -385,3 +428,66 @@ def little(books: Books) -> Iterator[str]:
     spent += sum(left_ns - row.enqueued_ns for row, left_ns in withdrawn)
     if area != spent or inside != 0:
         yield f"the area is {area}, the times add up to {spent}, {inside} are left"
+
+
+def replicas_serve_while_ready(books: Books) -> Iterator[str]:
+    """No request comes to a replica that is not ready, and one that is drained finishes what it holds, then goes."""
+    lives = {life.replica: life for life in books.lives}
+    for row in books.rows:
+        if row.placed_ns == NONE:
+            continue
+        life = lives[row.replica]
+        until_ns = NEVER if life.drained_ns == NONE else life.drained_ns
+        if life.ready_ns == NONE or not life.ready_ns <= row.placed_ns < until_ns:
+            yield f"{row.request}.{row.attempt} came at {row.placed_ns} to replica {row.replica}, ready {life}"
+    for life in books.lives:
+        moments = [life.ordered_ns, life.ready_ns, life.drained_ns, life.gone_ns]
+        known = [moment for moment in moments if moment != NONE]
+        if known != sorted(known) or (life.gone_ns != NONE and life.drained_ns == NONE):
+            yield f"replica {life.replica} lives through {moments}"
+        left_ns = [
+            books.left_queue_ns(row) for row in books.rows if row.placed_ns != NONE and row.replica == life.replica
+        ]
+        returns_ns = [each.returned_ns for each in books.passes if each.replica == life.replica]
+        unfinished = [moment for moment in (*left_ns, *returns_ns) if moment == NONE or moment > life.gone_ns]
+        if life.gone_ns != NONE and unfinished:
+            yield f"replica {life.replica} is gone at {life.gone_ns} and holds something"
+
+
+def fleet_is_what_is_wanted(books: Books) -> Iterator[str]:
+    """After each change there are as many replicas, ordered and not drained, as are wanted, within the limits."""
+    rule = books.given.fleet.autoscaler
+    for place, (at_ns, wanted) in enumerate(books.scalings):
+        least = 0 if rule.to_zero or rule.formula == 0 else rule.replicas_min
+        if place and not least <= wanted <= rule.replicas_max:
+            yield f"{wanted} are wanted at {at_ns}"
+        if place + 1 < len(books.scalings) and books.scalings[place + 1][0] == at_ns:
+            continue
+        there = sum(life.ordered_ns <= at_ns and not NONE < life.drained_ns <= at_ns for life in books.lives)
+        if there != wanted:
+            yield f"at {at_ns} there are {there} replicas, and {wanted} are wanted"
+
+
+def nobody_is_held_beside_a_ready_replica(books: Books) -> Iterator[str]:
+    """Where replicas take any number of requests, one waits in front of them only while none is ready."""
+    if books.given.fleet.routing.outstanding_max or books.given.fleet.admission.cap:
+        return
+    for row in books.admitted():
+        until_ns = row.placed_ns if row.placed_ns != NONE else books.left_queue_ns(row)
+        for life in books.lives:
+            begin_ns, end_ns = life.ready_ns, NEVER if life.drained_ns == NONE else life.drained_ns
+            if begin_ns != NONE and max(begin_ns, row.enqueued_ns) < min(end_ns, until_ns, _end_ns(books)):
+                yield f"{row.request}.{row.attempt} was held until {until_ns} beside replica {life.replica}"
+
+
+def holding_has_its_limit(books: Books) -> Iterator[str]:
+    """Who is refused for want of a replica found as many held as may be."""
+    most = books.given.fleet.admission.held_max
+    held = [row for row in books.admitted() if row.placed_ns != row.enqueued_ns]
+    for row in books.rows:
+        if row.reason != NO_REPLICA:
+            continue
+        before = [other for other in held if placing(other)[1:] < placing(row)[1:]]
+        ends_ns = [other.placed_ns if other.placed_ns != NONE else books.left_queue_ns(other) for other in before]
+        if sum(end_ns > row.enqueued_ns for end_ns in ends_ns) < most:
+            yield f"{row.request}.{row.attempt} was refused with room in front of the fleet"

@@ -19,6 +19,7 @@ __all__ = ["decisions_have_an_occasion", "front_end_serves_in_order", "is_nothin
 
 NONE = -1
 NEVER = 2**62
+FIXED = 0  # the formula of no autoscaler
 ANSWERED, REFUSED, TIMED_OUT, ABANDONED = 1, 2, 3, 4
 RESULTS, BLOCKING_LATER, RESPONSE, REQUEST, REFUSAL, BLOCKING_AT_ONCE = range(6)  # the order within an instant
 
@@ -51,7 +52,12 @@ def jobs_of(books: Books) -> list[Job]:
         return each_row + [_blocking_job(books, each) for each in books.passes if each.returned_ns != NONE]
     out_ns = books.given.fleet.results_out_table[0]
     return each_row + [
-        _job(each.ended_ns + out_ns, (RESULTS, each.instance), each.returned_ns, front_end.pass_result_table)
+        _job(
+            each.ended_ns + out_ns,
+            (RESULTS, each.replica, each.instance),
+            each.returned_ns,
+            front_end.pass_result_table,
+        )
         for each in books.passes
         if each.returned_ns != NONE
     ]
@@ -149,18 +155,30 @@ def seen_by(books: Books) -> Callable[[int], int]:
 def due_moments(books: Books) -> set[int]:
     """Return every moment at which a wait or a deadline ended, and more of them where the wait has another origin."""
     rule, deadline_ns = books.rule, books.given.fleet.deadline.deadline_ns
-    since = {row.enqueued_ns for row in books.admitted()}
+    since = {row.placed_ns for row in books.admitted()} | {row.enqueued_ns for row in books.admitted()}
     if rule.timer_origin:
         since |= {each.closed_ns for each in books.passes} | {each.returned_ns for each in books.passes} | {0}
     waits = range(1, 2 if rule.timer_origin < 2 else 60)  # windows follow each other
-    return {at_ns + deadline_ns for at_ns in since} | {at_ns + k * rule.max_wait_ns for at_ns in since for k in waits}
+    dues = {at_ns + deadline_ns for at_ns in since} | {at_ns + k * rule.max_wait_ns for at_ns in since for k in waits}
+    return dues | _autoscaler_moments(books)
+
+
+def _autoscaler_moments(books: Books) -> set[int]:
+    """Return every moment at which the autoscaler may look: multiples of its periods."""
+    rule = books.given.fleet.autoscaler
+    if rule.formula == FIXED:
+        return set()
+    end_ns = max((each.closed_ns for each in books.passes), default=0) + 1
+    periods = {rule.sample_ns, rule.tick_ns, rule.poll_ns} - {0}
+    return {at_ns for period_ns in periods for at_ns in range(period_ns, end_ns, period_ns)}
 
 
 def decisions_have_an_occasion(books: Books) -> Iterator[str]:
-    """A batch closes when an attempt arrives, a pass returns, a client hangs up, or the work on a timer is done."""
+    """A batch closes when an attempt arrives, a pass returns, a client goes, a replica is ready, or a timer is done."""
     front_end = books.given.front_end
     occasions = {row.enqueued_ns for row in books.rows} | {each.returned_ns for each in books.passes}
     occasions |= {row.delivered_ns for row in books.rows if row.outcome == ABANDONED}
+    occasions |= {life.ready_ns for life in books.lives}
     timer_ns = front_end.timer_table[0]
     busy = [(job.done_ns - job.least_ns, job.done_ns) for job in jobs_of(books) if job.done_ns != NONE and job.least_ns]
     first_due_ns = min(due_moments(books), default=NEVER)

@@ -16,7 +16,7 @@ from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from tests.laws.audit import audit
-from tests.parity.inputs import busy_input, front_end_input, inputs
+from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -25,6 +25,21 @@ from tests.parity.virtual_server import VirtualServer
 def test_any_timeline_of_the_engine_keeps_every_law(given_: EngineInput) -> None:
     """Whatever the rule, the load and the ties, the audit has nothing to say."""
     assert audit(given_, run(given_)) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(fleet_inputs())
+def test_any_timeline_of_a_fleet_keeps_every_law(given_: EngineInput) -> None:
+    """With several replicas, an autoscaler and cold starts too."""
+    assert audit(given_, run(given_)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(fleet_inputs())
+def test_any_fleet_of_the_dispatcher_keeps_every_law(given_: EngineInput) -> None:
+    """The same holds for the server's dispatcher core."""
+    if not given_.traffic.clients:
+        assert audit(given_, VirtualServer(given_).play()) == []
 
 
 @settings(max_examples=100, deadline=None)
@@ -125,6 +140,7 @@ def instance_runs_two(patch: pytest.MonkeyPatch) -> None:
             batch.instance, batch.handed_ns = 0, now_ns
             batch.idle_since_ns = self._idle_since_ns.get(0, 0)
             self._running += 1
+            self._carried += len(batch.members)
             self._waiting -= len(batch.members)
             self._start(batch)
 
@@ -144,7 +160,7 @@ def delivers_too_early(patch: pytest.MonkeyPatch) -> None:
 def forgets_a_row(patch: pytest.MonkeyPatch) -> None:
     """The last attempt leaves no row."""
     build = process_engine.timeline_from_rows
-    patch.setattr(process_engine, "timeline_from_rows", lambda rows, passes: build(list(rows)[:-1], passes))
+    patch.setattr(process_engine, "timeline_from_rows", lambda rows, *tables: build(list(rows)[:-1], *tables))
 
 
 def returns_too_early(patch: pytest.MonkeyPatch) -> None:

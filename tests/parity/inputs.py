@@ -8,16 +8,31 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from policy.autoscaling_rule import Activation, AutoscalingRule, NotReady
+from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.batching import Collector, Freeze, TimerOrigin
 from policy.dice import CELLS, LEVELS
+from policy.fleet import Drain
 from policy.pass_time import SPREAD_ONE
-from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
+from policy.routing import Balance, Tie
+from policy.settings import (
+    admission_rule,
+    batching_rule,
+    deadline_rule,
+    pass_time_rule,
+    retry_rule,
+    routing_rule,
+)
 from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
 
 GRID = 10  # ns
 
 QUIET_NS = 10**6
 """All that a generated open loop sends has ended by then; one last request comes then, so that engines run so far."""
+
+
+FLEET_QUIET_NS = 12_000
+"""The same of a fleet, whose autoscaler ticks until then."""
 
 
 COIN = [0] * (CELLS // 2) + [2 * GRID] * (LEVELS * (CELLS + 1) - CELLS // 2)
@@ -122,6 +137,85 @@ def inputs(draw: st.DrawFn) -> EngineInput:
         measure_to_ns=measured_ns,
         stop_ns=2 * QUIET_NS,
     )
+
+
+@st.composite
+def fleet_inputs(draw: st.DrawFn) -> EngineInput:
+    """A whole run of a fleet: routing of every kind, holding, an autoscaler in most of them, cold starts."""
+    given = draw(inputs().filter(lambda each: not each.front_end.blocking))
+    traffic = given.traffic
+    arrivals = traffic.arrivals_ns.copy()
+    arrivals[-1:] = FLEET_QUIET_NS
+    fleet = draw(scaled_fleets(given.fleet))
+    return replace(
+        given,
+        traffic=replace(traffic, arrivals_ns=arrivals),
+        fleet=replace(fleet, autoscaler=shrunk(fleet.autoscaler, 10**6 // (4 * GRID))),
+        measure_to_ns=given.measure_to_ns if traffic.clients else FLEET_QUIET_NS,
+        stop_ns=2 * FLEET_QUIET_NS,
+    )
+
+
+@st.composite
+def scaled_fleets(draw: st.DrawFn, fleet: FleetInput) -> FleetInput:
+    """The same replicas, any number of them."""
+    rule = draw(st.one_of(st.just(fixed_fleet()), autoscalers(), autoscalers()))
+    is_fixed = rule == fixed_fleet()
+    least = 1 if is_fixed else (0 if rule.to_zero else rule.replicas_min)
+    return replace(
+        fleet,
+        admission=fleet.admission._replace(held_max=draw(st.sampled_from([0, 2, 100, 100]))),
+        replicas=draw(st.integers(least, 3 if is_fixed else rule.replicas_max)),
+        routing=routing_rule(
+            balance=draw(st.sampled_from(Balance)).name.lower(),
+            tie=draw(st.sampled_from(Tie)).name.lower(),
+            outstanding_max=draw(st.sampled_from([None, None, 1, 2, 6])),
+        ),
+        autoscaler=rule,
+        drain=int(draw(st.sampled_from(Drain))),
+        cold_start_tables=([draw(grid(0, 20))], COIN),
+    )
+
+
+@st.composite
+def autoscalers(draw: st.DrawFn) -> AutoscalingRule:
+    """Any autoscaler whose times are a few milliseconds."""
+    formula = draw(st.sampled_from(["total", "ratio", "gain"]))
+
+    def ms(least: int, most: int) -> int:
+        return draw(st.integers(least, most)) * 10**6
+
+    most = draw(st.integers(1, 4))
+    return autoscaling_rule(
+        formula=formula,
+        signal=draw(st.sampled_from(["waiting", "in_flight", "rate", "busy"])),
+        target=draw(st.sampled_from([0.5, 1.0, 3.0])),
+        max_replicas=most,
+        min_replicas=draw(st.integers(0, 1)),
+        sample_ns=ms(1, 3),
+        window_ns=ms(0, 4),
+        lag_ns=ms(0, 2),
+        tick_ns=ms(1, 4),
+        not_ready=draw(st.sampled_from(NotReady)).name.lower(),
+        dead_band_up=0.0 if formula == "gain" else draw(st.sampled_from([0.0, 0.1])),
+        stabilisation_down_ns=ms(0, 5),
+        delay_up_ns=ms(0, 3),
+        delay_down_ns=ms(0, 3),
+        cooldown_up_ns=ms(0, 3),
+        step_up_count=draw(st.integers(0, 2)),
+        idle_ns=ms(0, 6),
+        activation=draw(st.sampled_from(Activation)).name.lower(),
+    )
+
+
+def shrunk(rule: AutoscalingRule, divisor: int) -> AutoscalingRule:
+    """Return the rule with every time divided, so that its ticks tie with all else: settings let none below 1 ms in."""
+
+    def smaller(fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: value // divisor for name, value in fields.items() if name.endswith("_ns")}
+
+    up, down = (side._replace(**smaller(side._asdict())) for side in (rule.up, rule.down))
+    return rule._replace(**smaller(rule._asdict()), up=up, down=down)
 
 
 def busy_input() -> EngineInput:

@@ -15,7 +15,7 @@ from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from sim.engine.timelines import Timeline
-from tests.parity.inputs import busy_input, front_end_input, inputs
+from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -41,6 +41,21 @@ def test_any_input_gives_the_same_timeline_on_both(given_: EngineInput) -> None:
     if not given_.traffic.clients:
         requests = {row[0] for row in attempts}
         assert requests == set(range(len(given_.traffic.arrivals_ns) - 1)), "all but the last request are compared"
+
+
+def fleet_before(timeline: Timeline, end_ns: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the lives of the replicas up to a moment, and the changes of the wanted number before it."""
+    lives = [[value if value < end_ns else UNSET for value in row] for row in timeline.replicas.tolist()]
+    return [row for row in lives if row[1] != UNSET], [row for row in timeline.scalings.tolist() if row[0] < end_ns]
+
+
+@settings(max_examples=200, deadline=None)
+@given(fleet_inputs())
+def test_any_fleet_gives_the_same_timeline_on_both(given_: EngineInput) -> None:
+    """Routing, holding, scaling, cold starts, draining: the same rows, and the same replicas at the same moments."""
+    timeline, played = run(given_), VirtualServer(given_).play()
+    assert fleet_before(timeline, given_.measure_to_ns) == fleet_before(played, given_.measure_to_ns)
+    assert final_before(timeline, given_.measure_to_ns) == final_before(played, given_.measure_to_ns)
 
 
 @settings(max_examples=50, deadline=None)

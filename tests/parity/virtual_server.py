@@ -12,26 +12,36 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from policy import retries
+from policy.autoscaling_rule import Formula
 from policy.dice import Stream, die, draw
 from policy.instant import NEVER_NS, UNSET
 from policy.pass_time import pass_ns
-from policy.timeline import Attempt, Outcome, Pass
+from policy.routing import DIE_ONE
+from policy.timeline import Attempt, Outcome, Pass, ReplicaLife, Scaling
 from reference_server.dispatcher import (
     Action,
     Answered,
     Arrived,
     Dispatcher,
     Event,
+    FleetRules,
     HungUp,
     Log,
     LogPass,
+    LogReplica,
+    LogScaling,
+    Ready,
     Respond,
     Returned,
     StartPass,
+    StartReplica,
     WakeAt,
 )
 from sim.engine.engine_input import EngineInput, Table
 from sim.engine.timelines import Timeline, timeline_from_rows
+
+AFTER_NS = 20_000
+"""Behind the measured part no generated attempt or pass lasts as long as this."""
 
 Key = tuple[int, int]
 
@@ -54,6 +64,7 @@ class Client:
 class Ended(NamedTuple):
     """The results of a pass, on their way back."""
 
+    replica: int
     instance: int
     first: Key
     started_ns: int
@@ -79,9 +90,8 @@ class VirtualServer:
     def __init__(self, given: EngineInput) -> None:
         self.given = given
         fleet = given.fleet
-        self.core = Dispatcher(
-            batching=fleet.batching, admission=fleet.admission, deadline=fleet.deadline, instances=fleet.instances
-        )
+        rules = (fleet.batching, fleet.admission, fleet.deadline, fleet.routing, fleet.autoscaler, fleet.drain)
+        self.core = Dispatcher(FleetRules(*rules, fleet.replicas, fleet.instances), self.roll_route)
         self.calendar: list[int] = [0]
         self.due: dict[int, Due] = defaultdict(Due)
         self.clients: dict[Key, Client] = {}
@@ -91,10 +101,15 @@ class VirtualServer:
         self.timers = 0
         self.rows: dict[Key, Attempt] = {}
         self.passes: list[Pass] = []
+        self.lives: list[ReplicaLife] = []
+        self.scalings = [Scaling(0, fleet.replicas, 0)]
         self.now = 0
 
     def roll(self, table: Table, stream: Stream, entity: int, ordinal: int) -> int:
         return draw(table, die(self.given.seed, stream, entity, ordinal))
+
+    def roll_route(self, key: Key) -> int:
+        return die(self.given.seed, Stream.ROUTE, *key) * DIE_ONE >> 64
 
     def at(self, when: int) -> Due:
         heapq.heappush(self.calendar, when)
@@ -109,12 +124,17 @@ class VirtualServer:
             self.send((request, 0), size, when, when)
         for client in range(traffic.clients):
             self.think(client, 0, 0)
-        while self.calendar:
+        # An autoscaler asks to be woken for ever: play on until what is compared must be over.
+        scales = self.given.fleet.autoscaler.formula != Formula.FIXED
+        until = self.given.measure_to_ns + AFTER_NS if scales else NEVER_NS
+        while self.calendar and self.calendar[0] <= until:
             self.now = heapq.heappop(self.calendar)
             while self.calendar and self.calendar[0] == self.now:
                 heapq.heappop(self.calendar)
             self.instant()
-        return timeline_from_rows([self.whole(key) for key in self.clients], self.passes)
+        return timeline_from_rows(
+            [self.whole(key) for key in self.clients], self.passes, self.lives + self.core.lives(), self.scalings
+        )
 
     # clients
 
@@ -190,7 +210,7 @@ class VirtualServer:
         front_end = self.given.front_end
         for ended in sorted(due.results):
             done = self.join(0, self.roll(front_end.pass_result_table, Stream.PASS_RESULT, *ended.first))
-            self.at(done).at_server.append(Returned(ended.instance, ended.started_ns, ended.ended_ns))
+            self.at(done).at_server.append(Returned(ended.replica, ended.instance, ended.started_ns, ended.ended_ns))
         if self.timer_ns == self.now:
             self.timer_ns = NEVER_NS
             self.at(self.join(0, self.roll(front_end.timer_table, Stream.TIMER, 0, self.timers))).woken = True
@@ -203,7 +223,7 @@ class VirtualServer:
         work = self.pass_ns(batch)
         ended = self.join(0, work)
         back = ended + self.roll(self.given.fleet.results_out_table, Stream.RESULTS_OUT, *batch.members[0])
-        self.at(back).at_server.append(Returned(batch.instance, ended - work, ended))
+        self.at(back).at_server.append(Returned(batch.replica, batch.instance, ended - work, ended))
 
     def join_front_end(self, key: Key) -> None:
         client = self.clients[key]
@@ -218,6 +238,12 @@ class VirtualServer:
             match action:
                 case StartPass():
                     self.start(action)
+                case StartReplica():
+                    self.start_replica(action.replica)
+                case LogReplica():
+                    self.lives.append(action.row)
+                case LogScaling():
+                    self.scalings.append(action.row)
                 case Respond():
                     self.unanswered.remove((action.request, action.attempt))
                     self.respond((action.request, action.attempt), action.outcome)
@@ -241,7 +267,15 @@ class VirtualServer:
             return
         ended = there + self.pass_ns(batch)
         back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *first)
-        self.at(back).results.append(Ended(batch.instance, first, there, ended))
+        self.at(back).results.append(Ended(batch.replica, batch.instance, first, there, ended))
+
+    def start_replica(self, serial: int) -> None:
+        fleet = self.given.fleet
+        start = sum(
+            self.roll(table, Stream.COLD_START, serial, part) for part, table in enumerate(fleet.cold_start_tables)
+        )
+        due = self.at(self.now + max(start, 1))
+        due.at_server += [Ready(serial, instance) for instance in range(fleet.instances)]
 
     def pass_ns(self, batch: StartPass) -> int:
         spread = self.roll(self.given.fleet.spread_table, Stream.PASS_SPREAD, *batch.members[0])
@@ -268,7 +302,7 @@ class VirtualServer:
         client = self.clients[key]
         row = self.rows.get(key)
         if row is None:  # it never reached the dispatcher
-            known = {"request": key[0], "attempt": key[1], "size": client.size, "replica": 0, "reason": 0}
+            known = {"request": key[0], "attempt": key[1], "size": client.size, "reason": 0}
             row = Attempt(**{**dict.fromkeys(Attempt._fields, UNSET), **known})
         return row._replace(
             intended_ns=client.intended_ns,

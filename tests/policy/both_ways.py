@@ -4,12 +4,45 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from policy import admission, batching, deadlines, dice, pass_time, retries
+import numpy as np
 
-RULE_MODULES = (admission, batching, deadlines, pass_time, retries)
+from policy import (
+    admission,
+    autoscaling,
+    autoscaling_rule,
+    batching,
+    deadlines,
+    dice,
+    fleet,
+    pass_time,
+    recommendation,
+    retries,
+    rollout,
+    routing,
+    scaling_brakes,
+    versions,
+    windows,
+)
+
+RULE_MODULES = (
+    admission,
+    autoscaling,
+    autoscaling_rule,
+    batching,
+    deadlines,
+    fleet,
+    pass_time,
+    recommendation,
+    retries,
+    rollout,
+    routing,
+    scaling_brakes,
+    versions,
+    windows,
+)
 
 WAYS = ("interpreted", "compiled")
 
@@ -42,3 +75,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def run_way(way: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function the one way or the other."""
     return function if way == "interpreted" else compiled(function)
+
+
+def ints_for(way: str, values: Sequence[int]) -> Sequence[int]:
+    """Return a sequence of integers that a rule may write to: a list, or for compiled code an array."""
+    return list(values) if way == "interpreted" else np.array(values, dtype=np.int64)  # type: ignore[return-value]

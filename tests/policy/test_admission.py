@@ -39,3 +39,20 @@ def test_retry_after_is_the_time_to_serve_those_who_wait(
 ) -> None:
     """Full passes of 12 over all instances, at least one."""
     assert run_way(way, admission.retry_after_ns)(waiting, max_batch, 12, instances) == expected
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("held_max", "held", "draining", "reason"),
+    [
+        (2, 1, False, Reason.NONE),
+        (2, 2, False, Reason.NO_REPLICA),
+        (0, 0, False, Reason.NO_REPLICA),
+        (2, 0, True, Reason.DRAINING),
+    ],
+)
+def test_request_without_a_replica_is_held_or_refused(
+    way: str, held_max: int, held: int, draining: bool, reason: Reason
+) -> None:
+    """So many may wait in front of the fleet; a server that stops says so first."""
+    assert run_way(way, admission.may_hold)(admission_rule(cap=None, held_max=held_max), held, draining) == reason

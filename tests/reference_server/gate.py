@@ -19,6 +19,7 @@ from types import TracebackType
 from reference_server.backends import BadInput, Batch, Output
 
 ECHO = "tests.reference_server.gate:EchoBackend"
+FIRST = "tests.reference_server.gate:FirstBackend"
 FRAMES = "tests.reference_server.gate:FramesBackend"
 GATED = "tests.reference_server.gate:GatedBackend"
 PICKY = "tests.reference_server.gate:PickyBackend"
@@ -87,6 +88,23 @@ class SleepyBackend(EchoBackend):
     def load(self) -> None:
         while self._path.exists():
             time.sleep(0.005)
+
+
+class FirstBackend(EchoBackend):
+    """Serves as the first replica, 20 ms a pass; as a later one it fails to load, or never gets ready."""
+
+    def __init__(self, replica: int, later: str) -> None:
+        self._fate = later if replica else ""
+
+    def load(self) -> None:
+        if self._fate == "fails":
+            raise RuntimeError("there is no device left")
+        while self._fate == "hangs":
+            time.sleep(0.005)
+
+    def run_pass(self, batch: Batch) -> list[Output]:
+        time.sleep(0.02)
+        return list(batch.inputs)
 
 
 class UnloadableBackend(EchoBackend):

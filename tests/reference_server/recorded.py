@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
+from policy.dice import Stream, die
 from policy.instant import NEVER_NS
+from policy.routing import DIE_ONE
 from reference_server.dispatcher import (
     Answered,
     Arrived,
@@ -18,6 +21,8 @@ from reference_server.dispatcher import (
     Respond,
     Returned,
     StartPass,
+    StartReplica,
+    StopReplica,
     WakeAt,
 )
 from reference_server.journal import Journal
@@ -29,17 +34,29 @@ class Recorded:
     """The dispatcher of a fleet, its clock, and what a shell would know of it."""
 
     def __init__(self, fleet: FleetInput, file: Path) -> None:
-        rules = {"batching": fleet.batching, "admission": fleet.admission, "deadline": fleet.deadline}
-        settings = ServerSettings(**rules, instances=fleet.instances, backend_settings={}, name="made")
-        self.core = Dispatcher(**rules, instances=fleet.instances)
-        self.journal = Journal(file, settings)
+        settings = ServerSettings(
+            batching=fleet.batching,
+            admission=fleet.admission,
+            deadline=fleet.deadline,
+            routing=fleet.routing,
+            autoscaler=fleet.autoscaler,
+            drain=fleet.drain,
+            replicas=fleet.replicas,
+            instances=fleet.instances,
+            seed=5,
+            backend_settings={},
+            name="made",
+        )
+        self.core = Dispatcher(settings.fleet, lambda key: die(5, Stream.ROUTE, *key) * DIE_ONE >> 64)
+        self.journal = Journal(file, settings, 0)
         self.now_ns = 0
         self.wake_ns = NEVER_NS
         self.live: list[tuple[int, int]] = []
         self.answering: list[tuple[int, int]] = []
-        self.running: list[int] = []
-        self.down: list[int] = []
+        self.running: list[tuple[int, int]] = []  # (replica, instance)
+        self.down: list[tuple[int, int]] = []
         self.draining = False
+        self.instances = fleet.instances
 
     def tell(self, *events: Event) -> None:
         """Call the dispatcher now."""
@@ -48,7 +65,11 @@ class Recorded:
         for action in actions:
             match action:
                 case StartPass():
-                    self.running.append(action.instance)
+                    self.running.append((action.replica, action.instance))
+                case StartReplica():
+                    self.down += [(action.replica, instance) for instance in range(self.instances)]
+                case StopReplica():
+                    self.down = [place for place in self.down if place[0] != action.replica]
                 case WakeAt():
                     self.wake_ns = action.at_ns
                 case Respond():
@@ -74,14 +95,14 @@ class Recorded:
         self.tell()
 
 
-def record_walk(fleet: FleetInput, file: Path, *, seed: int, steps: int) -> None:
+def record_walk(fleet: FleetInput, file: Path, *, seed: int, steps: int, grid_ns: int = 10) -> None:
     """Write the journal of a random life: arrivals, passes, hang-ups, failures, late timers, many in one instant."""
     rng = random.Random(seed)
     recorded = Recorded(fleet, file)
-    recorded.tell(*(Failed(instance) for instance in range(fleet.instances)))
-    recorded.down = list(range(fleet.instances))
+    recorded.down = list(itertools.product(range(fleet.replicas), range(fleet.instances)))
+    recorded.tell(*(Failed(*place) for place in recorded.down))
     for number in range(steps):
-        recorded.wait(10 * rng.randrange(4), 10 * rng.randrange(2))
+        recorded.wait(grid_ns * rng.randrange(4), grid_ns * rng.randrange(2))
         recorded.tell(*_events(recorded, rng, number))
         if number == steps - 5:
             recorded.drain()
@@ -94,14 +115,14 @@ def _events(recorded: Recorded, rng: random.Random, number: int) -> list[Event]:
     for attempt in range(rng.choice([0, 0, 1, 1, 2, 3])):
         events.append(Arrived(number, attempt, rng.randint(1, 3)))
     if recorded.running and rng.random() < 0.5:
-        instance = recorded.running.pop(rng.randrange(len(recorded.running)))
+        place = recorded.running.pop(rng.randrange(len(recorded.running)))
         if rng.random() < 0.2:
-            events.append(Failed(instance))
-            recorded.down.append(instance)
+            events.append(Failed(*place))
+            recorded.down.append(place)
         else:
-            events.append(Returned(instance, recorded.now_ns - 3, recorded.now_ns - 1))
+            events.append(Returned(*place, recorded.now_ns - 3, recorded.now_ns - 1))
     elif recorded.down and rng.random() < 0.6:
-        events.append(Ready(recorded.down.pop()))
+        events.append(Ready(*recorded.down.pop()))
     if recorded.live and rng.random() < 0.2:
         events.append(HungUp(*rng.choice(recorded.live)))
     if recorded.answering and rng.random() < 0.7:

@@ -15,6 +15,7 @@ from reference_server.dispatcher import (
     Arrived,
     Dispatcher,
     Failed,
+    FleetRules,
     HungUp,
     Log,
     LogPass,
@@ -29,12 +30,13 @@ from reference_server.dispatcher import (
 def dispatcher(cap: int | None = None, deadline_ns: int | None = None, **batching: Any) -> Dispatcher:
     """Return a core for batches of at most 2 and a wait of 100."""
     options = {"max_batch": 2, "max_wait_ns": 100, **batching}
-    return Dispatcher(
-        batching=batching_rule(**options),
-        admission=admission_rule(cap=cap),
-        deadline=deadline_rule(deadline_ns=deadline_ns),
-        instances=options.get("instances", 1),
-    )
+    rules = batching_rule(**options), admission_rule(cap=cap), deadline_rule(deadline_ns=deadline_ns)
+    return Dispatcher(FleetRules(*rules, instances=options.get("instances", 1)), no_die)
+
+
+def no_die(key: tuple[int, int]) -> int:
+    """Round robin rolls no die."""
+    raise AssertionError(key)
 
 
 def of_kind(kind: type[Any], actions: list[Action]) -> list[Any]:
@@ -46,21 +48,21 @@ def test_lone_request_waits_and_runs_when_its_wait_is_over() -> None:
     """The core asks to be woken at the end of the wait, and starts the pass then."""
     core = dispatcher()
     assert core.handle([Arrived(7, 0, 3)], 10) == [WakeAt(110)]
-    assert core.handle([], 110) == [StartPass(0, 0, ((7, 0),), 3), WakeAt(NEVER_NS)]
+    assert core.handle([], 110) == [StartPass(0, 0, 0, ((7, 0),), 3), WakeAt(NEVER_NS)]
 
 
 def test_full_batch_starts_at_once_with_its_longest_member() -> None:
     """Two of two: no wait; the pass is told the largest size."""
     core = dispatcher()
     core.handle([Arrived(0, 0, 3)], 10)
-    assert of_kind(StartPass, core.handle([Arrived(1, 0, 9)], 20)) == [StartPass(0, 0, ((0, 0), (1, 0)), 9)]
+    assert of_kind(StartPass, core.handle([Arrived(1, 0, 9)], 20)) == [StartPass(0, 0, 0, ((0, 0), (1, 0)), 9)]
 
 
 def test_results_are_answered_and_logged_once_the_response_is_written() -> None:
     """The pass is logged when it returns, the attempt when its response is out, with all moments."""
     core = dispatcher(max_wait_ns=0)
     core.handle([Arrived(4, 1, 3)], 10)
-    actions = core.handle([Returned(0, 12, 30)], 33)
+    actions = core.handle([Returned(0, 0, 12, 30)], 33)
     assert of_kind(Respond, actions) == [Respond(4, 1, Outcome.ANSWERED, Reason.NONE)]
     assert of_kind(LogPass, actions) == [
         LogPass(
@@ -93,6 +95,7 @@ def test_results_are_answered_and_logged_once_the_response_is_written() -> None:
         sent_ns=UNSET,
         received_ns=UNSET,
         enqueued_ns=10,
+        placed_ns=10,
         closed_ns=10,
         started_ns=12,
         ended_ns=30,
@@ -124,7 +127,7 @@ def test_draining_refuses_new_arrivals_and_serves_the_old() -> None:
     core.drain()
     actions = core.handle([Arrived(1, 0, 1)], 20)
     assert of_kind(Respond, actions) == [Respond(1, 0, Outcome.REFUSED, Reason.DRAINING)]
-    assert of_kind(StartPass, core.handle([], 110)) == [StartPass(0, 0, ((0, 0),), 1)]
+    assert of_kind(StartPass, core.handle([], 110)) == [StartPass(0, 0, 0, ((0, 0),), 1)]
 
 
 def test_deadline_of_a_waiting_request_frees_its_place() -> None:
@@ -144,7 +147,7 @@ def test_deadline_during_the_pass_answers_and_discards_the_result() -> None:
     core.handle([Arrived(0, 0, 1)], 10)
     assert of_kind(Respond, core.handle([], 60)) == [Respond(0, 0, Outcome.TIMED_OUT, Reason.NONE)]
     assert not of_kind(Log, core.handle([Answered(0, 0)], 61))
-    actions = core.handle([Returned(0, 11, 80)], 81)
+    actions = core.handle([Returned(0, 0, 11, 80)], 81)
     assert not of_kind(Respond, actions)
     (log,) = of_kind(Log, actions)
     assert (log.row.outcome, log.row.answered_ns, log.row.ended_ns) == (Outcome.TIMED_OUT, 61, 80)
@@ -154,7 +157,7 @@ def test_result_in_the_instant_of_the_deadline_wins() -> None:
     """The law of an instant: passes return before deadlines are looked at."""
     core = dispatcher(deadline_ns=50, max_wait_ns=0)
     core.handle([Arrived(0, 0, 1)], 10)
-    actions = core.handle([Returned(0, 11, 60)], 60)
+    actions = core.handle([Returned(0, 0, 11, 60)], 60)
     assert of_kind(Respond, actions) == [Respond(0, 0, Outcome.ANSWERED, Reason.NONE)]
 
 
@@ -162,7 +165,7 @@ def test_reused_key_keeps_its_own_deadline() -> None:
     """A client may use a number again when its request is over: the old deadline must not end the new one."""
     core = dispatcher(deadline_ns=50, max_wait_ns=0)
     core.handle([Arrived(0, 0, 1)], 10)
-    core.handle([Returned(0, 11, 15)], 15)
+    core.handle([Returned(0, 0, 11, 15)], 15)
     core.handle([Answered(0, 0)], 16)
     core.handle([Arrived(0, 0, 1)], 40)
     assert not of_kind(Respond, core.handle([], 60))
@@ -186,7 +189,7 @@ def test_news_of_a_client_that_is_gone_changes_nothing(late: Answered | HungUp) 
     """A response that was being written when the client left ends in an abandoned row, once."""
     core = dispatcher(max_wait_ns=0)
     core.handle([Arrived(0, 0, 1)], 10)
-    core.handle([Returned(0, 11, 15)], 15)
+    core.handle([Returned(0, 0, 11, 15)], 15)
     (log,) = of_kind(Log, core.handle([HungUp(0, 0)], 16))
     assert (log.row.outcome, log.row.answered_ns) == (Outcome.ABANDONED, UNSET)
     assert not of_kind(Log, core.handle([late], 17))
@@ -197,16 +200,16 @@ def test_failed_instance_loses_its_pass_and_takes_none_until_ready() -> None:
     """Its members are told at once; the next batch waits for Ready."""
     core = dispatcher(max_wait_ns=0)
     core.handle([Arrived(0, 0, 1)], 10)
-    actions = core.handle([Failed(0)], 20)
+    actions = core.handle([Failed(0, 0)], 20)
     assert of_kind(Respond, actions) == [Respond(0, 0, Outcome.FAILED, Reason.NONE)]
     (log,) = of_kind(LogPass, actions)
     assert (log.row.started_ns, log.row.returned_ns) == (UNSET, 20)
     assert not of_kind(StartPass, core.handle([Arrived(1, 0, 1)], 30))
-    assert of_kind(StartPass, core.handle([Ready(0)], 40)) == [StartPass(1, 0, ((1, 0),), 1)]
+    assert of_kind(StartPass, core.handle([Ready(0, 0)], 40)) == [StartPass(1, 0, 0, ((1, 0),), 1)]
 
 
 def test_idle_instance_that_fails_is_taken_out() -> None:
     """Nothing was running: nobody is told, and the other instance gets the batch."""
     core = dispatcher(max_wait_ns=0, instances=2)
-    assert core.handle([Failed(0)], 5) == [WakeAt(NEVER_NS)]
-    assert of_kind(StartPass, core.handle([Arrived(1, 0, 1)], 30)) == [StartPass(0, 1, ((1, 0),), 1)]
+    assert core.handle([Failed(0, 0)], 5) == [WakeAt(NEVER_NS)]
+    assert of_kind(StartPass, core.handle([Arrived(1, 0, 1)], 30)) == [StartPass(0, 0, 1, ((1, 0),), 1)]

@@ -12,7 +12,7 @@ from policy.batching import Cause
 from policy.instant import NEVER_NS
 from policy.journal import FIELDS, Row
 from policy.settings import admission_rule, batching_rule, deadline_rule
-from policy.timeline import Outcome, Reason
+from policy.timeline import Outcome, Reason, Scaling
 from reference_server import dispatcher
 from reference_server.dispatcher import Arrived, Respond, Returned, StartPass, WakeAt
 from reference_server.errors import CouldNotServe
@@ -49,12 +49,18 @@ def rows_of(file: Path) -> list[int]:
 
 def test_first_line_names_the_rules_with_the_words_of_a_scenario(tmp_path: Path) -> None:
     """Whoever has the file needs nothing else to decide again."""
-    Journal(tmp_path / "journal", settings()).close()
+    Journal(tmp_path / "journal", settings(), 77).close()
     header = json.loads((tmp_path / "journal").read_bytes().partition(b"\n")[0])
     assert header == {
-        "format": "servecast-journal/1",
+        "format": "servecast-journal/2",
         "name": "shop",
+        "started_ns": 77,
+        "seed": "0",
         "instances": 2,
+        "replicas": 1,
+        "routing": {"balance": "round_robin", "tie": "random", "outstanding_max": None, "held_max": 1_000_000},
+        "autoscaler": None,
+        "drain": "youngest",
         "batching": {
             "max_batch": 4,
             "max_wait_ns": 50,
@@ -71,20 +77,20 @@ def test_first_line_names_the_rules_with_the_words_of_a_scenario(tmp_path: Path)
 
 def test_call_is_written_as_its_events_and_its_decisions(tmp_path: Path) -> None:
     """Order and fields are those of the call; only what is over is left to the timeline."""
-    journal = Journal(tmp_path / "journal", settings())
+    journal = Journal(tmp_path / "journal", settings(), 0)
     journal.add(
         100,
         True,
-        [Arrived(7, 0, 3), Returned(1, 60, 90)],
-        [Respond(7, 0, Outcome.REFUSED, Reason.DRAINING), StartPass(5, 1, ((4, 0), (6, 2)), 3), WakeAt(NEVER_NS)],
+        [Arrived(7, 0, 3), Returned(0, 1, 60, 90)],
+        [Respond(7, 0, Outcome.REFUSED, Reason.DRAINING), StartPass(5, 0, 1, ((4, 0), (6, 2)), 3), WakeAt(NEVER_NS)],
     )
     journal.close()
     assert rows_of(tmp_path / "journal") == [
         *(Row.INSTANT, 100, 1),
         *(Row.ARRIVED, 7, 0, 3),
-        *(Row.RETURNED, 1, 60, 90),
+        *(Row.RETURNED, 0, 1, 60, 90),
         *(Row.RESPOND, 7, 0, Outcome.REFUSED, Reason.DRAINING),
-        *(Row.START_PASS, 5, 1),
+        *(Row.START_PASS, 5, 0, 1),
         *(Row.MEMBER, 4, 0),
         *(Row.MEMBER, 6, 2),
         *(Row.WAKE_AT, NEVER_NS),
@@ -94,19 +100,28 @@ def test_call_is_written_as_its_events_and_its_decisions(tmp_path: Path) -> None
 
 def test_pass_that_is_over_tells_how_its_batch_was_closed(tmp_path: Path) -> None:
     """Size, cause and the three moments of the closing; the times of the pass itself are no decision."""
-    core = dispatcher.Dispatcher(
-        batching=batching_rule(max_batch=2, max_wait_ns=30),
-        admission=admission_rule(cap=None),
-        deadline=deadline_rule(deadline_ns=None),
-        instances=1,
-    )
-    journal = Journal(tmp_path / "journal", settings())
+    batching = batching_rule(max_batch=2, max_wait_ns=30)
+    rules = dispatcher.FleetRules(batching, admission_rule(cap=None), deadline_rule(deadline_ns=None))
+    core = dispatcher.Dispatcher(rules, lambda key: 0)
+    journal = Journal(tmp_path / "journal", settings(), 0)
     core.handle([Arrived(0, 0, 1)], 10)
     core.handle((), 40)
-    journal.add(70, False, (), core.handle([Returned(0, 45, 65)], 70))
+    journal.add(70, False, (), core.handle([Returned(0, 0, 45, 65)], 70))
     journal.close()
     rows = rows_of(tmp_path / "journal")
     assert rows[3:10] == [Row.PASS_OVER, 0, 1, Cause.WAITED, 0, 40, 40]
+
+
+def test_changes_of_the_fleet_are_written(tmp_path: Path) -> None:
+    """How many replicas are wanted and why, and what is done about it."""
+    journal = Journal(tmp_path / "journal", settings(), 0)
+    scaling = dispatcher.LogScaling(Scaling(9, 3, 1))
+    journal.add(
+        9, False, (), [scaling, dispatcher.StartReplica(2), dispatcher.DrainReplica(1), dispatcher.StopReplica(0)]
+    )
+    journal.close()
+    rows = [*(Row.SCALE, 3, 1), *(Row.START_REPLICA, 2), *(Row.DRAIN_REPLICA, 1), *(Row.STOP_REPLICA, 0), END]
+    assert rows_of(tmp_path / "journal")[3:] == rows
 
 
 @pytest.mark.parametrize(("row", "event"), EVENT_ROWS.items())
@@ -117,7 +132,7 @@ def test_event_of_the_dispatcher_has_the_fields_of_its_row(row: Row, event: type
 
 def test_many_calls_are_written_before_the_end(tmp_path: Path) -> None:
     """A server that is killed loses the last chunk and no more."""
-    journal = Journal(tmp_path / "journal", settings())
+    journal = Journal(tmp_path / "journal", settings(), 0)
     for moment in range(20_000):
         journal.add(moment, False, (), [WakeAt(moment)])
     written = rows_of(tmp_path / "journal")
@@ -130,12 +145,12 @@ def test_many_calls_are_written_before_the_end(tmp_path: Path) -> None:
 def test_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     """Before the server starts, not when it ends."""
     with pytest.raises(CouldNotServe, match=r"^The journal could not be written to .*none.*: No such file"):
-        Journal(tmp_path / "none" / "journal", settings())
+        Journal(tmp_path / "none" / "journal", settings(), 0)
 
 
 def test_full_disk_ends_the_journal_and_not_the_server(caplog: pytest.LogCaptureFixture) -> None:
     """Requests are served on; at the end the server says that the journal is no good."""
-    journal = Journal(Path("/dev/null"), settings())
+    journal = Journal(Path("/dev/null"), settings(), 0)
     journal._out.close()
     journal._out = open("/dev/full", "wb", buffering=0)  # noqa: SIM115  # the journal closes it
     for moment in range(20_000):

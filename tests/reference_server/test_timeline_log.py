@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.timeline import Attempt, Pass
+from policy.timeline import Attempt, Pass, ReplicaLife, Scaling
 from reference_server.timeline_log import CHUNK_ROWS, RowRing, TimelineLog
 
 
@@ -59,19 +59,37 @@ def test_page_is_of_the_moment_it_was_asked_for() -> None:
     assert [row[0] for row in json.loads(text)["attempts"]] == [0, 100, 200]
 
 
+GONE, LIVING = ReplicaLife(1, 0, 5, 8, 9), ReplicaLife(0, 0, 5, -1, -1)
+
+
+def test_fleet_is_told_without_a_replica_that_is_gone() -> None:
+    """No comma is left over; a clear leaves the fleet's course as it is."""
+    log = TimelineLog(rows=2, living=lambda: [LIVING])
+    log.scalings.add(Scaling(0, 1, 0))
+    log.clear()
+    page = json.loads("".join(log.as_json(0, 5)))
+    assert (page["replicas"], page["scalings"]) == ([list(LIVING)], [[0, 1, 0]])
+
+
 def test_json_of_a_page_names_columns_totals_and_drops() -> None:
     """All that a reader needs to ask for the next page and to trust the rows."""
-    log = TimelineLog(rows=2)
+    log = TimelineLog(rows=2, living=lambda: [LIVING])
     for number in range(3):
         log.attempts.add(attempt(number))
     log.passes.add(passed(1))
+    log.replicas.add(GONE)
+    log.scalings.add(Scaling(0, 2, 0))
     page = json.loads("".join(log.as_json(1, 5)))
     assert page.pop("clock_ns") > 0
     assert page == {
         "attempt_columns": list(Attempt._fields),
         "pass_columns": list(Pass._fields),
+        "replica_columns": list(ReplicaLife._fields),
+        "scaling_columns": list(Scaling._fields),
         "attempts": [list(attempt(2))],
         "passes": [],
+        "replicas": [list(GONE), list(LIVING)],
+        "scalings": [[0, 2, 0]],
         "attempts_total": 2,
         "passes_total": 1,
         "dropped": 1,

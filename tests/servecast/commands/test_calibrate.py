@@ -12,6 +12,7 @@ import pytest
 from servecast.api import load_scenario, with_calibration
 from servecast.cli import main
 from servecast.errors import Exit
+from sim.scenario.calibrated import ONE_REPLICA
 from sim.scenario.profile import Profile, load_profile
 
 
@@ -42,7 +43,8 @@ def test_own_servers_are_started_and_the_file_is_written(
     out = tmp_path / "out.json"
     options = ["-o", str(out), "--processes", "2", "--set", "queue.cap=9", "--seed", "4"]
     assert main(["calibrate", shop, *options]) == Exit.DONE
-    assert asked["served"] == [[shop, "--set", "queue.cap=9"]] * 2
+    one_replica = [argument for change in ONE_REPLICA for argument in ("--set", change)]
+    assert asked["served"] == [[shop, "--set", "queue.cap=9", *one_replica]] * 2
     assert asked["measured"] == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
     assert asked["seeds"] == [4]
     assert with_calibration(load_scenario(shop), out).model.profile == str(out)

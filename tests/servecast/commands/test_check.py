@@ -19,6 +19,7 @@ from servecast.cli import main
 from servecast.errors import Exit
 from sim.forecast.latency_curve import LatencyCurve
 from sim.forecast.prediction import PredictedFigure, Prediction
+from sim.scenario.calibrated import ONE_REPLICA
 from sim.scenario.profile import Profile, load_profile
 from sim.scenario.spec import Scenario
 
@@ -100,7 +101,9 @@ def test_exit_code_says_agrees_out_of_tolerance_or_not_valid(
 def test_without_url_fresh_servers_are_calibrated_and_another_is_checked(seen: Seen, shop: str) -> None:
     """The process that is checked is none of those that the calibration has seen; --set reaches all of them."""
     assert main(["check", shop, "--processes", "2", "--set", "queue.cap=9"]) == Exit.DONE
-    assert seen.served == [[shop, "--set", "queue.cap=9"]] * 3
+    one_replica = [argument for change in ONE_REPLICA for argument in ("--set", change)]
+    changed = [shop, "--set", "queue.cap=9"]
+    assert seen.served == [[*changed, *one_replica], [*changed, *one_replica], changed]
     assert seen.calibrated == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
     assert seen.checked == ["http://127.0.0.1:3"]
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from policy.instant import UNSET
 from policy.timeline import Outcome
+from sim.outcome.fleet_course import steady
 from sim.outcome.measures import RunMeasures
 
 
@@ -33,6 +34,7 @@ def made_run(
         from_ns=0,
         to_ns=window_ns,
         instances=1,
+        fleet=steady(1),
         intended_ns=np.linspace(0, window_ns, count, endpoint=False).astype(np.int64),
         outcomes=outcomes,
         latency_ns=latency_ns,

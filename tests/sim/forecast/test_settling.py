@@ -51,7 +51,7 @@ def test_changing_load_has_none(arrivals: str) -> None:
     """Nothing settles; the runs start empty and count from the start."""
     replications, warm_up_ns, how = settled_runs(batch_of(scenario(arrivals, "horizon.duration=2s")))
     assert warm_up_ns == 0
-    assert how.startswith("none: the load changes")
+    assert how.startswith("none: load or fleet change")
     assert {one.measures.from_ns for one in replications} == {0}
 
 

@@ -69,6 +69,7 @@ def test_json_groups_the_latencies() -> None:
         "timed_out_share",
         "abandoned_share",
         "latency_ms",
+        "replicas",
     }
     latency = content["latency_ms"]
     assert isinstance(latency, dict)

@@ -37,7 +37,8 @@ def attempt(request: int, intended_ns: int, **changes: Any) -> Attempt:
         "outcome": int(Outcome.ANSWERED),
         "reason": int(Reason.NONE),
     }
-    return Attempt(**row | {key: int(value) for key, value in changes.items()})
+    row |= {key: int(value) for key, value in changes.items()}
+    return Attempt(**{"placed_ns": row["enqueued_ns"], **row})  # taken by a replica at once
 
 
 def unanswered(request: int, intended_ns: int, outcome: Outcome, **changes: Any) -> Attempt:

@@ -25,6 +25,7 @@ def test_each_part_is_what_it_says() -> None:
         sent_ns=1_000,  # retry 1000
         received_ns=1_007,  # there 7
         enqueued_ns=1_020,  # front end 13
+        placed_ns=1_028,  # held 8
         closed_ns=1_050,
         started_ns=1_075,
         ended_ns=1_175,  # pass 100
@@ -32,7 +33,7 @@ def test_each_part_is_what_it_says() -> None:
         answered_ns=1_199,  # front end 21
         delivered_ns=1_204,  # back 5
     )
-    # The device was free at 1040: 20 ns of queue; the batch left at 1060: 20 more for company; then 15 on the way in.
+    # The device was free at 1040: 12 ns of queue; the batch left at 1060: 20 more for company; then 15 on the way in.
     carried = gpu_pass(0, 1_075, 1_175, idle_since_ns=1_040, closed_ns=1_050, handed_ns=1_060, returned_ns=1_178)
     rows = [unanswered(0, 0, Outcome.REFUSED), row]
     parts = breakdown_ns(timeline_from_rows(rows, [carried]), 0, 100)
@@ -40,7 +41,8 @@ def test_each_part_is_what_it_says() -> None:
         "retry": [1_000],
         "network": [12],
         "front_end": [34],
-        "queue": [20],
+        "held": [8],
+        "queue": [12],
         "batch_wait": [20],
         "turnaround": [18],
         "pass": [100],
@@ -112,6 +114,7 @@ def test_parts_add_up_to_the_latency_of_every_request_of_a_run() -> None:
         "fleet={instances: 2, turnaround: {batch_in: 0.2ms, results_out: {distribution: exponential, mean: 0.3ms}}}",
         "model.pass_time.spread={distribution: lognormal, cv: 20%}",
         "queue.cap=20",
+        "fleet.routing={outstanding_max: 12, held_max: 10}",
         "horizon.duration=2s",
     )
     timeline = run(lower(busy, seed=3, warm_up_ns=0))

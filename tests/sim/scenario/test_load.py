@@ -176,8 +176,8 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("front_end.workers=0", "front_end.workers must be a whole number from 1 to 1000000. Got 0."),
         ("front_end.request=-1ms", "front_end.request must be a time from 0s to 31d. Got -1ms."),
         (
-            "fleet.replicas=2",
-            "fleet.replicas must be 1: fleets of several replicas are not supported yet. Got 2.",
+            "fleet.replicas=0",
+            "fleet.replicas must be a whole number from 1 to 100000. Got 0.",
         ),
         ("fleet.instances=0", "fleet.instances must be a whole number from 1 to 1000000. Got 0."),
         ("horizon.duration=0s", "horizon.duration must be a time above 0s, at most 31d. Got 0s."),
