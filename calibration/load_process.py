@@ -1,6 +1,6 @@
 """The load generator in a process of its own, so that neither the server's nor the forecast's work delays a send.
 
-The parent writes a plan to the child's stdin and reads the run from its stdout. `python -m calibration.load_process`
+The child reads a plan from its stdin and writes the run to its stdout. `python -m calibration.load_process`
 is the child; it imports neither sim nor a server.
 """
 
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from calibration.errors import CalibrationError, ServerUnreachable
 from calibration.load_generator import LoadGenerator
@@ -37,15 +38,20 @@ def drive(plan: LoadPlan, progress: Callable[[float], None] | None = None) -> Lo
     parse_address(plan.url)
     length_s = int(plan.arrivals_ns[-1]) / _S_NS
     limit_s = _START_S + length_s + plan.tail_ns / _S_NS
-    child = subprocess.Popen(
-        [sys.executable, "-m", "calibration.load_process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(),
-    )
+    # A file and no pipe: after a time-out communicate() does not go on with its input (seen with CPython 3.11), and a
+    # child that is slow to start would wait for ever for the rest of a plan that fills the pipe.
+    with TemporaryFile() as packed:
+        packed.write(plan.to_bytes())
+        packed.seek(0)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "calibration.load_process"],
+            stdin=packed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+        )
     try:
-        output, errors = _talk(child, plan.to_bytes(), limit_s, length_s, progress)
+        output, errors = _talk(child, limit_s, length_s, progress)
     finally:
         if child.poll() is None:
             child.kill()
@@ -60,18 +66,15 @@ def drive(plan: LoadPlan, progress: Callable[[float], None] | None = None) -> Lo
 
 def _talk(
     child: subprocess.Popen[bytes],
-    packed: bytes,
     limit_s: float,
     length_s: float,
     progress: Callable[[float], None] | None,
 ) -> tuple[bytes, bytes]:
-    """Hand the plan over and wait for the run."""
+    """Wait for the run."""
     waited_s = 0.0
-    sent: bytes | None = packed
     while waited_s < limit_s:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return child.communicate(sent, timeout=_POLL_S)
-        sent = None  # communicate goes on with what it was given first
+            return child.communicate(timeout=_POLL_S)
         waited_s += _POLL_S
         if progress is not None:
             progress(min(waited_s / max(length_s, _POLL_S), 1.0))

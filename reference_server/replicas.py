@@ -52,13 +52,14 @@ class Replicas:
         self._replicas: dict[int, Replica] = {}
         self._starts: dict[int, asyncio.Task[None]] = {}
         self._ends: set[asyncio.Task[None]] = set()
+        self._has_started = False
         self._is_closed = False  # the dispatcher may still decide something; nothing is done about it
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a replica, and every one that is not on its way can take passes."""
-        there = [replica for serial, replica in self._replicas.items() if serial not in self._starts]
-        return bool(there) and all(replica.is_ready for replica in there)
+        """Whether the first replicas have been ready, and every one that is not on its way can take passes."""
+        there = (replica for serial, replica in self._replicas.items() if serial not in self._starts)
+        return self._has_started and all(replica.is_ready for replica in there)
 
     @property
     def pids(self) -> list[int]:
@@ -70,6 +71,7 @@ class Replicas:
         for serial in range(self._settings.replicas):
             self._open(serial)
         await asyncio.gather(*(replica.start() for replica in list(self._replicas.values())))
+        self._has_started = True
 
     def order(self, serial: int) -> None:
         """Begin to start a replica; one that cannot be started is tried again until it is stopped."""

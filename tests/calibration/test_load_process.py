@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import subprocess
 import sys
@@ -41,6 +42,23 @@ def test_plan_is_driven_from_another_process(tiny_server: Callable[..., Any]) ->
     assert run.outcomes()["answered"] == 20
     assert len(server.received) == 20
     assert all(0 < share <= 1 for share in told)
+
+
+def test_child_that_is_slow_to_start_gets_the_whole_plan(
+    monkeypatch: pytest.MonkeyPatch, tiny_server: Callable[..., Any]
+) -> None:
+    """A plan of 80 kB, more than a pipe holds, for a child that reads only after several of the parent's polls."""
+    server = tiny_server(lambda _: (0.0, OK))
+    popen = subprocess.Popen
+
+    def start_late(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+        return popen(["sh", "-c", 'sleep 0.7; exec "$@"', "sh", *command], **settings)
+
+    monkeypatch.setattr(load_process.subprocess, "Popen", start_late)
+    monkeypatch.setattr(load_process, "_START_S", 10.0)
+    plan = dataclasses.replace(_plan(server.url, 5_000), arrivals_ns=np.arange(5_000, dtype=np.int64) * 100_000)
+    assert len(plan.to_bytes()) > 80_000
+    assert len(drive(plan).attempts) == 5_000
 
 
 def test_child_imports_neither_forecast_nor_server() -> None:

@@ -88,6 +88,7 @@ def test_fleet_of_none_comes_back_for_a_request() -> None:
         settings = fleet_settings(cold_start_ns=300 * MS, replicas=0, autoscaler=quick_autoscaler(least=0))
         async with running(settings) as (server, client):
             assert server.dispatch.pids == []
+            assert (await client.ask("GET", "/health")).json == {"status": "ready"}, "it can hold requests"
             assert (await client.predict(number="0.0")).status == 200
             (row,) = await client.attempts()
             assert row.outcome == Outcome.ANSWERED
