@@ -96,9 +96,10 @@ def assert_mean(values: list[float], expected: float, *, bias: float = 0.0, widt
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pooled", "round robin", "random"])
 def test_routing_gives_the_response_of_theory(name: str) -> None:
-    """Four servers at 70 %: M/M/4, E_4/M/1 and M/M/1, whose means lie far apart."""
-    expected = response_by_split(2.8, 1.0, 4)[name].mean
-    assert_mean(mean_responses_s(single_servers(4, **ROUTINGS[name]), 2.8, 6_000), expected)
+    """Four servers at half load: M/M/4, E_4/M/1 and M/M/1, whose means lie far apart."""
+    answers = response_by_split(2.0, 1.0, 4)
+    assert answers["pooled"].mean < 0.85 * answers["round robin"].mean < 0.85 * 0.85 * answers["random"].mean
+    assert_mean(mean_responses_s(single_servers(4, **ROUTINGS[name]), 2.0, 6_000), answers[name].mean, width=0.08)
 
 
 @pytest.mark.slow
@@ -131,7 +132,7 @@ def test_servers_that_switch_off_give_the_response_of_theory(servers: int) -> No
     )
     rate = 0.5 * servers
     expected = MMkSetup(rate, 1.0, servers, 0.5).mean_response
-    assert_mean(mean_responses_s(fleet, rate, 3_000), expected, bias=0.0125, width=0.08)
+    assert_mean(mean_responses_s(fleet, rate, 2_000), expected, bias=0.0125, width=0.10)
 
 
 def test_step_onto_a_cold_fleet_waits_as_a_fluid_does() -> None:

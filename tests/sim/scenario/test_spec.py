@@ -27,7 +27,15 @@ def test_minimal_scenario_has_every_documented_default() -> None:
     assert dumped["front_end"] == {
         **{"workers": 1, "request": None, "response": None, "pass_result": None, "timer": None, "blocking": False}
     }
-    assert dumped["fleet"] == {"replicas": 1, "instances": 1, "turnaround": {"batch_in": None, "results_out": None}}
+    assert dumped["fleet"] == {
+        "replicas": 1,
+        "instances": 1,
+        "turnaround": {"batch_in": None, "results_out": None},
+        "routing": {"balance": "round_robin", "tie": "random", "outstanding_max": None, "held_max": 1_000_000},
+        "autoscaler": None,
+        "drain": "youngest",
+        "cold_start": {"provision": 0, "image": 0, "load": 0, "warm_up": 0},
+    }
     assert dumped["horizon"] == {"duration": 60_000_000_000, "warm_up": "auto", "runs": 10}
     assert (loaded.batching.timer_origin, loaded.batching.freeze) == ("enqueue", "pull")
     assert (loaded.batching.collector, loaded.batching.slots) == ("dispatcher", None)
