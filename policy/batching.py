@@ -28,6 +28,7 @@ __all__ = [
     "TimerOrigin",
     "closed_collector",
     "collector_count",
+    "is_settled",
     "may_collect",
     "may_hand_over",
     "own_instance",
@@ -180,6 +181,14 @@ def step(
         return CollectorState(now_ns, first_taken_ns), BatchingDecision(collect, close, cause, NEVER_NS)
     ask_again_ns = NEVER_NS if due else due_ns
     return CollectorState(opened_ns, first_taken_ns), BatchingDecision(collect, 0, Cause.NONE, ask_again_ns)
+
+
+def is_settled(rule: BatchingRule, decision: BatchingDecision) -> bool:
+    """Return whether a collector that has decided this decides nothing more when it is asked again at once.
+
+    What it collects is all that fits, so that without a close only COMPETING can go on: it takes one at a time.
+    """
+    return decision.close == 0 and (decision.collect == 0 or rule.collector != Collector.COMPETING)
 
 
 def _to_collect(rule: BatchingRule, view: CollectorView) -> int:

@@ -94,6 +94,8 @@ def choose(
                 fewest = outstanding[place]
     if able == 0:
         return RoutingState(state.last), UNSET
+    if count == 1:
+        return RoutingState(serials[0]), 0
     if rule.balance == Balance.LEAST_OUTSTANDING:
         chosen = _among_fewest(rule, state.last, serials, outstanding, count, fewest, die)
     elif rule.balance == Balance.POWER_OF_TWO:

@@ -294,12 +294,8 @@ class Dispatcher:
             # Half of a live server's calls: it completes a row, and there is nothing to sort or to look at.
             self._finish_answer((events[0].request, events[0].attempt))
             return self._actions
-        changes: list[tuple[int, int, int, Event | None]] = []
-        is_occasion = not events
-        for event in events:
-            changes.append(_keyed(event))
-            is_occasion = is_occasion or self._is_occasion(event)
-        if is_occasion:
+        changes = [_keyed(event) for event in events]
+        if not events or any(map(self._is_occasion, events)):
             self._to_decide = True
             while self._next_deadline_ns() <= now_ns:
                 _, (request, attempt) = heapq.heappop(self._deadlines)
@@ -325,9 +321,10 @@ class Dispatcher:
         for replica in self._replicas.values():
             replica.queue.decide(now_ns)
         self._let_go()
-        replicas = (replica.queue.ask_again_ns for replica in self._replicas.values())
-        asked_ns = min(replicas, default=NEVER_NS)
-        self._actions.append(WakeAt(min(asked_ns, self._autoscaler_asks_ns, self._next_deadline_ns())))
+        wake_ns = min(self._autoscaler_asks_ns, self._next_deadline_ns())
+        for replica in self._replicas.values():
+            wake_ns = min(wake_ns, replica.queue.ask_again_ns)
+        self._actions.append(WakeAt(wake_ns))
         return self._actions
 
     # Changes

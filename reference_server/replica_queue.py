@@ -216,7 +216,7 @@ class ReplicaQueue:
         while quiet < len(self._collectors):
             collector = (collector + 1) % len(self._collectors)
             decision = self._ask(collector, now_ns)
-            quiet = 0 if decision.collect or decision.close else quiet + 1
+            quiet = quiet + 1 if batching.is_settled(self._rule, decision) else 0
 
     def _hand_over(self, now_ns: int) -> None:
         """Give parked batches to idle instances while the rule lets them go."""

@@ -200,9 +200,8 @@ class Replica:
         """Hand over and close batches until nothing more is to be decided; return when to ask again at the latest."""
         self._hand_over(now_ns)
         if len(self._collectors) == 1:
-            # A lone collector that closed nothing and left nothing in the queue would only say the same again.
             decision = self._ask(0, now_ns)
-            while decision.close or (decision.collect and self._queue):
+            while not batching.is_settled(self._fleet.batching, decision):
                 decision = self._ask(0, now_ns)
             return decision.ask_again_ns
         index = self._took_last
@@ -210,7 +209,7 @@ class Replica:
         while quiet < len(self._collectors):
             index = (index + 1) % len(self._collectors)
             decision = self._ask(index, now_ns)
-            quiet = 0 if decision.collect or decision.close else quiet + 1
+            quiet = quiet + 1 if batching.is_settled(self._fleet.batching, decision) else 0
         return min(collector.ask_again_ns for collector in self._collectors)
 
     def _hand_over(self, now_ns: int) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
 
 from policy import batching
 from policy.batching import BatchingDecision, BatchingRule, Cause, CollectorState, CollectorView
+from policy.errors import SettingError
 from policy.instant import NEVER_NS, UNSET
 from policy.settings import batching_rule
 from tests.policy.both_ways import WAYS, run_way
@@ -100,6 +103,47 @@ def test_asking_twice_changes_nothing(way: str) -> None:
     assert again == first
     assert (decision.collect, second.collect) == (2, 0)
     assert second.ask_again_ns == decision.ask_again_ns == 400
+
+
+@given(
+    options=st.fixed_dictionaries(
+        {
+            "max_batch": st.integers(1, 5),
+            "max_wait_ns": st.sampled_from([0, 40, 100]),
+            "timer_origin": st.sampled_from(["enqueue", "collect", "window"]),
+            "collector": st.sampled_from(["exclusive", "competing"]),
+            "preferred_sizes": st.sampled_from([[], [1], [1, 3]]),
+        }
+    )
+    | st.fixed_dictionaries(
+        {
+            "max_batch": st.integers(1, 5),
+            "max_wait_ns": st.sampled_from([0, 40, 100]),
+            "freeze": st.sampled_from(["pull", "timer"]),
+            "preferred_sizes": st.sampled_from([[], [1], [1, 3]]),
+        }
+    ),
+    start=st.sampled_from([FRESH, CollectorState(0, UNSET), CollectorState(0, 60)]),
+    held=st.integers(0, 5),
+    queued=st.integers(0, 7),
+    used=st.tuples(st.integers(0, 1), st.integers(0, 1)),
+    now_ns=st.integers(60, 200),
+)
+def test_settled_collector_has_nothing_more_to_say(
+    options: dict[str, Any], start: CollectorState, held: int, queued: int, used: tuple[int, int], now_ns: int
+) -> None:
+    """Asked again at once, with what it took in its hand, it keeps its state, its hand and its timer."""
+    try:
+        chosen = rule(instances=2, **options)
+    except SettingError:
+        reject()
+    seen = view(queued, held, 50 if queued + held else UNSET, *used)
+    state, decision = batching.step(chosen, start, seen, now_ns)
+    after = seen._replace(held=held + decision.collect, queued=queued - decision.collect)
+    if batching.is_settled(chosen, decision):
+        assert batching.step(chosen, state, after, now_ns) == (state, decision._replace(collect=0))
+    else:
+        assert decision.close or chosen.collector == batching.Collector.COMPETING
 
 
 @pytest.mark.parametrize("way", WAYS)

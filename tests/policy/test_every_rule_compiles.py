@@ -70,6 +70,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     batching.closed_collector: (),
     batching.collector_count: (BATCHING, 2),
     batching.may_collect: (BATCHING, True, False),
+    batching.is_settled: (BATCHING, batching.BatchingDecision(1, 0, batching.Cause.NONE, 50)),
     batching.may_hand_over: (BATCHING, 1),
     batching.own_instance: (BATCHING, 1),
     batching.step: (BATCHING, STATE, VIEW, 50),
