@@ -17,10 +17,9 @@ from pathlib import Path
 from calibration.journal_file import Entry, Instant, JournalFile, read_journal
 from policy import autoscaling, deadlines
 from policy.batching import Cause
-from policy.dice import Stream, die
+from policy.dice import route_die
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.journal import FIELDS, Row
-from policy.routing import DIE_ONE
 from policy.timeline import Outcome, Reason, Scaling
 from sim.engine.process_fleet import Fleet
 from sim.engine.process_replica import Batch, LiveAttempt
@@ -191,7 +190,7 @@ class _Driver:
 
     def roll_route(self, attempt: LiveAttempt) -> int:
         """Return the die that the server had."""
-        return die(self._seed, Stream.ROUTE, attempt.request, attempt.attempt) * DIE_ONE >> 64
+        return route_die(self._seed, attempt.request, attempt.attempt)
 
     def admission_decided(self, attempt: LiveAttempt, reason: Reason) -> None:
         """Note an arrival that was taken or refused."""

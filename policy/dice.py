@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "mix"]
+from policy.routing import DIE_ONE
+
+__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "mix", "route_die"]
 
 _MASK = 2**64 - 1
+_ROUTE_DIVISOR = 2**64 // DIE_ONE
 
 CELLS = 1024
 """Cells of equal probability in one level of an inverse-CDF table."""
@@ -49,6 +52,11 @@ def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
     bits = mix(seed + 0x9E3779B97F4A7C15 * (stream + 1))
     bits = mix(bits + 0x9E3779B97F4A7C15 * (entity + 1))
     return mix(bits + 0x9E3779B97F4A7C15 * (ordinal + 1))
+
+
+def route_die(seed: int, request: int, attempt: int) -> int:
+    """Return the die with which an attempt is routed, an integer in [0, policy.routing.DIE_ONE)."""
+    return die(seed, Stream.ROUTE, request, attempt) // _ROUTE_DIVISOR
 
 
 def mix(bits: int) -> int:

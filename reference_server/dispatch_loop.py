@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from policy.admission import retry_after_ns
 from policy.autoscaling import Cause
-from policy.dice import Stream, die
+from policy.dice import route_die
 from policy.instant import UNSET
-from policy.routing import DIE_ONE
 from policy.timeline import Attempt, Outcome, Reason, Scaling
 from reference_server.backends import Batch, Output
 from reference_server.dispatcher import (
@@ -51,7 +50,6 @@ from reference_server.timer import open_timer
 __all__ = ["Answer", "DispatchLoop", "Key"]
 
 _LOG = logging.getLogger(__name__)
-_ROUTE_DIVISOR = 2**64 // DIE_ONE
 _RECEIVED = Attempt._fields.index("received_ns")
 
 Key = tuple[int, int]
@@ -254,7 +252,7 @@ class DispatchLoop:
             self._drained.set_result(None)
 
     def _roll_route(self, key: Key) -> int:
-        return die(self._settings.seed, Stream.ROUTE, *key) // _ROUTE_DIVISOR
+        return route_die(self._settings.seed, *key)
 
     def _log_scaling(self, row: Scaling) -> None:
         _LOG.info("%d replicas are wanted: %s.", row.wanted, Cause(row.cause).name.lower())

@@ -16,10 +16,9 @@ import simpy
 from simpy.events import EventPriority
 
 from policy import deadlines, retries
-from policy.dice import Stream, die, draw
+from policy.dice import Stream, die, draw, route_die
 from policy.instant import NEVER_NS, Change
 from policy.pass_time import pass_ns
-from policy.routing import DIE_ONE
 from policy.timeline import Outcome, Reason, Scaling
 from sim.engine.engine_input import EngineInput, Table
 from sim.engine.process_fleet import Fleet
@@ -29,7 +28,6 @@ from sim.engine.timelines import Timeline, timeline_from_rows
 __all__ = ["run"]
 
 _END_OF_INSTANT = EventPriority(9)  # behind SimPy's own 0 and 1
-_ROUTE_DIVISOR = 2**64 // DIE_ONE
 
 Process = Generator[simpy.Event, None, None]
 
@@ -416,7 +414,7 @@ class _Run:
 
     def roll_route(self, attempt: LiveAttempt) -> int:
         """Return the die of an attempt's routing."""
-        return die(self._input.seed, Stream.ROUTE, attempt.request, attempt.attempt) // _ROUTE_DIVISOR
+        return route_die(self._input.seed, attempt.request, attempt.attempt)
 
     def _roll(self, table: Table, stream: Stream, entity: int, ordinal: int) -> int:
         """Return a draw from a table; a constant needs no die."""
