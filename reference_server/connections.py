@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from reference_server.answers import HttpAnswer, as_bytes, as_response, error
-from reference_server.errors import CouldNotServe
+from reference_server.errors import CouldNotServe, too_slow
 from reference_server.plain_requests import IDLE_S, LINGER_S, PlainConnection
 from reference_server.predictions import Predictions
 from reference_server.settings import ServerSettings
@@ -77,10 +77,9 @@ class Connection(web.RequestHandler):
 
     def too_slow(self) -> None:
         """The head was not complete in time; of a body the handler takes care."""
-        self._owner.count_malformed(HTTPStatus.REQUEST_TIMEOUT)
+        told = self._owner.predictions.turn_away(too_slow(self._owner.slow_senders.timeout_s))
         if self.transport is not None:
-            sentence = f"The request was not complete within {self._owner.slow_senders.timeout_s:g} s."
-            self.transport.write(as_bytes(error(HTTPStatus.REQUEST_TIMEOUT, sentence, closes=True)))
+            self.transport.write(as_bytes(told))
         self.force_close()
 
     def handle_error(

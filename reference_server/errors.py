@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["BadRequest", "CouldNotServe", "Malformed", "NotAFrame", "ServerError"]
+__all__ = ["BadRequest", "CouldNotServe", "Malformed", "NotAFrame", "ServerError", "too_slow"]
 
 
 class ServerError(Exception):
@@ -43,3 +43,8 @@ class BadRequest(ServerError):
     def __init__(self, sentence: str, kind: Malformed = Malformed.UNREADABLE) -> None:
         super().__init__(sentence)
         self.kind = kind
+
+
+def too_slow(timeout_s: float) -> BadRequest:
+    """Return what a request is told that was not complete in this time."""
+    return BadRequest(f"The request was not complete within {timeout_s:g} s.", Malformed.TOO_SLOW)

@@ -23,7 +23,7 @@ from aiohttp import HttpVersion10, hdrs, web
 from reference_server.answers import JSON_HEADERS, as_response, error
 from reference_server.connections import Handler, receive_due_s, received_ns
 from reference_server.dispatch_loop import Answer, DispatchLoop, Key
-from reference_server.errors import BadRequest, Malformed
+from reference_server.errors import BadRequest, Malformed, too_slow
 from reference_server.metrics import CONTENT_TYPE
 from reference_server.predictions import Predictions
 from reference_server.request_text import ATTEMPT_HEADER, parse_rows
@@ -109,7 +109,7 @@ class Handlers:
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 return await request.read()
         except TimeoutError:
-            raise BadRequest(f"The request was not complete within {timeout_s:g} s.", Malformed.TOO_SLOW) from None
+            raise too_slow(timeout_s) from None
         except web.HTTPRequestEntityTooLarge:
             raise BadRequest(f"The body may have at most {limit} bytes.", Malformed.TOO_LARGE) from None
         except web.RequestPayloadError:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, cast
 
 from reference_server.answers import HttpAnswer, as_bytes
 from reference_server.dispatch_loop import Answer, Key
-from reference_server.errors import BadRequest, Malformed
+from reference_server.errors import BadRequest, too_slow
 from reference_server.predictions import Predictions
 from reference_server.request_text import ATTEMPT_HEADER
 from reference_server.slow_senders import SlowSenders
@@ -225,10 +225,7 @@ class PlainConnection(asyncio.Protocol):
 
     def too_slow(self) -> None:
         """The request was not complete in time."""
-        problem = BadRequest(
-            f"The request was not complete within {self._owner.slow_senders.timeout_s:g} s.", Malformed.TOO_SLOW
-        )
-        self._say(self._predictions.turn_away(problem))
+        self._say(self._predictions.turn_away(too_slow(self._owner.slow_senders.timeout_s)))
 
     def _hand_over(self, data: bytes) -> None:
         """Let aiohttp read this request and all that follow."""
