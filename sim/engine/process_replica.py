@@ -199,11 +199,6 @@ class Replica:
     def decide(self, now_ns: int) -> int:
         """Hand over and close batches until nothing more is to be decided; return when to ask again at the latest."""
         self._hand_over(now_ns)
-        if len(self._collectors) == 1:
-            decision = self._ask(0, now_ns)
-            while not batching.is_settled(self._fleet.batching, decision):
-                decision = self._ask(0, now_ns)
-            return decision.ask_again_ns
         index = self._took_last
         quiet = 0
         while quiet < len(self._collectors):
