@@ -7,7 +7,6 @@ A replica is paid for from its order until it is gone, and takes requests from i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,23 +78,21 @@ def course_of(timeline: Timeline) -> FleetCourse:
     """Return the course in a timeline; one without replicas' rows is that of one replica."""
     if not len(timeline.replicas):
         return steady(1)
-    ends_ns = timeline.replica("drained_ns")
-    gone_ns = timeline.replica("gone_ns")
     was_ready = timeline.replica("ready_ns") != UNSET
     return FleetCourse(
         wanted=_last_of_each_moment(timeline.scaling("at_ns"), timeline.scaling("wanted")),
-        paid=_count([timeline.replica("ordered_ns")], [gone_ns]),
-        ready=_count([timeline.replica("ready_ns")[was_ready]], [ends_ns[was_ready]]),
+        paid=_count(timeline.replica("ordered_ns"), timeline.replica("gone_ns")),
+        ready=_count(timeline.replica("ready_ns")[was_ready], timeline.replica("drained_ns")[was_ready]),
     )
 
 
-def _count(begins: Sequence[Ints], ends: Sequence[Ints]) -> Steps:
+def _count(begins_ns: Ints, ends_ns: Ints) -> Steps:
     """Return how many have begun and not ended; an end that is UNSET never comes."""
-    ended = np.concatenate(ends)
-    moments = np.concatenate([*begins, ended[ended != UNSET]])
-    changes = np.concatenate([np.ones(sum(map(len, begins)), dtype=np.int64), -np.ones(int((ended != UNSET).sum()))])
+    ends_ns = ends_ns[ends_ns != UNSET]
+    moments = np.concatenate([begins_ns, ends_ns])
+    changes = np.repeat(np.array([1, -1], dtype=np.int64), [len(begins_ns), len(ends_ns)])
     order = np.argsort(moments, kind="stable")
-    return _last_of_each_moment(moments[order], np.cumsum(changes[order]).astype(np.int64))
+    return _last_of_each_moment(moments[order], np.cumsum(changes[order]))
 
 
 def _last_of_each_moment(moments: Ints, values: Ints) -> Steps:
