@@ -16,6 +16,7 @@ from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from tests.laws.audit import audit
+from tests.parity.faults import decides_without_an_occasion
 from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
@@ -205,17 +206,6 @@ def timer_jumps_the_queue(patch: pytest.MonkeyPatch) -> None:
 def timer_is_lost(patch: pytest.MonkeyPatch) -> None:
     """Nothing wakes the dispatcher."""
     patch.setattr(process_engine._Run, "_enter_with_timer", lambda self: None)
-
-
-def decides_without_an_occasion(patch: pytest.MonkeyPatch) -> None:
-    """A request that reaches the front end makes the dispatcher decide."""
-    enter = process_engine._Run._enter_front_end
-
-    def enter_and_look(self: Any, attempt: process_replica.LiveAttempt) -> None:
-        self._to_decide = True
-        enter(self, attempt)
-
-    patch.setattr(process_engine._Run, "_enter_front_end", enter_and_look)
 
 
 def passes_do_not_block(patch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from sim.engine.timelines import Timeline
+from tests.parity.faults import decides_without_an_occasion
 from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
@@ -79,17 +80,6 @@ def test_driver_with_an_order_of_its_own_is_told_from_the_other(monkeypatch: pyt
     assert final_before(run(given_), given_.measure_to_ns) != played
 
 
-def decides_when_a_request_joins(patch: pytest.MonkeyPatch) -> None:
-    """The dispatcher looks at its clock whenever a request reaches the front end."""
-    enter = process_engine._Run._enter_front_end
-
-    def enter_and_look(self: Any, attempt: process_replica.LiveAttempt) -> None:
-        self._to_decide = True
-        enter(self, attempt)
-
-    patch.setattr(process_engine._Run, "_enter_front_end", enter_and_look)
-
-
 def results_join_last(patch: pytest.MonkeyPatch) -> None:
     """Results join the front end behind what reaches it in the same instant, not before it."""
     take_in = process_engine._Run._take_in_batch
@@ -117,8 +107,8 @@ def replaced_timer_rings(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("plant", "blocking"),
     [
-        (decides_when_a_request_joins, False),
-        (decides_when_a_request_joins, True),
+        (decides_without_an_occasion, False),
+        (decides_without_an_occasion, True),
         (results_join_last, False),
         (replaced_timer_rings, False),
         (replaced_timer_rings, True),
