@@ -159,8 +159,8 @@ def _notes(old: Profile, new: Profile) -> list[str]:
             )
     if None not in (old.rules_sha256, new.rules_sha256) and old.rules_sha256 != new.rules_sha256:
         notes.append("The servers ran different rules: batches and loads differed, and with them what a part holds.")
-    for what, before, after in (("host", old.host, new.host), ("versions", old.versions, new.versions)):
+    for what, before, after in (("hosts", old.host, new.host), ("versions", old.versions, new.versions)):
         keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
         if keys:
-            notes.append(f"The {what} differ in {', '.join(keys)}.".replace("host differ", "hosts differ"))
+            notes.append(f"The {what} differ in {', '.join(keys)}.")
     return notes

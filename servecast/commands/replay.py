@@ -1,7 +1,7 @@
 """Confirm every decision of a live server: who was taken, refused, batched with whom, when and why.
 
 `servecast serve --journal FILE` writes what reached its dispatcher and what it decided. The replay gives the
-simulator's replica the same events at the same instants and compares every decision. Exit code 1 if one
+simulator's fleet the same events at the same instants and compares every decision. Exit code 1 if one
 of them differs.
 
 Example:
