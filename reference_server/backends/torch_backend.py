@@ -79,7 +79,7 @@ class TorchBackend:
         device = _device_of(torch, self._device)
         self._on_cuda = _is_cuda(device)
         if self._on_cuda:
-            torch.cuda.set_device(torch.device(device))
+            torch.cuda.set_device(device)
             self._cuda = _CudaLane(torch, device)
         else:
             torch.set_num_threads(1)
@@ -218,10 +218,10 @@ def _device_of(torch: ModuleType, wanted: str) -> str:
     """Return the device that is meant. Raises CouldNotServe for a GPU that is not there."""
     there: bool = torch.cuda.is_available()
     if wanted == "auto":
-        return "cuda" if there else "cpu"
+        wanted = "cuda" if there else "cpu"
     if _is_cuda(wanted) and not there:
         raise CouldNotServe(f"model.device is {wanted}, and PyTorch finds no CUDA device here.")
-    return wanted
+    return "cuda:0" if wanted == "cuda" else wanted  # PyTorch sets no device without a number
 
 
 def _is_cuda(device: str) -> bool:
