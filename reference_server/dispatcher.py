@@ -560,6 +560,7 @@ class Dispatcher:
         if held.is_over:
             del self._attempts[held.key]
             self._actions.append(Log(held.row()))
+            held.batch = None  # else the two keep each other, and the garbage collector stops the server to find them
 
     def _due_ns(self, held: Held) -> int:
         return deadlines.due_ns(self._rules.deadline, held.enqueued_ns)
