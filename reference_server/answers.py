@@ -46,6 +46,7 @@ _CLOSING = (Malformed.UNDECODABLE, Malformed.TOO_LARGE, Malformed.TOO_SLOW)  # r
 _REFUSED = {
     int(Reason.QUEUE_FULL): (HTTPStatus.TOO_MANY_REQUESTS, "The queue is full; try again later."),
     int(Reason.DRAINING): (HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; try again later."),
+    int(Reason.NO_REPLICA): (HTTPStatus.SERVICE_UNAVAILABLE, "No replica can take the request; try again later."),
 }
 _UNANSWERED = {
     int(Outcome.TIMED_OUT): (HTTPStatus.GATEWAY_TIMEOUT, "The request was not answered within the server's deadline."),

@@ -23,6 +23,7 @@ _ENDS = (
     (Outcome.ANSWERED, Reason.NONE),
     (Outcome.REFUSED, Reason.QUEUE_FULL),
     (Outcome.REFUSED, Reason.DRAINING),
+    (Outcome.REFUSED, Reason.NO_REPLICA),
     (Outcome.TIMED_OUT, Reason.NONE),
     (Outcome.ABANDONED, Reason.NONE),
     (Outcome.FAILED, Reason.NONE),

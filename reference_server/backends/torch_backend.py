@@ -3,7 +3,7 @@
 PyTorch is imported when a backend is asked or loaded, so only ever in a replica process. On a CPU a process computes
 with one thread: several wait for each other whenever something else wants a core. On a CUDA device the instances of a
 replica are threads of one process that share the weights, each with a stream and pinned buffers of its own, and a pass
-is timed by the device's events. The CUDA part was written without such a device at hand: it has not run yet.
+is timed by the device's events.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class TorchBackend:
 
 
 class _CudaLane:
-    """One instance on a CUDA device: its stream, its pinned buffers, its events. Used by one thread. Not run so far."""
+    """One instance on a CUDA device: its stream, its pinned buffers, its events. Used by one thread."""
 
     def __init__(self, torch: ModuleType, device: str) -> None:
         self._torch = torch

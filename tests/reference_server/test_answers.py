@@ -34,6 +34,7 @@ def test_output_stands_in_an_envelope_or_alone() -> None:
     [
         (Answer(2, 1, b"", 0, 0), 429, "The queue is full; try again later."),
         (Answer(2, 2, b"", 0, 0), 503, "The server is stopping; try again later."),
+        (Answer(2, 3, b"", 0, 0), 503, "No replica can take the request; try again later."),
         (Answer(3, 0, b"", 0, 0), 504, "The request was not answered within the server's deadline."),
         (Answer(5, 0, b"", 0, 0), 500, "The pass that carried this request failed."),
         (Answer(5, 0, b"", 0, 0, "It did not end within 1 s."), 500, "It did not end within 1 s."),

@@ -34,12 +34,14 @@ def test_attempts_are_counted_by_outcome_and_reason() -> None:
     metrics.count_attempt(attempt(Outcome.ANSWERED, answered_ns=30 * MS))
     metrics.count_attempt(attempt(Outcome.REFUSED, Reason.QUEUE_FULL, answered_ns=MS))
     metrics.count_attempt(attempt(Outcome.REFUSED, Reason.DRAINING))
+    metrics.count_attempt(attempt(Outcome.REFUSED, Reason.NO_REPLICA))
     metrics.count_attempt(attempt(Outcome.TIMED_OUT))
     metrics.count_attempt(attempt(Outcome.FAILED))
     seen = figures(metrics)
     assert seen["servecast_requests_total", "answered,none"] == 2
     assert seen["servecast_requests_total", "refused,queue_full"] == 1
     assert seen["servecast_requests_total", "refused,draining"] == 1
+    assert seen["servecast_requests_total", "refused,no_replica"] == 1
     assert seen["servecast_requests_total", "timed_out,none"] == 1
     assert seen["servecast_requests_total", "failed,none"] == 1
     assert seen["servecast_request_seconds_count", ""] == 2
