@@ -21,9 +21,7 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 _MEMBERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _ENDS = (
     (Outcome.ANSWERED, Reason.NONE),
-    (Outcome.REFUSED, Reason.QUEUE_FULL),
-    (Outcome.REFUSED, Reason.DRAINING),
-    (Outcome.REFUSED, Reason.NO_REPLICA),
+    *((Outcome.REFUSED, reason) for reason in Reason if reason != Reason.NONE),
     (Outcome.TIMED_OUT, Reason.NONE),
     (Outcome.ABANDONED, Reason.NONE),
     (Outcome.FAILED, Reason.NONE),

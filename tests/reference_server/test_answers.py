@@ -49,6 +49,14 @@ def test_what_has_no_output_is_told_in_one_sentence(answer: Answer, status: int,
     assert found.headers == ((("Retry-After", "3"),) if status in (429, 503) else ())
 
 
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason != Reason.NONE])
+def test_whatever_the_reason_of_a_refusal_its_client_is_told(reason: Reason) -> None:
+    """A reason that policy gains and nobody has words for would leave its clients without any answer."""
+    refused = told(Answer(int(Outcome.REFUSED), int(reason), b"", 0, 0))
+    assert refused.status in (429, 503)
+    assert json.loads(refused.body)["error"].endswith("try again later.")
+
+
 @pytest.mark.parametrize(
     ("kind", "status", "closes"),
     [

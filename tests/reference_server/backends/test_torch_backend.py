@@ -211,6 +211,15 @@ def test_what_is_no_model_is_one_sentence(
     assert str(caught.value).endswith(".")
 
 
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
+def test_cuda_device_is_named_with_its_number(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.cuda.set_device refuses one without: no model could be loaded on a GPU."""
+    from reference_server.backends.torch_backend import _device_of
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch.device(_device_of(torch, device)).index == (1 if device == "cuda:1" else 0)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_without_a_device_is_one_sentence() -> None:
     """Asked for by name, it is not replaced by the CPU in silence."""
