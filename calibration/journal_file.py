@@ -18,6 +18,7 @@ from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.errors import SettingError
 from policy.instant import NEVER_NS
 from policy.journal import FIELDS, FORMAT, Row
+from policy.rollout_settings import rollout_rule, version_weights
 from policy.settings import (
     admission_rule,
     batching_rule,
@@ -28,17 +29,18 @@ from policy.settings import (
     pass_time_rule,
     routing_rule,
 )
-from sim.engine.engine_input import FleetInput
+from policy.versions import WEIGHT_ONE
+from sim.engine.engine_input import FleetInput, VersionsInput
 
 __all__ = ["Entry", "Instant", "JournalFile", "read_journal"]
 
 _HEADER_MAX = 2**20  # bytes of the first line
 _FIELD_BYTES = 8
-_EVENTS = {Row.ARRIVED, Row.HUNG_UP, Row.RETURNED, Row.FAILED, Row.READY, Row.ANSWERED}
+_EVENTS = {Row.ARRIVED, Row.HUNG_UP, Row.RETURNED, Row.FAILED, Row.READY, Row.ANSWERED, Row.ORDERED}
 
 
 class Entry(NamedTuple):
-    """One row; that of a batch with its members behind its own fields."""
+    """One row; that of a batch or of a returned pass with the members that follow behind its own fields."""
 
     kind: Row
     fields: tuple[int, ...]  # those of policy.journal.FIELDS
@@ -60,8 +62,9 @@ class JournalFile:
     path: Path
     name: str  # of the scenario
     started_ns: int  # when the dispatcher was made
-    seed: int  # of the dice of routing
-    fleet: FleetInput  # its rules; of its times none is known
+    seed: int  # of the dice of routing and of copies
+    fleets: tuple[FleetInput, ...]  # the rules of each version's; of their times none is known
+    versions: VersionsInput
     rows: Sequence[int]
     is_complete: bool = False  # known behind the last of instants(): whether the server stopped by itself
 
@@ -83,7 +86,9 @@ class JournalFile:
             elif instant is None:
                 raise self._damaged("its rows do not begin with a call of the dispatcher")
             elif entry.kind == Row.MEMBER:
-                self._add_member(instant, entry)
+                self._add_member(instant.decisions, Row.START_PASS, entry)
+            elif entry.kind == Row.FAILED_MEMBER:
+                self._add_member(instant.events, Row.RETURNED, entry)
             else:
                 (instant.events if entry.kind in _EVENTS else instant.decisions).append(entry)
 
@@ -93,11 +98,12 @@ class JournalFile:
             raise self._damaged("its clock runs backwards")
         return Instant(now_ns, bool(draining), [], [])
 
-    def _add_member(self, instant: Instant, member: Entry) -> None:
-        batch = instant.decisions.pop() if instant.decisions else None
-        if batch is None or batch.kind != Row.START_PASS:
+    def _add_member(self, entries: list[Entry], kind: Row, member: Entry) -> None:
+        """Put a member to the row that it belongs to, the last one so far."""
+        batch = entries.pop() if entries else None
+        if batch is None or batch.kind != kind:
             raise self._damaged("it has a member of no batch")
-        instant.decisions.append(Entry(Row.START_PASS, batch.fields + member.fields))
+        entries.append(Entry(kind, batch.fields + member.fields))
 
     def _entries(self) -> Iterator[Entry]:
         at, rows = 0, self.rows
@@ -150,28 +156,42 @@ def _header(path: Path, line: bytes) -> Mapping[str, Any]:
 
 def _rules(header: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rules that the header names, checked. Raises SettingError, TypeError, KeyError or ValueError."""
-    instances = check_count("instances", header["instances"])
-    routing = dict(header["routing"])
-    held_max = routing.pop("held_max")
-    scaling = header["autoscaler"]
-    fleet = FleetInput(
-        instances=instances,
-        batching=batching_rule(**header["batching"], instances=instances),
-        admission=admission_rule(cap=header["queue"]["cap"], held_max=held_max),
-        deadline=deadline_rule(deadline_ns=header["queue"]["deadline_ns"]),
-        # Passes last as long as they lasted, and replicas are ready when they were: no time is drawn.
-        pass_time=pass_time_rule(base_ns=1, max_batch=header["batching"]["max_batch"]),
-        spread_table=(0,),
-        batch_in_table=(0,),
-        results_out_table=(0,),
-        replicas=check_count("replicas", header["replicas"], 0),
-        routing=routing_rule(**routing),
-        autoscaler=fixed_fleet() if scaling is None else autoscaling_rule(**scaling),
-        drain=drain_order(header["drain"]),
-    )
+    shares = header["shares"]
+    weights = version_weights(weights=shares["weights"], stable=shares["stable"], canary=shares["canary"])
+    fleets = tuple(_fleet(words) for words in header["fleets"])
+    check_count("fleets", len(fleets), weights.loaded, weights.loaded)
     return {
         "name": str(header["name"]),
         "started_ns": check_time_ns("started_ns", header["started_ns"], 0, NEVER_NS),
         "seed": int(header["seed"]),
-        "fleet": fleet,
+        "fleets": fleets,
+        "versions": VersionsInput(
+            weights=weights,
+            shadows=tuple(check_count("shadow", share, 0, WEIGHT_ONE) for share in shares["shadows"]),
+            rollout=None if shares["rollout"] is None else rollout_rule(**shares["rollout"]),
+        ),
     }
+
+
+def _fleet(words: Mapping[str, Any]) -> FleetInput:
+    """Return the rules of one version's fleet."""
+    instances = check_count("instances", words["instances"])
+    routing = dict(words["routing"])
+    held_max = routing.pop("held_max")
+    scaling = words["autoscaler"]
+    return FleetInput(
+        instances=instances,
+        batching=batching_rule(**words["batching"], instances=instances),
+        admission=admission_rule(cap=words["queue"]["cap"], held_max=held_max),
+        deadline=deadline_rule(deadline_ns=words["queue"]["deadline_ns"]),
+        # Passes last as long as they lasted, and replicas are ready when they were: no time is drawn.
+        pass_time=pass_time_rule(base_ns=1, max_batch=words["batching"]["max_batch"]),
+        spread_table=(0,),
+        batch_in_table=(0,),
+        results_out_table=(0,),
+        replicas=check_count("replicas", words["replicas"], 0),
+        routing=routing_rule(**routing),
+        autoscaler=fixed_fleet() if scaling is None else autoscaling_rule(**scaling),
+        drain=drain_order(words["drain"]),
+        loaded=bool(words["loaded"]),
+    )

@@ -127,13 +127,14 @@ class LiveServer:
         )
 
     def _metrics(self, wanted: tuple[str, ...] = (_CPU_SECONDS, *_BUSY_GAUGES)) -> Mapping[str, float]:
-        """Return these unlabelled figures of GET /metrics."""
+        """Return these figures of GET /metrics: an unlabelled one, or its sum over the versions."""
         status, body = self._ask("GET", "/metrics")
         figures: dict[str, float] = {}
         for line in body.decode(errors="replace").splitlines():
-            name, _, value = line.partition(" ")
+            sample, _, value = line.rpartition(" ")
+            name = sample.partition("{version=")[0]
             if name in wanted:
-                figures[name] = float(value)
+                figures[name] = figures.get(name, 0.0) + float(value)
         missing = [name for name in wanted if name not in figures]
         if status != 200 or missing:
             what = f"answers {status}" if status != 200 else f"lacks {missing[0]}"

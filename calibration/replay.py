@@ -1,13 +1,13 @@
 """Confirms the decisions in a journal: the same events at the same instants, decided by the simulator's fleet.
 
-The server's dispatcher and sim/engine/process_fleet.py ask the same policy and share no bookkeeping. So a replay that
-agrees shows that a live server, in the order in which things really happened, did what policy says; it cannot show that
-policy is right, nor that the server saw in time what there was to be seen.
+The server's dispatcher and sim/engine/process_versions.py ask the same policy and share no bookkeeping. So a replay
+that agrees shows that a live server, in the order in which things really happened, did what policy says; it cannot show
+that policy is right, nor that the server saw in time what there was to be seen.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -17,12 +17,14 @@ from pathlib import Path
 from calibration.journal_file import Entry, Instant, JournalFile, read_journal
 from policy import autoscaling, deadlines
 from policy.batching import Cause
-from policy.dice import route_die
+from policy.dice import Stream, die, route_die
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.journal import FIELDS, Row
-from policy.timeline import Outcome, Reason, Scaling
-from sim.engine.process_fleet import Fleet
+from policy.orders import Order, OrderKind, Refusal
+from policy.rollout import Action, Phase
+from policy.timeline import Outcome, Reason, RolloutMove, Scaling, Share, is_copy
 from sim.engine.process_replica import Batch, LiveAttempt
+from sim.engine.process_versions import Versions
 
 __all__ = ["REPLAY_VERSION", "ReplayReport", "Tally", "replay", "replay_journal"]
 
@@ -44,6 +46,10 @@ _KINDS = {
     Row.START_REPLICA: "starts",
     Row.DRAIN_REPLICA: "drains",
     Row.STOP_REPLICA: "stops",
+    Row.COPIED: "copies",  # for shadow versions: taken, or refused and why
+    Row.DECIDED: "orders",  # carried out, or refused and why
+    Row.SHARE: "shares",  # what a version gets
+    Row.ROLLOUT: "rollout moves",
 }
 
 _DONE_TO_REPLICAS = {
@@ -56,6 +62,7 @@ _CHANGES = {
     Row.RETURNED: Change.RETURNED,
     Row.FAILED: Change.RETURNED,
     Row.READY: Change.RETURNED,
+    Row.ORDERED: Change.ORDERED,
     Row.HUNG_UP: Change.HANG_UP,
     Row.ARRIVED: Change.ARRIVED,
 }
@@ -148,23 +155,28 @@ def replay_journal(journal: JournalFile) -> ReplayReport:
 
 
 class _Driver:
-    """A fleet of the simulator, told what the dispatcher was told."""
+    """The versions and fleets of the simulator, told what the dispatcher was told."""
 
     def __init__(self, journal: JournalFile) -> None:
-        self._deadline = journal.fleet.deadline
+        self._fleets = journal.fleets
         self._seed = journal.seed
         self._decided: list[Entry] = []
         self._live: dict[Key, LiveAttempt] = {}  # without an outcome yet
-        self._expiring: deque[LiveAttempt] = deque()  # every attempt has the same time: the oldest is due first
+        self._expiring: list[tuple[int, Key, LiveAttempt]] = []  # a heap by the moment at which each is given up
         self._running: dict[Key, Batch] = {}  # by replica and instance
         self._is_first = True  # a run begins with a decision
-        self._fleet = Fleet(journal.fleet, self, journal.started_ns)
+        self._now_ns = journal.started_ns
+        self._versions = Versions(journal.versions, journal.fleets, self, journal.started_ns)
 
     def play(self, instant: Instant) -> list[Entry]:
         """Take in the changes of an instant in the order of the law, decide, and return what was decided."""
         self._decided = []
-        now_ns = instant.now_ns
-        changes = [(_CHANGES[event.kind], *_keys(event), event) for event in instant.events if event.kind in _CHANGES]
+        now_ns = self._now_ns = instant.now_ns
+        changes = [
+            (_CHANGES[event.kind], *((0, 0) if event.kind == Row.ORDERED else _keys(event)), event)
+            for event in instant.events
+            if event.kind in _CHANGES
+        ]
         is_occasion = not instant.events or any(self._is_occasion(event) for event in instant.events)
         for attempt in self._expired(now_ns) if is_occasion else ():
             key = attempt.request, attempt.attempt
@@ -177,8 +189,8 @@ class _Driver:
         if is_occasion or self._is_first:
             self._is_first = False
             if instant.draining:
-                self._fleet.drain()
-            ask_again_ns = self._fleet.decide([self._arrived(event) for event in arrivals], now_ns)
+                self._versions.drain()
+            ask_again_ns = self._versions.decide([self._arrived(event) for event in arrivals], now_ns)
             self._decided.append(Entry(Row.WAKE_AT, (min(ask_again_ns, self._next_deadline_ns()),)))
         return self._decided
 
@@ -192,14 +204,21 @@ class _Driver:
         """Return the die that the server had."""
         return route_die(self._seed, attempt.request, attempt.attempt)
 
+    def roll_copy(self, attempt: LiveAttempt, version: int) -> int:
+        """Return the die that the server had."""
+        return die(self._seed, Stream.COPY, attempt.request, version)
+
     def admission_decided(self, attempt: LiveAttempt, reason: Reason) -> None:
-        """Note an arrival that was taken or refused."""
+        """Note an arrival or a copy that was taken or refused."""
         key = attempt.request, attempt.attempt
-        self._decided.append(Entry(Row.ARRIVED, (*key, reason)))
-        if reason == Reason.NONE:
-            self._live[key] = attempt
-            if deadlines.due_ns(self._deadline, attempt.enqueued_ns) != NEVER_NS:
-                self._expiring.append(attempt)
+        self._decided.append(Entry(Row.COPIED if is_copy(attempt.attempt) else Row.ARRIVED, (*key, reason)))
+        if reason != Reason.NONE:
+            self._versions.end(attempt, Outcome.REFUSED, self._now_ns)
+            return
+        self._live[key] = attempt
+        due_ns = deadlines.due_ns(self._fleets[attempt.version].deadline, attempt.enqueued_ns)
+        if due_ns != NEVER_NS:
+            heapq.heappush(self._expiring, (due_ns, key, attempt))
 
     def pass_started(self, batch: Batch) -> None:
         """Note that a batch was handed over."""
@@ -207,9 +226,9 @@ class _Driver:
         members = (number for member in batch.members for number in (member.request, member.attempt))
         self._decided.append(Entry(Row.START_PASS, (batch.serial, batch.replica, batch.instance, *members)))
 
-    def replica_ordered(self, serial: int) -> None:
+    def replica_ordered(self, version: int, serial: int) -> None:
         """Note an order."""
-        self._decided.append(Entry(Row.START_REPLICA, (serial,)))
+        self._decided.append(Entry(Row.START_REPLICA, (serial, version)))
 
     def replica_drained(self, serial: int) -> None:
         """Note that a replica takes nothing new."""
@@ -221,59 +240,81 @@ class _Driver:
 
     def scaled(self, scaling: Scaling) -> None:
         """Note that another number of replicas is wanted."""
-        self._decided.append(Entry(Row.SCALE, (scaling.wanted, scaling.cause)))
+        self._decided.append(Entry(Row.SCALE, scaling[1:]))
+
+    def order_decided(self, order: Order, refusal: Refusal) -> None:
+        """Note an operator's order that was carried out or refused."""
+        self._decided.append(Entry(Row.DECIDED, (*order, refusal)))
+
+    def shared(self, share: Share) -> None:
+        """Note that a version gets another share."""
+        self._decided.append(Entry(Row.SHARE, share[1:]))
+
+    def moved(self, move: RolloutMove) -> None:
+        """Note what the rollout did."""
+        self._decided.append(Entry(Row.ROLLOUT, move[1:]))
 
     # Changes
 
     def _take_in(self, change: Change, event: Entry, now_ns: int) -> None:
+        if event.kind == Row.ORDERED:
+            self._versions.order(Order(*event.fields))
+            return
         place = _keys(event)
         if event.kind == Row.RETURNED:
             batch = self._running.pop(place, None)
             if batch is None:
                 raise _CannotGoOnError(f"{_instance(place)} returned a pass which the replay did not start")
-            self._fleet.take_back(batch, now_ns)
-            self._end_pass(batch, Outcome.ANSWERED)
+            self._versions.take_back(batch, now_ns)
+            numbers = event.fields[len(FIELDS[Row.RETURNED]) :]
+            self._end_pass(batch, set(zip(numbers[::2], numbers[1::2], strict=True)))
         elif event.kind == Row.FAILED:
             self._running.pop(place, None)
-            lost = self._fleet.break_down(*place, now_ns)
+            lost = self._versions.break_down(*place, now_ns)
             if lost is not None:
-                self._end_pass(lost, Outcome.FAILED)
+                self._end_pass(lost, {(member.request, member.attempt) for member in lost.members})
         elif event.kind == Row.READY:
-            self._fleet.become_ready(*place, now_ns)
+            self._versions.become_ready(*place, now_ns)
         else:
             attempt = self._live.pop(place, None)
             if attempt is not None:  # else its end is known already
-                self._fleet.withdraw(attempt)
-                if change == Change.DEADLINE:
-                    self._decided.append(event)
+                self._versions.withdraw(attempt)
+                self._end(attempt, Outcome.TIMED_OUT if change == Change.DEADLINE else Outcome.ABANDONED)
 
-    def _end_pass(self, batch: Batch, outcome: Outcome) -> None:
+    def _end(self, attempt: LiveAttempt, outcome: Outcome) -> None:
+        """Note how an attempt ends; nobody is answered who has gone, or who never waited."""
+        self._versions.end(attempt, outcome, self._now_ns)
+        if outcome != Outcome.ABANDONED and not is_copy(attempt.attempt):
+            self._decided.append(Entry(Row.RESPOND, (attempt.request, attempt.attempt, outcome, Reason.NONE)))
+
+    def _end_pass(self, batch: Batch, failed: set[Key]) -> None:
         closed = batch.idle_since_ns, batch.closed_ns, batch.handed_ns
         self._decided.append(Entry(Row.PASS_OVER, (batch.serial, len(batch.members), batch.cause, *closed)))
         for member in batch.members:
             key = member.request, member.attempt
             if self._live.get(key) is member:
                 del self._live[key]
-                self._decided.append(Entry(Row.RESPOND, (*key, outcome, Reason.NONE)))
+                self._end(member, Outcome.FAILED if key in failed else Outcome.ANSWERED)
 
     def _arrived(self, event: Entry) -> LiveAttempt:
         """Return the attempt that arrived."""
-        request, number, size = event.fields
+        request, number, size, key_bits, pinned = event.fields
         if (request, number) in self._live:
             raise _CannotGoOnError(f"attempt {request}.{number} arrived while it was still without an answer")
-        return LiveAttempt(request, number, size, UNSET, UNSET, UNSET, hang_up_ns=NEVER_NS, worker=0)
+        unset = UNSET, UNSET, UNSET
+        return LiveAttempt(request, number, size, *unset, NEVER_NS, worker=0, key_bits=key_bits, pinned=pinned)
 
     def _expired(self, now_ns: int) -> Iterable[LiveAttempt]:
         while self._next_deadline_ns() <= now_ns:
-            yield self._expiring.popleft()
+            yield heapq.heappop(self._expiring)[2]
 
     def _next_deadline_ns(self) -> int:
         """Return when the next attempt without an outcome is given up, NEVER_NS without one."""
         while self._expiring:
-            attempt = self._expiring[0]
-            if self._live.get((attempt.request, attempt.attempt)) is attempt:
-                return deadlines.due_ns(self._deadline, attempt.enqueued_ns)
-            self._expiring.popleft()
+            due_ns, key, attempt = self._expiring[0]
+            if self._live.get(key) is attempt:
+                return due_ns
+            heapq.heappop(self._expiring)
         return NEVER_NS
 
 
@@ -345,7 +386,18 @@ def _in_words(entry: Entry | None) -> str:
     if entry.kind == Row.WAKE_AT:
         return "asked for no wake-up" if fields[0] == NEVER_NS else f"asked for a wake-up at {fields[0]} ns"
     if entry.kind == Row.SCALE:
-        return f"wanted {fields[0]} replicas ({_name(autoscaling.Cause, fields[1])})"
+        return f"wanted {fields[1]} replicas of version {fields[0]} ({_name(autoscaling.Cause, fields[2])})"
+    if entry.kind == Row.COPIED:
+        verdict = "took" if fields[2] == Reason.NONE else f"refused ({_name(Reason, fields[2])})"
+        return f"{verdict} copy {fields[0]}.{fields[1]}"
+    if entry.kind == Row.DECIDED:
+        return (
+            f"answered an order ({_name(OrderKind, fields[0])}, {fields[1]}, {fields[2]}): {_name(Refusal, fields[3])}"
+        )
+    if entry.kind == Row.SHARE:
+        return f"gave version {fields[0]} the weight {fields[1]} and copies of {fields[2]}, of 10000 each"
+    if entry.kind == Row.ROLLOUT:
+        return f"moved the rollout ({_name(Action, fields[0])}, {_name(Phase, fields[2])}, step {fields[3]})"
     if entry.kind in _DONE_TO_REPLICAS:
         return f"{_DONE_TO_REPLICAS[entry.kind]} replica {fields[0]}"
     named = dict(zip(FIELDS[Row.PASS_OVER], fields, strict=True))

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from policy.routing import DIE_ONE
 
-__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "mix", "route_die"]
+__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "happens", "mix", "route_die", "signed"]
 
 _MASK = 2**64 - 1
 _ROUTE_DIVISOR = 2**64 // DIE_ONE
@@ -44,6 +44,12 @@ class Stream(IntEnum):
     TIMER = 12  # replica, number of the timer: the front end's work on it
     ROUTE = 13  # request, attempt: which replica takes it
     COLD_START = 14  # replica, number of the part of its start
+    VERSION = 16  # request, 0: which version takes it, where no key is to stay with one
+    COPY = 17  # request, version: whether that shadow version gets a copy
+    ERROR = 18  # request, 0: whether a version fails on it; one that fails more often fails on these and more
+    USER = 19  # request, 0: who sends it
+    PINNED = 20  # request, 0: which version it names
+    CONVERSION = 21  # request, 0: whether its answer brings what an A/B test counts
     PHASE = 15  # draw of a prediction, 0: where in a tick of the autoscaler its load begins
 
 
@@ -57,6 +63,16 @@ def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
 def route_die(seed: int, request: int, attempt: int) -> int:
     """Return the die with which an attempt is routed, an integer in [0, policy.routing.DIE_ONE)."""
     return die(seed, Stream.ROUTE, request, attempt) // _ROUTE_DIVISOR
+
+
+def happens(share: int, of: int, bits: int) -> bool:
+    """Return whether a die says that something happens which happens in `share` of `of` cases; of < 2**31."""
+    return (bits >> 33) * of >> 31 < share
+
+
+def signed(bits: int) -> int:
+    """Return 64 bits as a row of int64 holds them."""
+    return bits - 2**64 if bits >= 2**63 else bits
 
 
 def mix(bits: int) -> int:

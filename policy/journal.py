@@ -11,7 +11,7 @@ from enum import IntEnum
 
 __all__ = ["FIELDS", "FORMAT", "Row"]
 
-FORMAT = "servecast-journal/2"
+FORMAT = "servecast-journal/3"
 """The value of "format" in the first line."""
 
 
@@ -26,6 +26,8 @@ class Row(IntEnum):
     FAILED = 13
     READY = 14
     ANSWERED = 15
+    ORDERED = 16
+    FAILED_MEMBER = 17  # of the pass that was returned in the row before: the model failed on it
 
     RESPOND = 20  # an answer, whatever its outcome; an arrival without a refusal was admitted
     START_PASS = 21  # a batch was handed to an instance; its members follow, in their order
@@ -36,27 +38,37 @@ class Row(IntEnum):
     START_REPLICA = 26
     DRAIN_REPLICA = 27
     STOP_REPLICA = 28
+    COPIED = 29  # a copy for a shadow version was taken or refused
+    DECIDED = 30  # an order was carried out or refused
+    SHARE = 31  # a version gets another share
+    ROLLOUT = 32  # the rollout did something
 
     END = 99  # the server stopped by itself; a journal without it was cut off
 
 
 FIELDS: Mapping[Row, tuple[str, ...]] = {
     Row.INSTANT: ("now_ns", "draining"),
-    Row.ARRIVED: ("request", "attempt", "size"),
+    Row.ARRIVED: ("request", "attempt", "size", "key_bits", "pinned"),
     Row.HUNG_UP: ("request", "attempt"),
     Row.RETURNED: ("replica", "instance", "started_ns", "ended_ns"),
     Row.FAILED: ("replica", "instance"),
     Row.READY: ("replica", "instance"),
     Row.ANSWERED: ("request", "attempt"),
+    Row.ORDERED: ("kind", "version", "value"),
+    Row.FAILED_MEMBER: ("request", "attempt"),
     Row.RESPOND: ("request", "attempt", "outcome", "reason"),
     Row.START_PASS: ("serial", "replica", "instance"),
     Row.MEMBER: ("request", "attempt"),
     Row.PASS_OVER: ("serial", "size", "cause", "idle_since_ns", "closed_ns", "handed_ns"),
     Row.WAKE_AT: ("at_ns",),
-    Row.SCALE: ("wanted", "cause"),
-    Row.START_REPLICA: ("replica",),
+    Row.SCALE: ("version", "wanted", "cause"),
+    Row.START_REPLICA: ("replica", "version"),
     Row.DRAIN_REPLICA: ("replica",),
     Row.STOP_REPLICA: ("replica",),
+    Row.COPIED: ("request", "attempt", "reason"),
+    Row.DECIDED: ("kind", "version", "value", "refusal"),
+    Row.SHARE: ("version", "weight", "shadow"),
+    Row.ROLLOUT: ("action", "cause", "phase", "step", "weight", "shadow"),
     Row.END: (),
 }
 """The fields of each kind, in their order."""

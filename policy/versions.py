@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from policy.instant import UNSET
 
-__all__ = ["VERSIONS_MAX", "WEIGHT_ONE", "VersionWeights", "choose", "shadows", "with_canary"]
+__all__ = ["VERSIONS_MAX", "WEIGHT_ONE", "VersionWeights", "choose", "shadows", "with_canary", "with_weight"]
 
 VERSIONS_MAX = 8
 """The most versions that are loaded at once."""
@@ -81,27 +81,35 @@ def with_canary(weights: VersionWeights, canary_weight: int) -> VersionWeights:
     if weights.canary == UNSET:
         return weights
     shared = weights.weights[weights.canary] + weights.weights[weights.stable]
-    canary = shared * canary_weight // WEIGHT_ONE
+    return with_weight(weights, weights.canary, shared * canary_weight // WEIGHT_ONE)
+
+
+def with_weight(weights: VersionWeights, version: int, weight: int) -> VersionWeights:
+    """Return the weights with one version's moved to `weight`; the stable one gives what it takes, or has it back.
+
+    `version` is another than the stable one, and `weight` at most what the two have together.
+    """
+    shared = weights.weights[version] + weights.weights[weights.stable]
     # Written out: a tuple from a generator does not compile.
     moved = (
-        _moved(weights, 0, canary, shared),
-        _moved(weights, 1, canary, shared),
-        _moved(weights, 2, canary, shared),
-        _moved(weights, 3, canary, shared),
-        _moved(weights, 4, canary, shared),
-        _moved(weights, 5, canary, shared),
-        _moved(weights, 6, canary, shared),
-        _moved(weights, 7, canary, shared),
+        _moved(weights, version, 0, weight, shared),
+        _moved(weights, version, 1, weight, shared),
+        _moved(weights, version, 2, weight, shared),
+        _moved(weights, version, 3, weight, shared),
+        _moved(weights, version, 4, weight, shared),
+        _moved(weights, version, 5, weight, shared),
+        _moved(weights, version, 6, weight, shared),
+        _moved(weights, version, 7, weight, shared),
     )
     return VersionWeights(moved, weights.loaded, weights.stable, weights.canary)
 
 
-def _moved(weights: VersionWeights, index: int, canary: int, shared: int) -> int:
-    """Return the new weight of one version."""
-    if index == weights.canary:
-        return canary
+def _moved(weights: VersionWeights, version: int, index: int, weight: int, shared: int) -> int:
+    """Return the weight of the version `index` when `version` has `weight` of what it and the stable one share."""
+    if index == version:
+        return weight
     if index == weights.stable:
-        return shared - canary
+        return shared - weight
     return weights.weights[index]
 
 

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from aiohttp import web
 
 from policy.timeline import Outcome, Reason
-from reference_server.backends import BadInput
 from reference_server.dispatch_loop import Answer
 from reference_server.errors import BadRequest, Malformed
 
@@ -47,6 +46,7 @@ _REFUSED = {
     int(Reason.QUEUE_FULL): (HTTPStatus.TOO_MANY_REQUESTS, "The queue is full; try again later."),
     int(Reason.DRAINING): (HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping; try again later."),
     int(Reason.NO_REPLICA): (HTTPStatus.SERVICE_UNAVAILABLE, "No replica can take the request; try again later."),
+    int(Reason.NOT_LOADED): (HTTPStatus.NOT_FOUND, "The version that would take the request is not loaded."),
 }
 _UNANSWERED = {
     int(Outcome.TIMED_OUT): (HTTPStatus.GATEWAY_TIMEOUT, "The request was not answered within the server's deadline."),
@@ -72,7 +72,7 @@ def of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer:
     """
     if answer.outcome == _ANSWERED:
         output = answer.output
-        if isinstance(output, BadInput):
+        if not isinstance(output, bytes):
             return error(HTTPStatus.UNPROCESSABLE_ENTITY, str(output))
         pass_ms = answer.pass_ns / 1e6
         if bare:

@@ -7,7 +7,6 @@ It decides nothing. Everything runs in one thread, so each event is handled to i
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
@@ -15,22 +14,30 @@ from typing import NamedTuple
 
 from policy.admission import retry_after_ns
 from policy.autoscaling import Cause
-from policy.dice import route_die
+from policy.dice import Stream, die, route_die, signed
 from policy.instant import UNSET
-from policy.timeline import Attempt, Outcome, Reason, Scaling
-from reference_server.backends import Batch, Output
-from reference_server.dispatcher import (
+from policy.orders import Order, Refusal
+from policy.rollout import Action as Move
+from policy.rollout import Cause as MoveCause
+from policy.sticky import sticky_bits
+from policy.timeline import COPIES_FROM, Attempt, Outcome, Reason, RolloutMove, Scaling, is_copy
+from reference_server.actions import (
     Answered,
     Arrived,
-    Dispatcher,
+    Copied,
+    Decided,
     DrainReplica,
     Event,
     Failed,
     HungUp,
+    Key,
     Log,
     LogPass,
     LogReplica,
+    LogRollout,
     LogScaling,
+    LogShare,
+    Ordered,
     Ready,
     Respond,
     Returned,
@@ -39,21 +46,21 @@ from reference_server.dispatcher import (
     StopReplica,
     WakeAt,
 )
+from reference_server.backends import Batch, ModelError, Output
+from reference_server.dispatcher import Dispatcher
 from reference_server.frames import PassDone
 from reference_server.journal import Journal
 from reference_server.metrics import Metrics
 from reference_server.replicas import Replicas
 from reference_server.settings import ServerSettings
+from reference_server.shadow_answers import ShadowAnswers
 from reference_server.timeline_log import TimelineLog
 from reference_server.timer import open_timer
 
-__all__ = ["Answer", "DispatchLoop", "Key"]
+__all__ = ["Answer", "DispatchLoop", "Key", "SeededDice"]
 
 _LOG = logging.getLogger(__name__)
 _RECEIVED = Attempt._fields.index("received_ns")
-
-Key = tuple[int, int]
-"""(request, attempt)."""
 
 
 class Answer(NamedTuple):
@@ -65,12 +72,28 @@ class Answer(NamedTuple):
     batch_size: int
     pass_ns: int
     problem: str = ""  # why its pass failed
+    version: str = ""  # that answered it, where there are several
+
+
+class SeededDice:
+    """The dice of a server, by its seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def route(self, key: Key) -> int:
+        """Return the die of an attempt's routing."""
+        return route_die(self._seed, *key)
+
+    def copy(self, request: int, version: int) -> int:
+        """Return the die of whether a shadow version gets a copy."""
+        return die(self._seed, Stream.COPY, request, version)
 
 
 class _Carried:
     """What belongs to one attempt from its arrival until its row is logged."""
 
-    __slots__ = ("answer", "input", "problem", "received_ns", "result", "size")
+    __slots__ = ("answer", "input", "problem", "received_ns", "result", "size", "version")
 
     def __init__(self, text: bytes, size: int, received_ns: int, answer: Callable[[Answer], object]) -> None:
         self.input = text
@@ -79,6 +102,11 @@ class _Carried:
         self.answer = answer
         self.result: tuple[Output, int, int] = (b"", 0, 0)  # output, batch size, pass_ns
         self.problem = ""  # why its pass failed
+        self.version = ""  # whose pass it is, where there are several
+
+
+def _drop(answer: Answer) -> None:
+    """Nobody waits for the answer of a copy."""
 
 
 class DispatchLoop:
@@ -86,23 +114,32 @@ class DispatchLoop:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
+        self._names = [version.name for version in settings.versions]
         started_ns = perf_counter_ns()
-        self._dispatcher = Dispatcher(settings.fleet, self._roll_route, started_ns)
+        self._dispatcher = Dispatcher(settings.fleets, SeededDice(settings.seed), settings.shares, started_ns)
         self._loop = asyncio.get_running_loop()
         self._timer = open_timer(self._loop, self._wake)
         self._carried: dict[Key, _Carried] = {}
         self._members: dict[tuple[int, int], tuple[Key, ...]] = {}  # of the running pass, by replica and instance
         self._latest_pass_ns = 0
         self._drained: asyncio.Future[None] | None = None
-        self._replicas = Replicas(settings, self)
+        lives = self._dispatcher.lives()
+        self._replicas = Replicas(settings, {life.replica: life.version for life in lives}, self)
+        self._version_of = {life.replica: life.version for life in lives}
+        self._verdict = Refusal.NONE
+        self.shadows = ShadowAnswers(self._names)
         self.timeline = TimelineLog(settings.timeline_rows, self._dispatcher.lives)
         self.journal = None if settings.journal_file is None else Journal(settings.journal_file, settings, started_ns)
         core = self._dispatcher
-        self.metrics = Metrics(lambda: core.waiting, lambda: core.running, lambda: core.ready, lambda: core.wanted)
-        self.timeline.scalings.add(Scaling(started_ns, settings.replicas, 0))
+        self.metrics = Metrics(self._names, core)
+        scalings, shares = core.first_rows()
+        for scaling in scalings:
+            self.timeline.scalings.add(scaling)
+        for share in shares:
+            self.timeline.shares.add(share)
         # An instance takes nothing before its Ready: what arrives meanwhile waits in the queue.
-        places = itertools.product(range(settings.replicas), range(settings.instances))
-        self._handle([Failed(*place) for place in places])
+        instances = [rules.instances for rules in settings.fleets]
+        self._handle([Failed(life.replica, each) for life in lives for each in range(instances[life.version])])
 
     @property
     def timer_kind(self) -> str:
@@ -148,13 +185,30 @@ class DispatchLoop:
         """Return whether an attempt of this number is in flight."""
         return key in self._carried
 
-    def arrive(self, key: Key, size: int, text: bytes, received_ns: int, answer: Callable[[Answer], object]) -> None:
+    def arrive(
+        self,
+        key: Key,
+        size: int,
+        text: bytes,
+        received_ns: int,
+        answer: Callable[[Answer], object],
+        *,
+        sticky: str | None = None,
+        pinned: int = UNSET,
+    ) -> None:
         """Take in an attempt, whose key is not held; `answer` is called by the event loop, never from within.
 
-        Who calls this reports answered() when the answer is written, or hung_up() at any time.
+        `sticky` is the key of a user who stays with a version, `pinned` the version that the request names. Who calls
+        this reports answered() when the answer is written, or hung_up() at any time.
         """
         self._carried[key] = _Carried(text, size, received_ns, answer)
-        self._handle((Arrived(*key, size),))
+        bits = 0
+        if len(self._names) > 1:
+            if sticky is None:
+                bits = signed(die(self._settings.seed, Stream.VERSION, key[0], 0))
+            else:
+                bits = signed(sticky_bits(sticky, self._settings.salt))
+        self._handle((Arrived(*key, size, bits, pinned),))
 
     def answered(self, key: Key) -> None:
         """The answer of an attempt has been written."""
@@ -164,6 +218,11 @@ class DispatchLoop:
         """The client of an attempt has gone."""
         self._handle((HungUp(*key),))
 
+    def order(self, order: Order) -> Refusal:
+        """Carry out an operator's order, or return why not."""
+        self._handle((Ordered(*order),))
+        return self._verdict
+
     def abandoned_unread(self, key: Key, received_ns: int) -> None:
         """Log an attempt whose client hung up before the whole request was there."""
         unset = dict.fromkeys(Attempt._fields, UNSET)
@@ -172,8 +231,9 @@ class DispatchLoop:
 
     def retry_after_s(self) -> int:
         """Return how many whole seconds a refused client is told to wait, at least 1."""
-        at_once = self._settings.instances * max(self._dispatcher.ready, 1)
-        max_batch = self._settings.batching.max_batch
+        rules = self._settings.fleets[0]
+        at_once = rules.instances * max(sum(pool.ready for pool in self._dispatcher.pools), 1)
+        max_batch = rules.batching.max_batch
         wait_ns = retry_after_ns(self._dispatcher.waiting, max_batch, self._latest_pass_ns, at_once)
         return max(-(-wait_ns // 10**9), 1)
 
@@ -188,9 +248,14 @@ class DispatchLoop:
         members = self._members.pop((replica, instance))
         self._latest_pass_ns = done.ended_ns - done.started_ns
         self.metrics.count_results(done.device_ns, done.outputs)
+        failed: tuple[Key, ...] = ()
         for key, output in zip(members, done.outputs, strict=True):
-            self._carried[key].result = (output, len(members), self._latest_pass_ns)
-        self._handle((Returned(replica, instance, done.started_ns, done.ended_ns),))
+            carried = self._carried[key]
+            carried.result = (output, len(members), self._latest_pass_ns)
+            if isinstance(output, ModelError):
+                carried.problem = str(output)
+                failed = (*failed, key)
+        self._handle((Returned(replica, instance, done.started_ns, done.ended_ns, failed),))
 
     def pass_broken(self, replica: int, instance: int, sentence: str) -> None:
         """The backend raised in a pass; its instance is well."""
@@ -229,45 +294,72 @@ class DispatchLoop:
                 case Respond():
                     self._respond(action)
                 case Log():
-                    row = action.row
-                    received_ns = self._carried.pop((row.request, row.attempt)).received_ns
-                    # As _replace(received_ns=...) would, at half its cost.
-                    self._log_attempt(Attempt._make((*row[:_RECEIVED], received_ns, *row[_RECEIVED + 1 :])))
+                    self._log(action.row)
                 case StartPass():
                     self._start_pass(action)
                 case LogPass():
                     self.timeline.passes.add(action.row)
                     self.metrics.count_pass(action.row)
                 case StartReplica():
-                    self._replicas.order(action.replica)
+                    self._version_of[action.replica] = action.version
+                    self._replicas.order(action.replica, action.version)
                 case StopReplica():
                     self._replicas.stop(action.replica)
                 case LogReplica():
                     self.timeline.replicas.add(action.row)
                 case LogScaling():
                     self._log_scaling(action.row)
+                case LogShare():
+                    self.timeline.shares.add(action.row)
+                case LogRollout():
+                    self._log_move(action.row)
+                case Copied():
+                    original = self._carried[action.request, action.attempt % COPIES_FROM]
+                    copy = _Carried(original.input, original.size, UNSET, _drop)
+                    self._carried[action.request, action.attempt] = copy
+                case Decided():
+                    self._verdict = Refusal(action.refusal)
                 case DrainReplica():
                     pass  # it is sent nothing more
         if self._drained is not None and self._dispatcher.idle and not self._drained.done():
             self._drained.set_result(None)
 
-    def _roll_route(self, key: Key) -> int:
-        return route_die(self._settings.seed, *key)
-
     def _log_scaling(self, row: Scaling) -> None:
-        _LOG.info("%d replicas are wanted: %s.", row.wanted, Cause(row.cause).name.lower())
+        name = self._names[row.version]
+        _LOG.info("%d replicas of %s are wanted: %s.", row.wanted, name, Cause(row.cause).name.lower())
         self.timeline.scalings.add(row)
+
+    def _log_move(self, row: RolloutMove) -> None:
+        words = Move(row.action).name.lower(), MoveCause(row.cause).name.lower()
+        _LOG.info("The rollout: %s (%s), step %d, weight %.2f %%.", *words, row.step, row.weight / 100)
+        self.timeline.rollout.add(row)
+
+    def _log(self, row: Attempt) -> None:
+        """Keep the row of an attempt or a copy that is over, and hold the answers of shadows against the others."""
+        carried = self._carried.pop((row.request, row.attempt))
+        if len(self._names) > 1:
+            output = carried.result[0] if row.outcome == Outcome.ANSWERED else None
+            self.shadows.add(row, output)
+        if is_copy(row.attempt):
+            self.timeline.copies.add(row)
+            return
+        # As _replace(received_ns=...) would, at half its cost.
+        self._log_attempt(Attempt._make((*row[:_RECEIVED], carried.received_ns, *row[_RECEIVED + 1 :])))
 
     def _respond(self, action: Respond) -> None:
         carried = self._carried[action.request, action.attempt]
+        told = Answer(action.outcome, action.reason, *carried.result, carried.problem, carried.version)
         # Answers of a batch leave one by one, behind what has come to the event loop before them.
-        self._loop.call_soon(carried.answer, Answer(action.outcome, action.reason, *carried.result, carried.problem))
+        self._loop.call_soon(carried.answer, told)
 
     def _start_pass(self, action: StartPass) -> None:
         self._members[action.replica, action.instance] = action.members
         carried = [self._carried[key] for key in action.members]
+        if len(self._names) > 1:
+            for each in carried:
+                each.version = self._names[self._version_of[action.replica]]
         batch = Batch(
-            *action.members[0],
+            action.members,
             action.longest,
             tuple(each.size for each in carried),
             tuple(each.input for each in carried),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from reference_server.backends import BadInput, Batch, Output
+from reference_server.backends import BadInput, Batch, ModelError, Output
 from reference_server.errors import NotAFrame
 
 __all__ = ["Broken", "FrameBuffer", "Hosting", "Load", "Loaded", "Message", "PassDone", "RunPass", "encode", "pieces"]
@@ -89,9 +89,13 @@ class _Kind(IntEnum):
 
 _HEADER = struct.Struct("<BQ")  # kind, bytes that follow
 _TWO = struct.Struct("<qq")  # incarnation, instance or how many of them
-_RUN_PASS = struct.Struct("<qqqqqqI")  # incarnation, instance, serial, first request and attempt, longest, members
+_RUN_PASS = struct.Struct("<qqqqI")  # incarnation, instance, serial, longest, members
 _PASS_DONE = struct.Struct("<qqqqqqI")  # incarnation, instance, serial, started_ns, ended_ns, device_ns, members
 _BROKEN = struct.Struct("<qqq")  # incarnation, instance, serial
+
+
+_KINDS_OF_OUTPUT: list[type] = [bytes, BadInput, ModelError]
+"""The byte that says what a payload of results is: its place here."""
 
 
 # Writing
@@ -106,13 +110,13 @@ def pieces(message: Message) -> list[bytes]:
     """Return the frame of a message in pieces, so that large payloads need not be copied."""
     match message:
         case RunPass(incarnation, instance, serial, batch):
-            dice = (batch.first_request, batch.first_attempt, batch.longest)
-            fixed = _RUN_PASS.pack(incarnation, instance, serial, *dice, len(batch.inputs))
+            fixed = _RUN_PASS.pack(incarnation, instance, serial, batch.longest, len(batch.inputs))
+            keys = struct.pack(f"<{2 * len(batch.keys)}q", *(number for key in batch.keys for number in key))
             sizes = struct.pack(f"<{len(batch.sizes)}q", *batch.sizes)
-            return _frame(_Kind.RUN_PASS, fixed + sizes, batch.inputs)
+            return _frame(_Kind.RUN_PASS, fixed + keys + sizes, batch.inputs)
         case PassDone(outputs=outputs):
             texts = [_text_of(output) for output in outputs]
-            bad = bytes(isinstance(output, BadInput) for output in outputs)
+            bad = bytes(_KINDS_OF_OUTPUT.index(type(output)) for output in outputs)
             return _frame(_Kind.PASS_DONE, _PASS_DONE.pack(*message[:-1], len(outputs)) + bad, texts)
         case Hosting():
             return _frame(_Kind.HOSTING, _TWO.pack(*message))
@@ -134,7 +138,7 @@ def _frame(kind: _Kind, fixed: bytes, payloads: Sequence[bytes] = ()) -> list[by
 
 
 def _text_of(output: Output) -> bytes:
-    return str(output).encode(errors="replace") if isinstance(output, BadInput) else output
+    return output if isinstance(output, bytes) else str(output).encode(errors="replace")
 
 
 # Reading
@@ -177,7 +181,7 @@ def _decode(kind: int, body: memoryview) -> Message:
     with body:
         try:
             return _READERS[kind](body)
-        except (KeyError, ValueError, struct.error):
+        except (LookupError, ValueError, struct.error):
             raise NotAFrame(f"These {len(body)} bytes are no frame of kind {kind}.") from None
 
 
@@ -187,10 +191,12 @@ def _read_load(body: memoryview) -> Load:
 
 
 def _read_run_pass(body: memoryview) -> RunPass:
-    incarnation, instance, serial, first_request, first_attempt, longest, members = _RUN_PASS.unpack_from(body)
-    sizes = struct.unpack_from(f"<{members}q", body, _RUN_PASS.size)
-    inputs = _cut(body, _RUN_PASS.size + 8 * members, members)
-    return RunPass(incarnation, instance, serial, Batch(first_request, first_attempt, longest, sizes, inputs))
+    incarnation, instance, serial, longest, members = _RUN_PASS.unpack_from(body)
+    numbers = struct.unpack_from(f"<{3 * members}q", body, _RUN_PASS.size)
+    pairs, sizes = numbers[: 2 * members], numbers[2 * members :]
+    keys = tuple(zip(pairs[::2], pairs[1::2], strict=True))
+    inputs = _cut(body, _RUN_PASS.size + 24 * members, members)
+    return RunPass(incarnation, instance, serial, Batch(keys, longest, sizes, inputs))
 
 
 def _read_pass_done(body: memoryview) -> PassDone:
@@ -199,7 +205,8 @@ def _read_pass_done(body: memoryview) -> PassDone:
     texts = _cut(body, _PASS_DONE.size + members, members)
     outputs: tuple[Output, ...] = texts
     if any(bad):
-        outputs = tuple(BadInput(text.decode()) if flag else text for text, flag in zip(texts, bad, strict=True))
+        pairs = zip(texts, bad, strict=True)
+        outputs = tuple(_KINDS_OF_OUTPUT[flag](text.decode()) if flag else text for text, flag in pairs)
     return PassDone(incarnation, instance, serial, started_ns, ended_ns, device_ns, outputs)
 
 

@@ -13,20 +13,22 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
-from policy.autoscaling_settings import autoscaling_in_words
-from policy.fleet import Drain
 from policy.journal import FORMAT, Row
-from policy.settings import routing_in_words, rules_in_words
-from reference_server.dispatcher import (
+from reference_server.actions import (
     Action,
     Answered,
     Arrived,
+    Copied,
+    Decided,
     DrainReplica,
     Event,
     Failed,
     HungUp,
     LogPass,
+    LogRollout,
     LogScaling,
+    LogShare,
+    Ordered,
     Ready,
     Respond,
     Returned,
@@ -36,7 +38,7 @@ from reference_server.dispatcher import (
     WakeAt,
 )
 from reference_server.errors import CouldNotServe
-from reference_server.settings import ServerSettings
+from reference_server.settings import ServerSettings, fleet_in_words, shares_in_words
 
 __all__ = ["Journal"]
 
@@ -51,6 +53,7 @@ _EVENTS: dict[type[Event], int] = {
     Failed: int(Row.FAILED),
     Ready: int(Row.READY),
     Answered: int(Row.ANSWERED),
+    Ordered: int(Row.ORDERED),
 }
 _INSTANT = int(Row.INSTANT)
 _RESPOND = int(Row.RESPOND)
@@ -59,8 +62,13 @@ _MEMBER = int(Row.MEMBER)
 _PASS_OVER = int(Row.PASS_OVER)
 _WAKE_AT = int(Row.WAKE_AT)
 _SCALE = int(Row.SCALE)
+_FAILED_MEMBER = int(Row.FAILED_MEMBER)
+_START_REPLICA = int(Row.START_REPLICA)
+_COPIED = int(Row.COPIED)
+_DECIDED = int(Row.DECIDED)
+_SHARE = int(Row.SHARE)
+_ROLLOUT = int(Row.ROLLOUT)
 _REPLICAS: dict[type[Action], int] = {
-    StartReplica: int(Row.START_REPLICA),
     DrainReplica: int(Row.DRAIN_REPLICA),
     StopReplica: int(Row.STOP_REPLICA),
 }
@@ -78,12 +86,8 @@ class Journal:
             "name": settings.name,
             "started_ns": started_ns,
             "seed": str(settings.seed),
-            "instances": settings.instances,
-            "replicas": settings.replicas,
-            "routing": routing_in_words(settings.routing, settings.admission),
-            "autoscaler": autoscaling_in_words(settings.autoscaler),
-            "drain": Drain(settings.drain).name.lower(),
-            **rules_in_words(settings.batching, settings.admission, settings.deadline),
+            "fleets": [fleet_in_words(rules) for rules in settings.fleets],
+            "shares": shares_in_words(settings.shares),
         }
         try:
             self._out = file.open("wb", buffering=0)
@@ -97,7 +101,12 @@ class Journal:
         fields += (_INSTANT, now_ns, draining)
         for event in events:
             fields.append(_EVENTS[type(event)])
-            fields += event
+            if isinstance(event, Returned):
+                fields += event[:4]
+                for key in event.failed:
+                    fields += (_FAILED_MEMBER, *key)
+            else:
+                fields += event
         for action in actions:
             match action:
                 case Respond():
@@ -109,10 +118,20 @@ class Journal:
                     fields += (_START_PASS, action.serial, action.replica, action.instance)
                     for key in action.members:
                         fields += (_MEMBER, *key)
-                case StartReplica() | DrainReplica() | StopReplica():
+                case StartReplica():
+                    fields += (_START_REPLICA, action.replica, action.version)
+                case DrainReplica() | StopReplica():
                     fields += (_REPLICAS[type(action)], action.replica)
-                case LogScaling():
-                    fields += (_SCALE, action.row.wanted, action.row.cause)
+                case LogScaling(row):
+                    fields += (_SCALE, *row[1:])
+                case Copied():
+                    fields += (_COPIED, *action)
+                case Decided():
+                    fields += (_DECIDED, *action)
+                case LogShare(row):
+                    fields += (_SHARE, *row[1:])
+                case LogRollout(row):
+                    fields += (_ROLLOUT, *row[1:])
                 case LogPass(row):
                     closed = row.idle_since_ns, row.closed_ns, row.handed_ns
                     fields += (_PASS_OVER, row.serial, row.batch_size, row.cause, *closed)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from policy.instant import UNSET
 from policy.timeline import Attempt, Outcome, Pass, Reason
+from policy.versions import WEIGHT_ONE
 from reference_server.backends import BadInput, Output
+from reference_server.dispatcher import Dispatcher
+from reference_server.replica_pool import ReplicaPool
+from reference_server.version_shares import VersionShares
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -29,18 +33,12 @@ _ENDS = (
 
 
 class Metrics:
-    """The counters of one server, in a registry of their own."""
+    """The counters of one server, in a registry of their own. `versions` are the names of the core's versions."""
 
-    def __init__(
-        self,
-        waiting: Callable[[], int],
-        running: Callable[[], int],
-        ready: Callable[[], int] = lambda: 1,
-        wanted: Callable[[], int] = lambda: 1,
-    ) -> None:
+    def __init__(self, versions: Sequence[str], core: Dispatcher) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)  # process_cpu_seconds_total and its kin, of the server alone
-        self._requests = _Ends()
+        self._requests = _Ends(versions)
         self._registry.register(self._requests)
         self._malformed = Counter(
             "servecast_malformed_requests",
@@ -79,16 +77,13 @@ class Metrics:
             "Messages of replica processes that belonged to no running pass and were dropped.",
             registry=self._registry,
         )
-        _gauge("servecast_waiting_requests", "Requests accepted and not in a running pass.", waiting, self._registry)
-        _gauge("servecast_running_passes", "Passes handed to an instance.", running, self._registry)
-        _gauge("servecast_ready_replicas", "Replicas that take requests.", ready, self._registry)
-        _gauge("servecast_wanted_replicas", "Replicas that are wanted.", wanted, self._registry)
+        self._registry.register(_OfVersions(versions, core))
 
     def count_attempt(self, row: Attempt) -> None:
         """Count an attempt that is over."""
         # After a refusal a client may hang up before it is written: the outcome counts, whatever the reason was.
         reason = row.reason if row.outcome == Outcome.REFUSED else Reason.NONE
-        self._requests.counts[row.outcome, reason] += 1
+        self._requests.counts[row.version, row.outcome, reason] += 1
         if row.outcome == Outcome.ANSWERED:
             self._seconds.observe((row.answered_ns - row.received_ns) / 1e9)
 
@@ -123,9 +118,33 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def _gauge(name: str, text: str, read: Callable[[], int], registry: CollectorRegistry) -> None:
-    """Register a figure that is read when somebody asks for it."""
-    Gauge(name, text, registry=registry).set_function(read)
+class _OfVersions:
+    """What is read off each version when somebody asks for it."""
+
+    def __init__(self, versions: Sequence[str], core: Dispatcher) -> None:
+        self._versions = versions
+        self._core = core
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield what Prometheus is told."""
+        pools, shares = self._core.pools, self._core.shares
+        figures = (
+            ("servecast_waiting_requests", "Requests accepted and not in a running pass.", lambda pool: pool.waiting),
+            ("servecast_running_passes", "Passes handed to an instance.", lambda pool: pool.running),
+            ("servecast_ready_replicas", "Replicas that take requests.", lambda pool: pool.ready),
+            ("servecast_wanted_replicas", "Replicas that are wanted.", lambda pool: pool.wanted),
+            ("servecast_version_weight", "Share of the requests, 0..1.", lambda pool: _share(shares, pool, 0)),
+            ("servecast_version_shadow", "Share that it gets copies of, 0..1.", lambda pool: _share(shares, pool, 1)),
+        )
+        for name, text, read in figures:
+            family = GaugeMetricFamily(name, text, labels=["version"])
+            for version, pool in zip(self._versions, pools, strict=True):
+                family.add_metric([version], read(pool))
+            yield family
+
+
+def _share(shares: VersionShares, pool: ReplicaPool, which: int) -> float:
+    return shares.of(pool.version)[which] / WEIGHT_ONE
 
 
 # prometheus_client's own take a lock for every count. What is counted for every request is counted here in plain
@@ -133,17 +152,19 @@ def _gauge(name: str, text: str, read: Callable[[], int], registry: CollectorReg
 
 
 class _Ends:
-    """How many attempts ended in which way."""
+    """How many attempts ended in which way, by version; some came to none."""
 
-    def __init__(self) -> None:
-        self.counts = {(int(outcome), int(reason)): 0 for outcome, reason in _ENDS}
+    def __init__(self, versions: Sequence[str]) -> None:
+        self._names = {UNSET: "", **dict(enumerate(versions))}
+        self.counts = {(version, int(outcome), int(reason)): 0 for version in self._names for outcome, reason in _ENDS}
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield what Prometheus is told."""
-        text = "Requests that reached the handler and are over, by outcome and reason."
-        family = CounterMetricFamily("servecast_requests", text, labels=["outcome", "reason"])
-        for (outcome, reason), count in self.counts.items():
-            family.add_metric([Outcome(outcome).name.lower(), Reason(reason).name.lower()], count)
+        text = "Requests that reached the handler and are over, by version, outcome and reason."
+        family = CounterMetricFamily("servecast_requests", text, labels=["version", "outcome", "reason"])
+        for (version, outcome, reason), count in self.counts.items():
+            labels = [self._names[version], Outcome(outcome).name.lower(), Reason(reason).name.lower()]
+            family.add_metric(labels, count)
         yield family
 
 

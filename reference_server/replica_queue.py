@@ -7,28 +7,17 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from policy import admission, batching, deadlines
 from policy.instant import NEVER_NS, UNSET
 from policy.timeline import Attempt, Outcome, Reason
+from reference_server.actions import Arrived, Key
 
-__all__ = ["Arrived", "Batch", "Held", "Key", "ReplicaQueue"]
-
-Key = tuple[int, int]
-"""(request, attempt): unique among the attempts in flight."""
-
-
-class Arrived(NamedTuple):
-    """An attempt is there to be admitted or refused."""
-
-    request: int
-    attempt: int
-    size: int
+__all__ = ["Batch", "Held", "ReplicaQueue"]
 
 
 class Held:
-    """One attempt from its arrival until its row is logged."""
+    """One attempt, or a copy of one, from its arrival until its row is logged."""
 
     __slots__ = (
         "answered_ns",
@@ -45,6 +34,7 @@ class Held:
         "replica",
         "returned_ns",
         "started_ns",
+        "version",
     )
 
     def __init__(self, arrival: Arrived, enqueued_ns: int) -> None:
@@ -52,7 +42,8 @@ class Held:
         self.key: Key = (arrival.request, arrival.attempt)
         self.enqueued_ns = enqueued_ns
         self.placed_ns = UNSET  # when the replica's queue took it
-        self.replica: int = UNSET  # that took or refused it
+        self.version: int = UNSET  # that took or refused it
+        self.replica: int = UNSET  # of that version
         self.hand: int = UNSET  # the collector that holds it
         self.batch: Batch | None = None  # set when its batch is frozen
         self.started_ns = self.ended_ns = self.returned_ns = self.answered_ns = UNSET
@@ -76,7 +67,7 @@ class Held:
         # By place: names cost 2 us here, for every request.
         return Attempt(
             *(arrival.request, arrival.attempt, arrival.size),
-            *(self.replica, instance, serial, batch_size),
+            *(self.version, self.replica, instance, serial, batch_size),
             *(UNSET, UNSET, UNSET),  # intended_ns, sent_ns, received_ns
             *(self.enqueued_ns, self.placed_ns, closed_ns),
             *(self.started_ns, self.ended_ns, self.returned_ns, self.answered_ns),

@@ -46,8 +46,10 @@ class FleetListener(Protocol):
 class Replicas:
     """All replicas that are there or on their way, by serial."""
 
-    def __init__(self, settings: ServerSettings, listener: FleetListener) -> None:
+    def __init__(self, settings: ServerSettings, first: Mapping[int, int], listener: FleetListener) -> None:
+        """`first` are the replicas that are there from the start: the version of each, by its serial."""
         self._settings = settings
+        self._first = dict(first)
         self._listener = listener
         self._replicas: dict[int, Replica] = {}
         self._starts: dict[int, asyncio.Task[None]] = {}
@@ -68,17 +70,17 @@ class Replicas:
 
     async def start_first(self) -> None:
         """Start the replicas that are there from the start, and wait until all are ready. Raises CouldNotServe."""
-        for serial in range(self._settings.replicas):
-            self._open(serial)
+        for serial, version in self._first.items():
+            self._open(serial, version)
         await asyncio.gather(*(replica.start() for replica in list(self._replicas.values())))
         self._has_started = True
 
-    def order(self, serial: int) -> None:
-        """Begin to start a replica; one that cannot be started is tried again until it is stopped."""
+    def order(self, serial: int, version: int) -> None:
+        """Begin to start a replica of a version; one that cannot be started is tried again until it is stopped."""
         if self._is_closed:
             return
-        self._open(serial)
-        self._starts[serial] = asyncio.create_task(self._start(serial))
+        self._open(serial, version)
+        self._starts[serial] = asyncio.create_task(self._start(serial, version))
 
     def run_pass(self, replica: int, instance: int, serial: int, batch: Batch) -> None:
         """Run a batch on an instance that is ready and idle."""
@@ -99,19 +101,19 @@ class Replicas:
         while self._ends:
             await asyncio.gather(*self._ends)
 
-    def _open(self, serial: int) -> None:
-        settings = self._settings
+    def _open(self, serial: int, number: int) -> None:
+        settings, version = self._settings, self._settings.versions[number]
         reports = _Reports(serial, self._listener)
         if settings.blocking:
-            self._replicas[serial] = InlineReplica(settings.backend, settings.backend_settings, reports)
+            self._replicas[serial] = InlineReplica(version.backend, version.backend_settings, reports)
             return
         # An emulated device takes its cold start from the order on, whatever of it the process has used up.
         known = {"replica": serial, "ordered_ns": perf_counter_ns()}
-        filled = {key: known.get(key, value) for key, value in settings.backend_settings.items()}
-        hosted = Hosted(settings.backend, filled, settings.pass_timeout_ns, settings.start_timeout_ns)
-        self._replicas[serial] = ProcessReplica(settings.instances, hosted, reports)
+        filled = {key: known.get(key, value) for key, value in version.backend_settings.items()}
+        hosted = Hosted(version.backend, filled, settings.pass_timeout_ns, settings.start_timeout_ns)
+        self._replicas[serial] = ProcessReplica(version.rules.instances, hosted, reports)
 
-    async def _start(self, serial: int) -> None:
+    async def _start(self, serial: int, version: int) -> None:
         while True:
             try:
                 await self._replicas[serial].start()
@@ -119,7 +121,7 @@ class Replicas:
                 _LOG.error("Replica %d could not be started and is tried again: %s", serial, problem)
                 await self._replicas[serial].close()
                 await asyncio.sleep(_RESTART_WAIT_S)
-                self._open(serial)
+                self._open(serial, version)
             else:
                 del self._starts[serial]
                 return

@@ -1,52 +1,53 @@
-"""What a server is started with. Rules come checked from policy/settings.py; the rest is checked here."""
+"""What a server is started with. Rules come checked from policy; the rest is checked here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from policy.admission import AdmissionRule
-from policy.autoscaling_rule import AutoscalingRule
 from policy.autoscaling_settings import autoscaling_in_words, fixed_fleet
-from policy.batching import BatchingRule
-from policy.deadlines import DeadlineRule
 from policy.errors import SettingError
 from policy.fleet import Drain
-from policy.routing import RoutingRule
-from policy.settings import check_count, check_time_ns, routing_in_words, routing_rule, rules_in_words
-from reference_server.dispatcher import FleetRules
+from policy.instant import UNSET
+from policy.rollout_settings import rollout_in_words
+from policy.settings import check_count, check_time_ns, routing_in_words, rules_in_words
+from reference_server.replica_pool import FleetRules
+from reference_server.version_shares import ONE_VERSION, VersionRules
 
-__all__ = ["ServerSettings", "in_words"]
+__all__ = ["ServerSettings", "VersionSettings", "fleet_in_words", "in_words", "shares_in_words"]
 
 _PORT_MAX = 65_535
 _BODY_MAX = 2**30
 _ROWS_MAX = 10_000_000
 _CONNECTIONS_MAX = 1_000_000
 _RECEIVE_MAX_S = 3_600.0
-_ROUND_ROBIN = routing_rule()
 _FIXED = fixed_fleet()
+
+
+@dataclass(frozen=True)
+class VersionSettings:
+    """One version of the model, and the fleet that serves it."""
+
+    rules: FleetRules
+    backend_settings: Mapping[str, object]  # keyword arguments of the backend; JSON carries them to its process
+    backend: str = "emulated"  # a name in backends.BACKENDS, or "package.module:Class"
+    name: str = "v1"
+    model: Mapping[str, object] = field(default_factory=dict)  # what is served, in words that tell it from others
 
 
 @dataclass(frozen=True)
 class ServerSettings:
     """Everything that `serve` needs. Raises policy.errors.SettingError."""
 
-    batching: BatchingRule
-    admission: AdmissionRule
-    deadline: DeadlineRule
-    backend_settings: Mapping[str, object]  # keyword arguments of the backend; JSON carries them to its process
-    backend: str = "emulated"  # a name in backends.BACKENDS, or "package.module:Class"
-    instances: int = 1  # of each replica
-    replicas: int = 1  # that are there from the start
-    routing: RoutingRule = _ROUND_ROBIN
-    autoscaler: AutoscalingRule = _FIXED
-    drain: int = int(Drain.YOUNGEST)  # policy.fleet.Drain
-    seed: int = 0  # of the dice of routing
+    versions: tuple[VersionSettings, ...]
+    shares: VersionRules = ONE_VERSION
+    salt: int = 0  # of sticky keys
+    seed: int = 0  # of the dice of routing and of the choice of versions
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
     name: str = ""  # of the scenario, for GET /config
-    model: Mapping[str, object] = field(default_factory=dict)  # what is served, in words that tell it from others
     body_limit: int = 2**20  # bytes of a request's body
     receive_timeout_s: float = 10.0  # for a request to come in, from its first byte to its last
     connections_max: int = 10_000
@@ -58,8 +59,10 @@ class ServerSettings:
     blocking: bool = False  # run passes in the event loop: a mistake, to be looked at
 
     def __post_init__(self) -> None:
-        check_count("server.instances", self.instances)
-        check_count("server.replicas", self.replicas, 0)
+        check_count("server.versions", len(self.versions), self.shares.weights.loaded, self.shares.weights.loaded)
+        for version in self.versions:
+            check_count("server.instances", version.rules.instances)
+            check_count("server.replicas", version.rules.replicas, 0)
         check_count("server.port", self.port, 0, _PORT_MAX)
         check_count("server.body_limit", self.body_limit, 1, _BODY_MAX)
         check_count("server.connections_max", self.connections_max, 1, _CONNECTIONS_MAX)
@@ -67,33 +70,67 @@ class ServerSettings:
         check_count("server.timeline_rows", self.timeline_rows, 1, _ROWS_MAX)
         check_time_ns("server.pass_timeout", self.pass_timeout_ns, 1)
         check_time_ns("server.start_timeout", self.start_timeout_ns, 1)
-        if self.blocking and self.instances != 1:
-            raise SettingError("server.instances", "1 where passes run in the event loop", self.instances)
-        if self.blocking and (self.replicas != 1 or self.autoscaler != _FIXED):
-            raise SettingError("server.replicas", "1 where passes run in the event loop", self.replicas)
+        if self.blocking:
+            self._check_blocking()
+
+    def _check_blocking(self) -> None:
+        """Raise SettingError for what one event loop that does everything cannot do."""
+        rules = self.versions[0].rules
+        for key, count in (
+            ("server.versions", len(self.versions)),
+            ("server.instances", rules.instances),
+            ("server.replicas", rules.replicas if rules.autoscaler == _FIXED else rules.autoscaler.replicas_max),
+        ):
+            if count != 1:
+                raise SettingError(key, "1 where passes run in the event loop", count)
 
     @property
-    def fleet(self) -> FleetRules:
-        """The rules of the fleet."""
-        rules = (self.batching, self.admission, self.deadline, self.routing, self.autoscaler, self.drain)
-        return FleetRules(*rules, self.replicas, self.instances)
+    def fleets(self) -> tuple[FleetRules, ...]:
+        """The rules of the fleet of each version."""
+        return tuple(version.rules for version in self.versions)
+
+
+def fleet_in_words(rules: FleetRules) -> dict[str, Any]:
+    """Return the rules of a fleet with the names of a scenario file, times in ns, for JSON."""
+    return {
+        "instances": rules.instances,
+        "replicas": rules.replicas,
+        "loaded": rules.loaded,
+        "routing": routing_in_words(rules.routing, rules.admission),
+        "autoscaler": autoscaling_in_words(rules.autoscaler),
+        "drain": Drain(rules.drain).name.lower(),
+        **rules_in_words(rules.batching, rules.admission, rules.deadline),
+    }
+
+
+def shares_in_words(shares: VersionRules) -> dict[str, Any]:
+    """Return how requests come to the versions, for JSON; weights and shadows in parts of WEIGHT_ONE."""
+    weights = shares.weights
+    return {
+        "weights": list(weights.weights[: weights.loaded]),
+        "stable": weights.stable,
+        "canary": None if weights.canary == UNSET else weights.canary,
+        "shadows": list(shares.shadows),
+        "rollout": None if shares.rollout is None else rollout_in_words(shares.rollout),
+    }
 
 
 def in_words(settings: ServerSettings) -> dict[str, object]:
-    """Return the rules in force with the names of a scenario file, times in ns, for JSON."""
+    """Return what is in force for JSON: the rules of the first version, and those of all where there are several."""
+    first, several = settings.versions[0], len(settings.versions) > 1
     return {
         "name": settings.name,
-        "backend": settings.backend,
-        "model": dict(settings.model),
-        "instances": settings.instances,
-        "replicas": settings.replicas,
-        "routing": routing_in_words(settings.routing, settings.admission),
-        "autoscaler": autoscaling_in_words(settings.autoscaler),
-        "drain": Drain(settings.drain).name.lower(),
-        **rules_in_words(settings.batching, settings.admission, settings.deadline),
+        **_version_in_words(first),
+        "versions": [{"name": each.name, **_version_in_words(each)} for each in settings.versions] if several else [],
+        "shares": shares_in_words(settings.shares),
+        "salt": str(settings.salt),
         "body_limit": settings.body_limit,
         "timeline_rows": settings.timeline_rows,
     }
+
+
+def _version_in_words(version: VersionSettings) -> dict[str, object]:
+    return {"backend": version.backend, "model": dict(version.model), **fleet_in_words(version.rules)}
 
 
 def _check_seconds(key: str, value: float) -> None:

@@ -13,7 +13,17 @@ from typing import NamedTuple, Protocol, cast
 from policy.errors import SettingError
 from policy.instant import UNSET
 
-__all__ = ["BACKENDS", "Backend", "BadInput", "Batch", "Output", "create", "device_ns_of", "shares_process"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BadInput",
+    "Batch",
+    "ModelError",
+    "Output",
+    "create",
+    "device_ns_of",
+    "shares_process",
+]
 
 BACKENDS: dict[str, str] = {
     "emulated": "reference_server.backends.emulated:EmulatedBackend",
@@ -25,8 +35,7 @@ BACKENDS: dict[str, str] = {
 class Batch(NamedTuple):
     """One batch, as a backend is given it. Members stand in the order in which they entered the batch."""
 
-    first_request: int  # the key of the first member: dice of a pass belong to it
-    first_attempt: int
+    keys: tuple[tuple[int, int], ...]  # (members,) (request, attempt): dice go by them
     longest: int  # the largest size of a member, in the model's unit
     sizes: tuple[int, ...]  # (members,)
     inputs: tuple[bytes, ...]  # (members,) each the JSON text of a request's `input`
@@ -36,7 +45,11 @@ class BadInput(Exception):
     """An input that the model does not take; the text is one sentence for its client, who gets a 4xx."""
 
 
-Output = bytes | BadInput
+class ModelError(Exception):
+    """The model failed on one input; the text is one sentence for its client, who gets a 500."""
+
+
+Output = bytes | BadInput | ModelError
 """The JSON text of a member's output, or why this member has none: its batch mates are answered all the same."""
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from policy import dice
 from policy.pass_time import SPREAD_ONE, PassTimeRule, pass_ns
-from reference_server.backends import Batch
+from policy.rollout import SHARE_ONE
+from reference_server.backends import Batch, ModelError, Output
 
 __all__ = ["EmulatedBackend", "emulated_settings"]
 
@@ -24,18 +25,21 @@ def emulated_settings(
     pass_time: PassTimeRule,
     spread_table: Sequence[int] = (SPREAD_ONE,),
     cold_start_tables: Sequence[Sequence[int]] = (),
+    error_share: int = 0,
     seed: int = 0,
 ) -> dict[str, object]:
     """Return what EmulatedBackend is made of, in a form that JSON carries to its process.
 
     Tables are inverse-CDF tables as policy.dice reads them: `spread_table` of factors in units of 1 / SPREAD_ONE,
-    `cold_start_tables` of ns, one for each part of a start; `seed` is that of the dice, 0 <= seed < 2**64. Whoever
+    `cold_start_tables` of ns, one for each part of a start; `error_share` of the requests fails, in parts of
+    policy.rollout.SHARE_ONE; `seed` is that of the dice, 0 <= seed < 2**64. Whoever
     starts a replica puts its serial and the moment of its order (time.perf_counter_ns) in the place of the last two.
     """
     return {
         "pass_time": pass_time._asdict(),
         "spread_table": list(spread_table),
         "cold_start_tables": [list(table) for table in cold_start_tables],
+        "error_share": error_share,
         "seed": seed,
         "replica": 0,
         "ordered_ns": 0,
@@ -50,6 +54,7 @@ class EmulatedBackend:
         pass_time: Mapping[str, int | Sequence[int]],
         spread_table: Sequence[int],
         cold_start_tables: Sequence[Sequence[int]],
+        error_share: int,
         seed: int,
         replica: int,
         ordered_ns: int,
@@ -57,6 +62,7 @@ class EmulatedBackend:
         fields = {key: value if isinstance(value, int) else tuple(value) for key, value in pass_time.items()}
         self._pass_time = PassTimeRule(**fields)  # type: ignore[arg-type]  # fields came from a PassTimeRule
         self._spread_table = tuple(spread_table)
+        self._error_share = error_share
         self._seed = seed
         parts = enumerate(cold_start_tables)
         start_ns = sum(dice.draw(table, dice.die(seed, dice.Stream.COLD_START, replica, part)) for part, table in parts)
@@ -69,14 +75,22 @@ class EmulatedBackend:
     def warm_up(self) -> None:
         """Do nothing: that is part of the cold start, and first passes are as fast as later ones."""
 
-    def run_pass(self, batch: Batch) -> list[bytes]:
-        """Return {"bytes": length of the input} for each member after the time of the pass."""
+    def run_pass(self, batch: Batch) -> list[Output]:
+        """Return {"bytes": length of the input} or an error for each member after the time of the pass."""
         began_ns = time.perf_counter_ns()
-        bits = dice.die(self._seed, dice.Stream.PASS_SPREAD, batch.first_request, batch.first_attempt)
+        bits = dice.die(self._seed, dice.Stream.PASS_SPREAD, *batch.keys[0])
         spread = dice.draw(self._spread_table, bits)
-        outputs = [b'{"bytes":%d}' % len(text) for text in batch.inputs]
+        outputs: list[Output] = [b'{"bytes":%d}' % len(text) for text in batch.inputs]
+        if self._error_share:
+            outputs = [self._error(*each) for each in zip(batch.keys, outputs, strict=True)]
         _stay_until(began_ns + pass_ns(self._pass_time, len(batch.inputs), batch.longest, spread))
         return outputs
+
+    def _error(self, key: tuple[int, int], output: Output) -> Output:
+        """Return the output, or an error in its place: a die of the request says which."""
+        bits = dice.die(self._seed, dice.Stream.ERROR, key[0], 0)
+        fails = dice.happens(self._error_share, SHARE_ONE, bits)
+        return ModelError("The emulated model failed on this request.") if fails else output
 
 
 def _stay_until(end_ns: int) -> None:

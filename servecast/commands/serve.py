@@ -115,28 +115,30 @@ def server_settings(
     scenario: Scenario, *, host: str, port: int, seed: int, timeline_file: Path | None, journal_file: Path | None = None
 ) -> ServerSettings:
     """Return what the server is started with: the scenario's rules, and what it says of the model."""
-    from reference_server.settings import ServerSettings
+    from reference_server.replica_pool import FleetRules
+    from reference_server.settings import ServerSettings, VersionSettings
     from sim.scenario.rules import serving_rules
 
     rules = serving_rules(scenario)
     backend, backend_settings = _backend(scenario, seed)
-    return ServerSettings(
+    fleet = FleetRules(
         batching=rules.batching,
         admission=rules.admission,
         deadline=rules.deadline,
-        backend=backend,
-        backend_settings=backend_settings,
-        instances=scenario.fleet.instances,
-        replicas=scenario.fleet.replicas,
         routing=rules.routing,
         autoscaler=rules.autoscaler,
         drain=rules.drain,
+        replicas=scenario.fleet.replicas,
+        instances=scenario.fleet.instances,
+    )
+    version = VersionSettings(fleet, backend_settings, backend, model=_identity(scenario, backend_settings))
+    return ServerSettings(
+        versions=(version,),
         seed=seed,
         blocking=scenario.front_end.blocking,
         host=host,
         port=port,
         name=scenario.name,
-        model=_identity(scenario, backend_settings),
         timeline_file=timeline_file,
         journal_file=journal_file,
     )

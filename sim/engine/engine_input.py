@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +15,23 @@ from policy.autoscaling_settings import fixed_fleet
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
 from policy.fleet import Drain
+from policy.orders import Order
 from policy.pass_time import PassTimeRule
 from policy.retries import RetryRule
+from policy.rollout import RolloutRule
+from policy.rollout_settings import version_weights
 from policy.routing import RoutingRule
 from policy.settings import routing_rule
+from policy.versions import WEIGHT_ONE, VersionWeights
 
-__all__ = ["EngineInput", "FleetInput", "FrontEndInput", "Table", "TrafficInput"]
+__all__ = ["EngineInput", "FleetInput", "FrontEndInput", "OrderAt", "Table", "TrafficInput", "VersionsInput"]
 
 Table = Sequence[int]
 """An inverse-CDF table as policy/dice.py reads it, or a single constant."""
 
 _ROUND_ROBIN = routing_rule()
 _FIXED = fixed_fleet()
+_ONE_VERSION = version_weights(weights=[WEIGHT_ONE])
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class FrontEndInput:
 
 @dataclass(frozen=True)
 class FleetInput:
-    """The replicas and their rules; all replicas are alike."""
+    """The replicas of one version and their rules; all of them are alike."""
 
     instances: int
     batching: BatchingRule
@@ -75,6 +81,28 @@ class FleetInput:
     autoscaler: AutoscalingRule = _FIXED
     drain: int = int(Drain.YOUNGEST)
     cold_start_tables: tuple[Table, ...] = ()  # ns of each part of a replica's start, one behind the other
+    loaded: bool = True  # at the start; one that is not has no replicas until it is deployed
+    error_share: int = 0  # of the requests that the version fails on, parts of policy.rollout.SHARE_ONE
+
+
+class OrderAt(NamedTuple):
+    """An operator's order and when it reaches the dispatcher."""
+
+    at_ns: int
+    order: Order
+
+
+@dataclass(frozen=True)
+class VersionsInput:
+    """How the requests come to the versions, what becomes of that, and when somebody orders something."""
+
+    weights: VersionWeights = _ONE_VERSION
+    shadows: tuple[int, ...] = (0,)  # (versions,) share of the requests of which each gets a copy, parts of WEIGHT_ONE
+    rollout: RolloutRule | None = None
+    orders: tuple[OrderAt, ...] = ()  # in the order of time
+    users: int = 0  # who stay with a version; 0: each request goes by a die of its own
+    salt: int = 0  # of the users' keys, 0 <= salt < 2**64
+    pinned: tuple[int, ...] = ()  # (versions,) share of the requests that name each, parts of policy.rollout.SHARE_ONE
 
 
 @dataclass(frozen=True)
@@ -84,7 +112,14 @@ class EngineInput:
     seed: int  # of the dice, 0 <= seed < 2**64
     traffic: TrafficInput
     front_end: FrontEndInput
-    fleet: FleetInput
+    fleet: FleetInput  # of the first version
     measure_from_ns: int
     measure_to_ns: int
     stop_ns: int  # the run ends when every measured request has its outcome, at the latest here
+    other_fleets: tuple[FleetInput, ...] = ()  # of the other versions
+    versions: VersionsInput = VersionsInput()
+
+    @property
+    def fleets(self) -> tuple[FleetInput, ...]:
+        """The fleets of all versions."""
+        return (self.fleet, *self.other_fleets)

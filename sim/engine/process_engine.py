@@ -1,7 +1,7 @@
 """The process engine, on SimPy: the reference of what servecast models. Read it to learn the model.
 
 Here time passes: clients send, the front end works, passes run, clients lose patience. What is decided is asked of
-policy, mostly through process_fleet.py. SimPy pops events by (time, priority); every change of an instant is only
+policy, mostly through process_versions.py. SimPy pops events by (time, priority); every change of an instant is only
 reported when it happens, and one event of the lowest priority ends the instant: then the changes are taken in and
 decisions are made in the order of policy/instant.py, whatever order SimPy had for them.
 """
@@ -16,14 +16,17 @@ import simpy
 from simpy.events import EventPriority
 
 from policy import deadlines, retries
-from policy.dice import Stream, die, draw, route_die
+from policy.dice import Stream, die, draw, happens, route_die
 from policy.instant import NEVER_NS, Change
+from policy.orders import Order, Refusal
 from policy.pass_time import pass_ns
-from policy.timeline import Outcome, Reason, Scaling
-from sim.engine.engine_input import EngineInput, Table
-from sim.engine.process_fleet import Fleet
+from policy.rollout import SHARE_ONE
+from policy.timeline import Outcome, Reason, RolloutMove, Scaling, Share, is_copy
+from sim.engine.engine_input import EngineInput, OrderAt, Table
 from sim.engine.process_replica import Batch, LiveAttempt
+from sim.engine.process_versions import Versions
 from sim.engine.timelines import Timeline, timeline_from_rows
+from sim.engine.version_keys import key_bits, pinned_to
 
 __all__ = ["run"]
 
@@ -55,24 +58,27 @@ class _EndOfInstant(simpy.Event):
 
 
 class _Run:
-    """One run; the listener of its fleet."""
+    """One run; the listener of its versions and their fleets."""
 
     def __init__(self, engine_input: EngineInput) -> None:
         self._input = engine_input
         self._traffic = engine_input.traffic
         self._env = simpy.Environment()
-        self._changes: list[tuple[int, int, int, LiveAttempt | Batch | None]] = []  # a heap, ordered by the law
+        self._changes: list[
+            tuple[int, int, int, LiveAttempt | Batch | OrderAt | None]
+        ] = []  # a heap, ordered by the law
         self._instant_is_open = False
         self._to_decide = True  # the dispatcher is called in this instant
         self._arrived: list[LiveAttempt] = []
-        self._ready: list[int] = []  # replicas whose cold start ends in this instant
+        self._ready: list[tuple[int, int]] = []  # version and serial of replicas whose cold start ends in this instant
         self._deadlines: list[tuple[int, int, int, LiveAttempt]] = []  # heaps by (moment, request, attempt)
         self._hang_ups: list[tuple[int, int, int, LiveAttempt]] = []
         self._timer_ns = NEVER_NS  # the moment for which the dispatcher asked
         self._timers = 0  # that have come
         self._alarm_ns = NEVER_NS  # the earliest moment at which _ring is called
         self._front_end_free_ns = [0] * engine_input.front_end.workers
-        self._fleet = Fleet(engine_input.fleet, self)
+        self._fleets = engine_input.fleets
+        self._versions = Versions(engine_input.versions, self._fleets, self)
         self._attempts: list[LiveAttempt] = []
         self._batches: list[Batch] = []
         self._measured_open = 0
@@ -85,14 +91,18 @@ class _Run:
                 self._think_and_send(client, cycle=0, after_ns=0)
         else:
             self._env.process(self._open_loop())
+        for number, order in enumerate(self._input.versions.orders):
+            self._order_later(number, order)
         self._end_instant_later()  # the decision at time 0
         self._env.timeout(self._input.stop_ns).callbacks.append(lambda _: self._finish())
         self._env.run(until=self._finished)
         return timeline_from_rows(
             (attempt.row() for attempt in self._attempts),
             (batch.row() for batch in self._batches),
-            self._fleet.lives(),
-            self._fleet.scalings(),
+            self._versions.lives(),
+            self._versions.scalings(),
+            self._versions.shares(),
+            self._versions.moves(),
         )
 
     @property
@@ -140,7 +150,9 @@ class _Run:
             hang_up_ns = sent_ns + max(self._roll(self._traffic.timeout_table, Stream.PATIENCE, request, 0), 1)
         workers = self._input.front_end.workers
         worker = die(self._input.seed, Stream.FRONT_END_WORKER, request, attempt) % workers if workers > 1 else 0
-        live = LiveAttempt(request, attempt, size, intended_ns, sent_ns, self._now, hang_up_ns, worker)
+        seed, versions = self._input.seed, self._input.versions
+        keys = key_bits(versions, seed, request), pinned_to(versions, seed, request)
+        live = LiveAttempt(request, attempt, size, intended_ns, sent_ns, self._now, hang_up_ns, worker, *keys)
         self._attempts.append(live)
         if attempt == 0 and self._is_measured(live):
             self._measured_open += 1
@@ -199,6 +211,7 @@ class _Run:
         table = self._input.front_end.response_table
         work_ns = self._roll(table, Stream.FRONT_END_RESPONSE, attempt.request, attempt.attempt)
         answered_ns = self._serve_at_front_end(attempt.worker, work_ns)
+        self._versions.end(attempt, outcome, self._now)
         attempt.reason = int(reason)
         if answered_ns <= attempt.hang_up_ns:
             attempt.answered_ns = answered_ns
@@ -206,6 +219,14 @@ class _Run:
             self._settle(attempt, outcome, answered_ns + self._traffic.back_ns)
         else:
             self._settle(attempt, Outcome.ABANDONED, attempt.hang_up_ns)
+
+    def _end(self, attempt: LiveAttempt, outcome: Outcome, reason: Reason) -> None:
+        """Answer an attempt, or note how a copy ends, for which nobody waits."""
+        if not is_copy(attempt.attempt):
+            self._respond(attempt, outcome, reason)
+            return
+        self._versions.end(attempt, outcome, self._now)
+        attempt.outcome, attempt.reason = int(outcome), int(reason)
 
     def _settle(self, attempt: LiveAttempt, outcome: Outcome, delivered_ns: int) -> None:
         """Note how an attempt ends for its client, and what the client does next."""
@@ -256,14 +277,14 @@ class _Run:
         yield self._env.timeout(self._results_out_ns(batch))
         self._report(Change.RESULTS, batch.replica, batch.instance, batch)
 
-    def replica_ordered(self, serial: int) -> None:
+    def replica_ordered(self, version: int, serial: int) -> None:
         """Let a replica that was ordered go through its cold start."""
-        tables = enumerate(self._input.fleet.cold_start_tables)
+        tables = enumerate(self._fleets[version].cold_start_tables)
         start_ns = sum(self._roll(table, Stream.COLD_START, serial, part) for part, table in tables)
 
         def become_ready(_: simpy.Event) -> None:
             self._to_decide = True
-            self._ready.append(serial)
+            self._ready.append((version, serial))
             self._end_instant_later()
 
         self._env.timeout(max(start_ns, 1)).callbacks.append(become_ready)
@@ -277,21 +298,39 @@ class _Run:
     def scaled(self, scaling: Scaling) -> None:
         """Nothing is to be done: the fleet keeps the row."""
 
+    def shared(self, share: Share) -> None:
+        """Nothing is to be done: the versions keep the row."""
+
+    def moved(self, move: RolloutMove) -> None:
+        """Nothing is to be done: the versions keep the row."""
+
+    def order_decided(self, order: Order, refusal: Refusal) -> None:
+        """Nothing is to be done: nobody waits for the verdict."""
+
+    def _order_later(self, number: int, order: OrderAt) -> None:
+        """Let an operator's order reach the dispatcher at its moment; the work on it is none."""
+
+        def arrive(_: simpy.Event) -> None:
+            self._to_decide = True
+            self._report(Change.ORDERED, number, 0, order)
+
+        self._env.timeout(order.at_ns).callbacks.append(arrive)
+
     def _batch_in_ns(self, batch: Batch) -> int:
-        return self._roll(self._input.fleet.batch_in_table, Stream.BATCH_IN, *batch.first)
+        return self._roll(self._fleets[batch.version].batch_in_table, Stream.BATCH_IN, *batch.first)
 
     def _results_out_ns(self, batch: Batch) -> int:
-        return self._roll(self._input.fleet.results_out_table, Stream.RESULTS_OUT, *batch.first)
+        return self._roll(self._fleets[batch.version].results_out_table, Stream.RESULTS_OUT, *batch.first)
 
     def _pass_ns(self, batch: Batch) -> int:
-        fleet = self._input.fleet
+        fleet = self._fleets[batch.version]
         longest = max(attempt.size for attempt in batch.members)
         spread = self._roll(fleet.spread_table, Stream.PASS_SPREAD, *batch.first)
         return pass_ns(fleet.pass_time, len(batch.members), longest, spread)
 
     # Instants
 
-    def _report(self, change: Change, first: int, second: int, what: LiveAttempt | Batch | None) -> None:
+    def _report(self, change: Change, first: int, second: int, what: LiveAttempt | Batch | OrderAt | None) -> None:
         """Note a change of the present instant; it is taken in at the instant's end."""
         heapq.heappush(self._changes, (change, first, second, what))
         self._end_instant_later()
@@ -304,9 +343,9 @@ class _Run:
     def _end_instant(self, _: simpy.Event) -> None:
         """Take in all changes of this instant, then decide until nothing more is to be decided."""
         self._instant_is_open = False
-        for serial in self._ready:
-            for instance in range(self._input.fleet.instances):
-                self._fleet.become_ready(serial, instance, self._now)
+        for version, serial in self._ready:
+            for instance in range(self._fleets[version].instances):
+                self._versions.become_ready(serial, instance, self._now)
         self._ready.clear()
         while True:
             if self._to_decide and self._deadlines:
@@ -316,6 +355,8 @@ class _Run:
             change, _first, _second, what = heapq.heappop(self._changes)
             if isinstance(what, LiveAttempt):
                 self._take_in_attempt(change, what)
+            elif isinstance(what, OrderAt):
+                self._versions.order(what.order)
             elif what is not None:
                 self._take_in_batch(change, what)
             elif change == Change.TIMER:
@@ -335,10 +376,11 @@ class _Run:
         if change == Change.ARRIVED:
             self._arrived.append(attempt)
         elif attempt.outcome == Outcome.IN_FLIGHT:
-            self._fleet.withdraw(attempt)
+            self._versions.withdraw(attempt)
             if change == Change.DEADLINE:
-                self._respond(attempt, Outcome.TIMED_OUT, Reason.NONE)
+                self._end(attempt, Outcome.TIMED_OUT, Reason.NONE)
             else:
+                self._versions.end(attempt, Outcome.ABANDONED, self._now)
                 self._settle(attempt, Outcome.ABANDONED, self._now)
 
     def _take_in_batch(self, change: int, batch: Batch) -> None:
@@ -348,16 +390,23 @@ class _Run:
             self._block_front_end(batch)
         else:
             self._to_decide = True
-            self._fleet.take_back(batch, self._now)
+            self._versions.take_back(batch, self._now)
             for attempt in batch.members:
                 if attempt.outcome == Outcome.IN_FLIGHT:
-                    self._respond(attempt, Outcome.ANSWERED, Reason.NONE)
+                    self._end(attempt, self._outcome_of(attempt), Reason.NONE)
+
+    def _outcome_of(self, attempt: LiveAttempt) -> Outcome:
+        """Return what a pass gives one of its members: an answer, or an error of the model."""
+        share = self._fleets[attempt.version].error_share
+        if share and happens(share, SHARE_ONE, die(self._input.seed, Stream.ERROR, attempt.request, 0)):
+            return Outcome.FAILED
+        return Outcome.ANSWERED
 
     def _decide(self) -> None:
-        """Let the fleet decide, answer whom it refuses, and set the timer to when it is to be asked again."""
+        """Let the versions decide, answer whom they refuse, and set the timer to when they are to be asked again."""
         self._to_decide = False
         arrived, self._arrived = self._arrived, []
-        ask_again_ns = self._fleet.decide(arrived, self._now)
+        ask_again_ns = self._versions.decide(arrived, self._now)
         while self._deadlines and self._deadlines[0][3].outcome != Outcome.IN_FLIGHT:
             heapq.heappop(self._deadlines)
         self._timer_ns = min(ask_again_ns, self._deadlines[0][0] if self._deadlines else NEVER_NS)
@@ -365,10 +414,12 @@ class _Run:
 
     def admission_decided(self, attempt: LiveAttempt, reason: Reason) -> None:
         """Answer an arrival that was refused; note how long one that was taken may last."""
+        if is_copy(attempt.attempt):
+            self._attempts.append(attempt)
         if reason != Reason.NONE:
-            self._respond(attempt, Outcome.REFUSED, reason)
+            self._end(attempt, Outcome.REFUSED, reason)
             return
-        due_ns = deadlines.due_ns(self._input.fleet.deadline, self._now)
+        due_ns = deadlines.due_ns(self._fleets[attempt.version].deadline, self._now)
         if due_ns != NEVER_NS:
             heapq.heappush(self._deadlines, (due_ns, attempt.request, attempt.attempt, attempt))
         if attempt.hang_up_ns != NEVER_NS:
@@ -415,6 +466,10 @@ class _Run:
     def roll_route(self, attempt: LiveAttempt) -> int:
         """Return the die of an attempt's routing."""
         return route_die(self._input.seed, attempt.request, attempt.attempt)
+
+    def roll_copy(self, attempt: LiveAttempt, version: int) -> int:
+        """Return the die of whether a shadow version gets a copy of a request."""
+        return die(self._input.seed, Stream.COPY, attempt.request, version)
 
     def _roll(self, table: Table, stream: Stream, entity: int, ordinal: int) -> int:
         """Return a draw from a table; a constant needs no die."""

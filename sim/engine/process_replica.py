@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from policy import admission, batching, deadlines
 from policy.instant import NEVER_NS, UNSET
-from policy.timeline import Attempt, Outcome, Pass, Reason
+from policy.timeline import Attempt, Outcome, Pass, Reason, copy_number
 from sim.engine.engine_input import FleetInput
 
 __all__ = ["Batch", "LiveAttempt", "Replica"]
@@ -30,7 +30,10 @@ class LiveAttempt:
     received_ns: int
     hang_up_ns: int  # when the client's patience ends; NEVER_NS: it waits for ever
     worker: int  # of the front end
-    replica: int = UNSET  # that took or refused it
+    key_bits: int = 0  # by which its version is chosen
+    pinned: int = UNSET  # the version that it names
+    version: int = UNSET  # that took or refused it
+    replica: int = UNSET
     enqueued_ns: int = UNSET
     placed_ns: int = UNSET
     collector: int = UNSET  # whose hand holds it
@@ -40,6 +43,11 @@ class LiveAttempt:
     outcome: int = int(Outcome.IN_FLIGHT)
     reason: int = int(Reason.NONE)
 
+    def copy_for(self, version: int) -> LiveAttempt:
+        """Return a copy of this attempt for a shadow version."""
+        number = copy_number(self.attempt, version)
+        return LiveAttempt(self.request, number, self.size, UNSET, UNSET, UNSET, NEVER_NS, 0, version=version)
+
     def row(self) -> Attempt:
         """Return the attempt as a row of the timeline."""
         batch = self.batch
@@ -48,6 +56,7 @@ class LiveAttempt:
             request=self.request,
             attempt=self.attempt,
             size=self.size,
+            version=self.version,
             replica=self.replica,
             instance=batch.instance if batch else UNSET,
             serial=batch.serial if batch else UNSET,
@@ -88,6 +97,11 @@ class Batch:
     def first(self) -> tuple[int, int]:
         """Return the request and attempt of the first member: the keys of the batch's dice."""
         return self.members[0].request, self.members[0].attempt
+
+    @property
+    def version(self) -> int:
+        """Return the version that runs it."""
+        return self.members[0].version
 
     def row(self) -> Pass:
         """Return the batch as a row of the timeline."""

@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from policy.instant import UNSET
-from policy.timeline import Attempt, Pass, ReplicaLife, Scaling
+from policy.timeline import Attempt, Pass, ReplicaLife, RolloutMove, Scaling, Share, is_copy
 
 __all__ = [
     "ATTEMPT_COLUMNS",
     "PASS_COLUMNS",
     "REPLICA_COLUMNS",
+    "ROLLOUT_COLUMNS",
     "SCALING_COLUMNS",
+    "SHARE_COLUMNS",
+    "Table",
     "Timeline",
     "no_rows",
     "timeline_from_rows",
@@ -25,6 +28,8 @@ ATTEMPT_COLUMNS: tuple[str, ...] = Attempt._fields
 PASS_COLUMNS: tuple[str, ...] = Pass._fields
 REPLICA_COLUMNS: tuple[str, ...] = ReplicaLife._fields
 SCALING_COLUMNS: tuple[str, ...] = Scaling._fields
+SHARE_COLUMNS: tuple[str, ...] = Share._fields
+ROLLOUT_COLUMNS: tuple[str, ...] = RolloutMove._fields
 
 Table = npt.NDArray[np.int64]
 
@@ -42,8 +47,14 @@ class Timeline:
     passes: npt.NDArray[np.int64]  # (passes, len(PASS_COLUMNS)), ordered by serial
     # (replicas, len(REPLICA_COLUMNS)), ordered by replica
     replicas: Table = field(default_factory=no_rows(REPLICA_COLUMNS))
-    # (changes, len(SCALING_COLUMNS)), ordered by time, the first one at 0
+    # (changes, len(SCALING_COLUMNS)), ordered by time, the first one of each version at 0
     scalings: Table = field(default_factory=no_rows(SCALING_COLUMNS))
+    # (copies, len(ATTEMPT_COLUMNS)), ordered by (request, attempt)
+    copies: Table = field(default_factory=no_rows(ATTEMPT_COLUMNS))
+    # (changes, len(SHARE_COLUMNS)), ordered by time, the first one of each version at 0
+    shares: Table = field(default_factory=no_rows(SHARE_COLUMNS))
+    # (moves, len(ROLLOUT_COLUMNS)), ordered by time
+    rollout: Table = field(default_factory=no_rows(ROLLOUT_COLUMNS))
 
     def attempt(self, column: str) -> npt.NDArray[np.int64]:
         """Return one column of the attempts, by its name in policy.timeline.Attempt."""
@@ -61,20 +72,37 @@ class Timeline:
         """Return one column of the changes of the wanted number, by its name in policy.timeline.Scaling."""
         return self.scalings[:, SCALING_COLUMNS.index(column)]
 
+    def copied(self, column: str) -> npt.NDArray[np.int64]:
+        """Return one column of the copies, by its name in policy.timeline.Attempt."""
+        return self.copies[:, ATTEMPT_COLUMNS.index(column)]
+
+    def share(self, column: str) -> npt.NDArray[np.int64]:
+        """Return one column of what versions get, by its name in policy.timeline.Share."""
+        return self.shares[:, SHARE_COLUMNS.index(column)]
+
+    def moved(self, column: str) -> npt.NDArray[np.int64]:
+        """Return one column of what a rollout did, by its name in policy.timeline.RolloutMove."""
+        return self.rollout[:, ROLLOUT_COLUMNS.index(column)]
+
     def since(self, origin_ns: int) -> Timeline:
         """Return the rows with their times counted from a moment; times before it become 0, UNSET stays."""
-        tables = (
+        return Timeline(*(_since(rows, names, origin_ns) for rows, names in self._tables()))
+
+    def tobytes(self) -> bytes:
+        """Return all values as bytes: equal bytes are equal runs."""
+        return b"".join(rows.tobytes() for rows, _ in self._tables())
+
+    def _tables(self) -> Sequence[tuple[Table, tuple[str, ...]]]:
+        """Return all tables with their columns, in the order of the fields."""
+        return (
             (self.attempts, ATTEMPT_COLUMNS),
             (self.passes, PASS_COLUMNS),
             (self.replicas, REPLICA_COLUMNS),
             (self.scalings, SCALING_COLUMNS),
+            (self.copies, ATTEMPT_COLUMNS),
+            (self.shares, SHARE_COLUMNS),
+            (self.rollout, ROLLOUT_COLUMNS),
         )
-        return Timeline(*(_since(rows, names, origin_ns) for rows, names in tables))
-
-    def tobytes(self) -> bytes:
-        """Return all values as bytes: equal bytes are equal runs."""
-        tables = (self.attempts, self.passes, self.replicas, self.scalings)
-        return b"".join(table.tobytes() for table in tables)
 
 
 def timeline_from_rows(
@@ -82,13 +110,19 @@ def timeline_from_rows(
     passes: Iterable[Pass],
     replicas: Iterable[ReplicaLife] = (),
     scalings: Iterable[Scaling] = (),
+    shares: Iterable[Share] = (),
+    rollout: Iterable[RolloutMove] = (),
 ) -> Timeline:
-    """Return the rows as a timeline, sorted; changes of the wanted number stay in the order in which they come."""
+    """Return the rows as a timeline: attempts apart from copies, both sorted; changes stay in their order."""
+    rows = sorted(attempts)
     return Timeline(
-        attempts=_as_array(sorted(attempts), len(ATTEMPT_COLUMNS)),
+        attempts=_as_array([row for row in rows if not is_copy(row.attempt)], len(ATTEMPT_COLUMNS)),
         passes=_as_array(sorted(passes), len(PASS_COLUMNS)),
         replicas=_as_array(sorted(replicas), len(REPLICA_COLUMNS)),
         scalings=_as_array(list(scalings), len(SCALING_COLUMNS)),
+        copies=_as_array([row for row in rows if is_copy(row.attempt)], len(ATTEMPT_COLUMNS)),
+        shares=_as_array(list(shares), len(SHARE_COLUMNS)),
+        rollout=_as_array(list(rollout), len(ROLLOUT_COLUMNS)),
     )
 
 

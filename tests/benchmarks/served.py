@@ -17,7 +17,8 @@ from aiohttp import web
 
 from policy import settings as rules
 from reference_server.app import serve
-from reference_server.settings import ServerSettings
+from reference_server.replica_pool import FleetRules
+from reference_server.settings import ServerSettings, VersionSettings
 from tests.benchmarks.samples import Sampler
 from tests.reference_server.gate import ECHO
 
@@ -74,14 +75,12 @@ async def _serve_until_told(runner: web.BaseRunner, ready: Callable[[str], None]
 
 
 def _serve_servecast(ready: Callable[[str], None]) -> None:
-    settings = ServerSettings(
-        batching=rules.batching_rule(max_batch=MAX_BATCH, max_wait_ns=0),
-        admission=rules.admission_rule(cap=None),
-        deadline=rules.deadline_rule(deadline_ns=None),
-        backend=ECHO,
-        backend_settings={},
-        port=0,
+    fleet = FleetRules(
+        rules.batching_rule(max_batch=MAX_BATCH, max_wait_ns=0),
+        rules.admission_rule(cap=None),
+        rules.deadline_rule(deadline_ns=None),
     )
+    settings = ServerSettings(versions=(VersionSettings(fleet, {}, ECHO),), port=0)
     serve(settings, ready=ready)
 
 

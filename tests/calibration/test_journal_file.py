@@ -6,35 +6,45 @@ import json
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from calibration.errors import BadSamples
 from calibration.journal_file import Entry, Instant, read_journal
 from policy.autoscaling_settings import autoscaling_in_words, autoscaling_rule, fixed_fleet
+from policy.instant import UNSET
 from policy.journal import FORMAT, Row
+from policy.rollout_settings import rollout_in_words, rollout_rule, version_weights
 from policy.settings import admission_rule, batching_rule, deadline_rule, routing_rule
+from sim.engine.engine_input import VersionsInput
 
-HEADER = {
-    "format": FORMAT,
-    "name": "shop",
-    "started_ns": 40,
-    "seed": "9",
+FLEET = {
     "instances": 2,
     "replicas": 3,
+    "loaded": True,
     "routing": {"balance": "random", "tie": "first", "outstanding_max": 7, "held_max": 5},
     "autoscaler": None,
     "drain": "idlest",
     "batching": {"max_batch": 4, "max_wait_ns": 50, "collector": "competing"},
     "queue": {"cap": None, "deadline_ns": 900},
 }
-CALL = (Row.INSTANT, 100, 0, Row.ARRIVED, 7, 0, 3, Row.START_PASS, 5, 2, 1, Row.MEMBER, 7, 0, Row.MEMBER, 8, 1)
+HEADER: dict[str, Any] = {
+    "format": FORMAT,
+    "name": "shop",
+    "started_ns": 40,
+    "seed": "9",
+    "fleets": [FLEET],
+    "shares": {"weights": [10_000], "stable": 0, "canary": None, "shadows": [0], "rollout": None},
+}
+ARRIVED = (Row.ARRIVED, 7, 0, 3, 0, UNSET)
+CALL = (Row.INSTANT, 100, 0, *ARRIVED, Row.START_PASS, 5, 2, 1, Row.MEMBER, 7, 0, Row.MEMBER, 8, 1)
 END = (Row.END,)
 
 
 def written(path: Path, rows: Sequence[int], **changes: object) -> Path:
-    """Write a journal with a changed header."""
-    line = json.dumps({**HEADER, **changes}).encode()
+    """Write a journal whose only fleet has changed rules."""
+    line = json.dumps({**HEADER, "fleets": [{**FLEET, **changes}]}).encode()
     path.write_bytes(line + b"\n" + array("q", rows).tobytes())
     return path
 
@@ -42,7 +52,7 @@ def written(path: Path, rows: Sequence[int], **changes: object) -> Path:
 def test_rules_come_back(tmp_path: Path) -> None:
     """They are checked as those of a scenario are."""
     journal = read_journal(written(tmp_path / "journal", END))
-    fleet = journal.fleet
+    fleet = journal.fleets[0]
     assert (journal.name, journal.started_ns, journal.seed) == ("shop", 40, 9)
     assert (fleet.instances, fleet.replicas, fleet.autoscaler) == (2, 3, fixed_fleet())
     assert fleet.batching == batching_rule(max_batch=4, max_wait_ns=50, collector="competing", instances=2)
@@ -55,14 +65,52 @@ def test_autoscaler_comes_back(tmp_path: Path) -> None:
     """With every one of its settings."""
     rule = autoscaling_rule(target=2.5, max_replicas=4, window_ns=3 * 10**9, delay_up_ns=10**9)
     journal = read_journal(written(tmp_path / "journal", END, autoscaler=autoscaling_in_words(rule)))
-    assert journal.fleet.autoscaler == rule
+    assert journal.fleets[0].autoscaler == rule
+
+
+def test_versions_come_back(tmp_path: Path) -> None:
+    """Each with its fleet; the weights, the shadows and the rollout that lead requests to them."""
+    rule = rollout_rule(steps=[{"weight": 500, "pause_ns": 9}])
+    shares = {
+        "weights": [9_000, 1_000],
+        "stable": 0,
+        "canary": 1,
+        "shadows": [0, 70],
+        "rollout": rollout_in_words(rule),
+    }
+    header = {**HEADER, "fleets": [FLEET, {**FLEET, "replicas": 0, "loaded": False}], "shares": shares}
+    (tmp_path / "journal").write_bytes(json.dumps(header).encode() + b"\n")
+    journal = read_journal(tmp_path / "journal")
+    assert [(fleet.replicas, fleet.loaded) for fleet in journal.fleets] == [(3, True), (0, False)]
+    assert journal.versions == VersionsInput(
+        weights=version_weights(weights=[9_000, 1_000], stable=0, canary=1), shadows=(0, 70), rollout=rule
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": [9_000, 2_000]},
+        {"weights": [9_000, 1_000], "shadows": [0, 10_001]},
+        {"weights": [9_000, 1_000]},
+        {"canary": 1},
+        {"rollout": {"steps": [{"weight": -1}]}},
+        {"rollout": 5},
+    ],
+)
+def test_header_with_other_shares_is_one_sentence(tmp_path: Path, changes: dict[str, object]) -> None:
+    """More than all, a fleet too few, a canary that is not there."""
+    header = {**HEADER, "shares": {**HEADER["shares"], **changes}}
+    (tmp_path / "journal").write_bytes(json.dumps(header).encode() + b"\n")
+    with pytest.raises(BadSamples, match="names no rules that a server can run by"):
+        read_journal(tmp_path / "journal")
 
 
 def test_call_comes_back_with_the_members_of_its_batch(tmp_path: Path) -> None:
     """Events and decisions apart, a batch as one decision."""
     journal = read_journal(written(tmp_path / "journal", CALL + END))
     assert list(journal.instants()) == [
-        Instant(100, False, [Entry(Row.ARRIVED, (7, 0, 3))], [Entry(Row.START_PASS, (5, 2, 1, 7, 0, 8, 1))])
+        Instant(100, False, [Entry(Row.ARRIVED, (7, 0, 3, 0, UNSET))], [Entry(Row.START_PASS, (5, 2, 1, 7, 0, 8, 1))])
     ]
     assert journal.is_complete
 
@@ -104,12 +152,12 @@ def test_rows_that_no_server_writes_are_one_sentence(tmp_path: Path, rows: tuple
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no journal of this version: its first line must name servecast-journal/2. Got no format at all."),
+        (b"", "no journal of this version: its first line must name servecast-journal/3. Got no format at all."),
         (b"\xff\xfe\n", "no journal of this version"),
         (b"[1]\n", "no journal of this version"),
         (b"[" * 100_000 + b"\n", "no journal of this version"),
         (b'{"format": "servecast-journal/9"}\n', "Got the format 'servecast-journal/9'."),
-        (b'{"format": "servecast-journal/2"}\n', "names no rules that a server can run by: 'instances'."),
+        (b'{"format": "servecast-journal/3"}\n', "names no rules that a server can run by: 'shares'."),
     ],
 )
 def test_other_file_is_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:

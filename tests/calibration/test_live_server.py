@@ -20,7 +20,8 @@ METRICS = (
     "# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n"
     "process_cpu_seconds_total {cpu}\n"
     'servecast_requests_total{{outcome="answered"}} 5.0\n'
-    "servecast_waiting_requests {waiting}\nservecast_running_passes {running}\n"
+    'servecast_waiting_requests{{version="v1"}} {waiting}\nservecast_waiting_requests{{version="v2"}} 0\n'
+    'servecast_running_passes{{version="v1"}} 0\nservecast_running_passes{{version="v2"}} {running}\n'
 )
 
 

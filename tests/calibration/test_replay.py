@@ -15,18 +15,21 @@ from hypothesis import strategies as st
 
 from calibration.journal_file import read_journal
 from calibration.replay import ReplayReport, replay, replay_journal
-from policy.autoscaling_settings import autoscaling_rule
+from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.instant import NEVER_NS
 from policy.journal import FIELDS, Row
+from policy.rollout_settings import rollout_rule, version_weights
 from policy.settings import admission_rule, batching_rule, deadline_rule
-from reference_server.dispatcher import Arrived, Failed, HungUp, Ready, Returned
+from reference_server.actions import Arrived, Failed, HungUp, Ready, Returned
+from reference_server.version_shares import VersionRules
 from sim.engine import process_replica
-from sim.engine.engine_input import FleetInput
-from tests.parity.inputs import busy_input, fleets, scaled_fleets
+from sim.engine.engine_input import EngineInput, FleetInput, VersionsInput
+from tests.parity.inputs import busy_input, fleets, scaled_fleets, version_inputs
 from tests.reference_server.recorded import Recorded, record_walk
 
 OF_REPLICAS = ("scalings", "starts", "drains", "stops")
-NO_SCALING = dict.fromkeys(OF_REPLICAS, 0)
+OF_VERSIONS = ("copies", "orders", "shares", "rollout moves")
+NONE_OF_THEM = dict.fromkeys((*OF_REPLICAS, *OF_VERSIONS), 0)
 
 
 def busy_fleet() -> FleetInput:
@@ -37,7 +40,7 @@ def busy_fleet() -> FleetInput:
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
     """Return the journal of a random life in which everything happens."""
-    record_walk(busy_fleet(), tmp_path / "journal", seed=5, steps=400)
+    record_walk([busy_fleet()], tmp_path / "journal", seed=5, steps=400)
     return tmp_path / "journal"
 
 
@@ -46,7 +49,7 @@ def walk(tmp_path: Path) -> Path:
 def test_any_life_of_a_dispatcher_replays(fleet: FleetInput, seed: int) -> None:
     """Every rule, with failures, hang-ups, draining, late timers and ties: the other bookkeeping decides the same."""
     with TemporaryDirectory() as folder:
-        record_walk(fleet, Path(folder) / "journal", seed=seed, steps=60)
+        record_walk([fleet], Path(folder) / "journal", seed=seed, steps=60)
         report = replay(Path(folder) / "journal")
     assert (report.first_difference, report.stopped) == (None, None)
     assert report.identical == report.decisions
@@ -58,7 +61,7 @@ def test_any_life_of_a_dispatcher_replays(fleet: FleetInput, seed: int) -> None:
 def test_any_life_of_a_fleet_replays(fleet: FleetInput, seed: int) -> None:
     """With routing, holding, an autoscaler, replicas that start and go."""
     with TemporaryDirectory() as folder:
-        record_walk(fleet, Path(folder) / "journal", seed=seed, steps=60, grid_ns=10**6)
+        record_walk([fleet], Path(folder) / "journal", seed=seed, steps=60, grid_ns=10**6)
         report = replay(Path(folder) / "journal")
     assert (report.first_difference, report.stopped) == (None, None)
     assert report.identical == report.decisions
@@ -68,7 +71,7 @@ def test_life_of_a_fleet_holds_decisions_about_replicas(tmp_path: Path) -> None:
     """Many of each kind, all confirmed; one changed is found."""
     rule = autoscaling_rule(target=1.0, max_replicas=3, min_replicas=0, tick_ns=2 * 10**6, sample_ns=10**6)
     record_walk(
-        dataclasses.replace(busy_fleet(), autoscaler=rule), tmp_path / "journal", seed=5, steps=400, grid_ns=10**6
+        [dataclasses.replace(busy_fleet(), autoscaler=rule)], tmp_path / "journal", seed=5, steps=400, grid_ns=10**6
     )
     report = replay(tmp_path / "journal")
     assert report.agrees
@@ -78,11 +81,60 @@ def test_life_of_a_fleet_holds_decisions_about_replicas(tmp_path: Path) -> None:
         assert not changed(tmp_path / "journal", kind, name, 3).agrees
 
 
+def record_versions(given: EngineInput, file: Path, *, seed: int, steps: int) -> None:
+    """Write the journal of a random life of several versions, without autoscalers: no journal takes ticks of 10 ns."""
+    versions = given.versions
+    shares = VersionRules(versions.weights, versions.shadows, versions.rollout)
+    fleets = [dataclasses.replace(fleet, autoscaler=fixed_fleet()) for fleet in given.fleets]
+    record_walk(fleets, file, seed=seed, steps=steps, shares=shares)
+
+
+@settings(max_examples=150, deadline=None)
+@given(version_inputs(), st.integers(0, 2**32))
+def test_any_life_of_versions_replays(given: EngineInput, seed: int) -> None:
+    """With copies, pins, failed members, a rollout, and orders of every kind."""
+    with TemporaryDirectory() as folder:
+        record_versions(given, Path(folder) / "journal", seed=seed, steps=60)
+        report = replay(Path(folder) / "journal")
+    assert (report.first_difference, report.stopped) == (None, None)
+    assert report.identical == report.decisions
+
+
+def test_life_of_versions_holds_decisions_about_them(tmp_path: Path) -> None:
+    """Many of each kind, all confirmed; one changed is found."""
+    given = dataclasses.replace(
+        busy_input(),
+        other_fleets=(busy_fleet(),),
+        versions=VersionsInput(
+            weights=version_weights(weights=[5_000, 5_000], stable=0, canary=1),
+            shadows=(0, 5_000),
+            rollout=rollout_rule(
+                steps=[{"weight": weight, "shadow": 5_000, "pause_ns": 500} for weight in (500, 5_000, 9_000)]
+            ),
+        ),
+    )
+    record_versions(given, tmp_path / "journal", seed=5, steps=600)
+    report = replay(tmp_path / "journal")
+    assert report.agrees
+    counts = {name: report.tallies[name].recorded for name in OF_VERSIONS}
+    assert min(counts.values()) > 5, counts
+    for kind, name in (
+        (Row.COPIED, "reason"),
+        (Row.DECIDED, "refusal"),
+        (Row.SHARE, "weight"),
+        (Row.ROLLOUT, "step"),
+    ):
+        assert not changed(tmp_path / "journal", kind, name, 3).agrees, kind
+    # One that had ended before its pass did, or a copy, may leave no trace in the decisions.
+    failed = [changed(tmp_path / "journal", Row.FAILED_MEMBER, "request", ordinal) for ordinal in range(10)]
+    assert not all(report.agrees for report in failed)
+
+
 def test_walk_holds_decisions_of_every_kind(walk: Path) -> None:
     """The tests here compare something: all kinds are there, in numbers, with refusals and lost passes among them."""
     report = replay(walk)
     assert report.agrees
-    tallies = [tally for name, tally in report.tallies.items() if name not in OF_REPLICAS]
+    tallies = [tally for name, tally in report.tallies.items() if name not in NONE_OF_THEM]
     assert all(tally.recorded == tally.identical > 50 for tally in tallies)
     decisions = [entry for instant in read_journal(walk).instants() for entry in instant.decisions]
     ends = {(entry.fields[2], entry.fields[3]) for entry in decisions if entry.kind == Row.RESPOND}
@@ -167,7 +219,7 @@ def fleet_of(max_batch: int = 2, cap: int | None = None, deadline_ns: int | None
 
 def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
     """Two requests share a pass, a third is refused: counted by hand."""
-    life = Recorded(fleet_of(cap=1), tmp_path / "journal")
+    life = Recorded([fleet_of(cap=1)], tmp_path / "journal")
     life.tell(Arrived(0, 0, 1))
     life.wait(5, 0)
     life.tell(Arrived(1, 0, 1))  # refused: one waits already
@@ -181,7 +233,7 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
         "closings": 1,
         "answers": 1,
         "wake-ups": 4,
-        **NO_SCALING,
+        **NONE_OF_THEM,
     }
     assert (report.decisions, report.identical, report.instants, report.span_ns) == (9, 9, 4, 45)
     assert report.to_json()["kinds"] == {
@@ -190,13 +242,13 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
         "closings": {"recorded": 1, "identical": 1, "replay_only": 0},
         "answers": {"recorded": 1, "identical": 1, "replay_only": 0},
         "wake-ups": {"recorded": 4, "identical": 4, "replay_only": 0},
-        **{name: {"recorded": 0, "identical": 0, "replay_only": 0} for name in OF_REPLICAS},
+        **{name: {"recorded": 0, "identical": 0, "replay_only": 0} for name in NONE_OF_THEM},
     }
 
 
 def test_late_timer_is_no_difference(tmp_path: Path) -> None:
     """The wake-up is recorded as it came: 25 ns late, it closes the batch then, on both sides."""
-    life = Recorded(fleet_of(), tmp_path / "journal")
+    life = Recorded([fleet_of()], tmp_path / "journal")
     life.tell(Arrived(0, 0, 1))
     life.wait(100, late_ns=25)
     life.journal.close()
@@ -207,7 +259,7 @@ def test_late_timer_is_no_difference(tmp_path: Path) -> None:
 
 def test_lost_pass_and_its_return_are_told_apart(tmp_path: Path) -> None:
     """An instance breaks down, recovers, and serves what waited; a client hangs up while its pass runs."""
-    life = Recorded(fleet_of(max_batch=1), tmp_path / "journal")
+    life = Recorded([fleet_of(max_batch=1)], tmp_path / "journal")
     life.tell(Arrived(0, 0, 1), Arrived(1, 0, 1))
     life.wait(10, 0)
     life.tell(Failed(0, 0))
@@ -224,7 +276,7 @@ def test_lost_pass_and_its_return_are_told_apart(tmp_path: Path) -> None:
 
 def test_events_that_do_not_fit_end_the_replay(tmp_path: Path) -> None:
     """A pass that nobody started comes back: the rest is counted as recorded, and as confirmed no more."""
-    life = Recorded(fleet_of(), tmp_path / "journal")
+    life = Recorded([fleet_of()], tmp_path / "journal")
     life.tell(Arrived(0, 0, 1))
     life.journal.add(10, False, [Returned(0, 0, 5, 9)], [])
     life.now_ns = 20
@@ -247,7 +299,7 @@ def test_journal_that_was_cut_off_is_confirmed_as_far_as_it_goes(walk: Path) -> 
 
 def test_no_wake_up_is_said_in_words(tmp_path: Path) -> None:
     """The largest moment is no number that a reader knows."""
-    life = Recorded(fleet_of(), tmp_path / "journal")
+    life = Recorded([fleet_of()], tmp_path / "journal")
     life.tell()
     life.journal.close()
     report = changed(tmp_path / "journal", Row.WAKE_AT, "at_ns", 0)

@@ -9,7 +9,8 @@ from typing import Any
 
 from policy import settings as rules
 from reference_server.app import serve
-from reference_server.settings import ServerSettings
+from reference_server.replica_pool import FleetRules
+from reference_server.settings import ServerSettings, VersionSettings
 from tests.chaos.backend import CHAOS
 
 
@@ -26,13 +27,14 @@ def chaos_settings(
     **others: Any,
 ) -> ServerSettings:
     """Return the settings; `others` are those of ServerSettings."""
-    return ServerSettings(
-        batching=rules.batching_rule(max_batch=max_batch, max_wait_ns=max_wait_ms * 10**6, instances=instances),
-        admission=rules.admission_rule(cap=cap),
-        deadline=rules.deadline_rule(deadline_ns=None if deadline_ms is None else deadline_ms * 10**6),
+    fleet = FleetRules(
+        rules.batching_rule(max_batch=max_batch, max_wait_ns=max_wait_ms * 10**6, instances=instances),
+        rules.admission_rule(cap=cap),
+        rules.deadline_rule(deadline_ns=None if deadline_ms is None else deadline_ms * 10**6),
         instances=instances,
-        backend=CHAOS,
-        backend_settings={"base_ms": base_ms, "per_item_ms": per_item_ms},
+    )
+    return ServerSettings(
+        versions=(VersionSettings(fleet, {"base_ms": base_ms, "per_item_ms": per_item_ms}, CHAOS),),
         port=0,
         name="chaos",
         timeline_file=folder / "rows.json",

@@ -34,6 +34,7 @@ class Row:
     request: int
     attempt: int
     size: int
+    version: int
     replica: int
     instance: int
     serial: int
@@ -75,6 +76,7 @@ class LifeRow:
     """A replica with its columns as attributes."""
 
     replica: int
+    version: int
     ordered_ns: int
     ready_ns: int
     drained_ns: int

@@ -13,7 +13,11 @@ from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.batching import Collector, Freeze, TimerOrigin
 from policy.dice import CELLS, LEVELS
 from policy.fleet import Drain
+from policy.instant import UNSET
+from policy.orders import Order, OrderKind
 from policy.pass_time import SPREAD_ONE
+from policy.rollout import SHARE_ONE, Against, Command, Counted, FailureScope, NoData, RolloutRule
+from policy.rollout_settings import StepSettings, rollout_rule, version_weights
 from policy.routing import Balance, Tie
 from policy.settings import (
     admission_rule,
@@ -23,7 +27,8 @@ from policy.settings import (
     retry_rule,
     routing_rule,
 )
-from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
+from policy.versions import WEIGHT_ONE
+from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, OrderAt, TrafficInput, VersionsInput
 
 GRID = 10  # ns
 
@@ -206,6 +211,105 @@ def autoscalers(draw: st.DrawFn) -> AutoscalingRule:
         idle_ns=ms(0, 6),
         activation=draw(st.sampled_from(Activation)).name.lower(),
     )
+
+
+@st.composite
+def version_inputs(draw: st.DrawFn) -> EngineInput:
+    """A whole run of several versions: each with a fleet of its own, shadows, pins, errors, a rollout and orders."""
+    given = draw(fleet_inputs())
+    fleets_ = [given.fleet]
+    for _ in range(draw(st.integers(1, 2))):
+        fleet = draw(scaled_fleets(draw(fleets())))
+        fleets_.append(replace(fleet, autoscaler=shrunk(fleet.autoscaler, 10**6 // (4 * GRID))))
+    count = len(fleets_)
+    stable = draw(st.integers(0, count - 1))
+    canary = draw(st.sampled_from([version for version in range(count) if version != stable]))
+    loaded = [version == stable or draw(st.booleans()) for version in range(count)]
+    parts = [draw(st.sampled_from([0, 1_000, 5_000])) if loaded[version] else 0 for version in range(count)]
+    parts[stable] = 0
+    if sum(parts) > WEIGHT_ONE:
+        parts = [0] * count
+    parts[stable] = WEIGHT_ONE - sum(parts)
+    for version, is_loaded in enumerate(loaded):
+        errors = draw(st.sampled_from([0, 0, SHARE_ONE // 2, SHARE_ONE]))
+        fleets_[version] = replace(fleets_[version], loaded=is_loaded, error_share=errors)
+    rule = draw(st.none() | rollouts())
+    return replace(
+        given,
+        fleet=fleets_[0],
+        other_fleets=tuple(fleets_[1:]),
+        versions=VersionsInput(
+            weights=version_weights(weights=parts, stable=stable, canary=canary),
+            shadows=tuple(
+                draw(st.sampled_from([0, 0, 5_000, WEIGHT_ONE])) if version != stable else 0 for version in range(count)
+            ),
+            rollout=rule,
+            orders=draw(orders_at(count, begins=rule is not None)),
+            users=draw(st.sampled_from([0, 1, 5])),
+            salt=draw(st.integers(0, 3)),
+            pinned=draw(st.sampled_from([(), (SHARE_ONE // 10,) * count])),
+        ),
+    )
+
+
+@st.composite
+def rollouts(draw: st.DrawFn) -> RolloutRule:
+    """Any rollout whose times are a few steps of the grid."""
+    checks = draw(st.integers(0, 2))
+    steps: list[StepSettings] = [
+        {
+            "weight": draw(st.sampled_from([0, 1_000, 5_000, WEIGHT_ONE])),
+            "shadow": draw(st.sampled_from([0, 0, 5_000])),
+            "pause_ns": draw(st.sampled_from([1, 5, 20])) * GRID,
+            "analysis": draw(st.booleans()),
+        }
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    return rollout_rule(
+        steps=steps,
+        analysis={
+            "limits": [
+                {"metric": "failed", "pass_most": draw(st.sampled_from([0, SHARE_ONE // 4]))},
+                {
+                    "metric": "slow",
+                    "pass_most": SHARE_ONE // 10,
+                    "fail_over": SHARE_ONE // 2,
+                    "against": draw(st.sampled_from(Against)).name.lower(),
+                },
+            ],
+            "interval_ns": draw(grid(1, 12)),
+            "initial_delay_ns": draw(st.none() | grid(1, 5)),
+            "count": checks,
+            "counted": draw(st.sampled_from(Counted)).name.lower(),
+            "failure_limit": draw(st.integers(0, 1)),
+            "failure_scope": draw(st.sampled_from(FailureScope)).name.lower(),
+            "no_data": draw(st.sampled_from(NoData)).name.lower(),
+            "roll_back_delay_ns": draw(grid(0, 5)),
+        },
+        slow_over_ns=draw(grid(1, 20)),
+        refusals_fail=draw(st.booleans()),
+        ready_share=draw(st.sampled_from([0, WEIGHT_ONE])),
+        ready_deadline_ns=draw(st.none() | grid(1, 30)),
+    )
+
+
+@st.composite
+def orders_at(draw: st.DrawFn, versions: int, *, begins: bool) -> tuple[OrderAt, ...]:
+    """Orders of every kind, senseless ones among them, several in one instant; a rollout begins early."""
+    moments = sorted(draw(st.lists(grid(0, 120), max_size=5)))
+    orders = [OrderAt(moment, draw(any_order(versions))) for moment in moments]
+    if begins:
+        orders.append(OrderAt(draw(grid(0, 10)), Order(int(OrderKind.ROLLOUT), UNSET, int(Command.START))))
+    return tuple(sorted(orders, key=lambda each: each.at_ns))
+
+
+@st.composite
+def any_order(draw: st.DrawFn, versions: int) -> Order:
+    """Any order, a senseless one too."""
+    kind = draw(st.sampled_from(OrderKind))
+    if kind == OrderKind.ROLLOUT:
+        return Order(int(kind), UNSET, int(draw(st.sampled_from(Command))))
+    return Order(int(kind), draw(st.integers(-1, versions)), draw(st.sampled_from([0, 500, 5_000, WEIGHT_ONE])))
 
 
 def shrunk(rule: AutoscalingRule, divisor: int) -> AutoscalingRule:

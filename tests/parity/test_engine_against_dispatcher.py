@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 
 from policy.instant import NEVER_NS, UNSET, Change
+from policy.timeline import Outcome
 from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
-from sim.engine.timelines import Timeline
+from sim.engine.timelines import REPLICA_COLUMNS, Table, Timeline
 from tests.parity.faults import decides_without_an_occasion
-from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs
+from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs, version_inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -47,7 +48,25 @@ def test_any_input_gives_the_same_timeline_on_both(given_: EngineInput) -> None:
 def fleet_before(timeline: Timeline, end_ns: int) -> tuple[list[list[int]], list[list[int]]]:
     """Return the lives of the replicas up to a moment, and the changes of the wanted number before it."""
     lives = [[value if value < end_ns else UNSET for value in row] for row in timeline.replicas.tolist()]
-    return [row for row in lives if row[1] != UNSET], [row for row in timeline.scalings.tolist() if row[0] < end_ns]
+    ordered = REPLICA_COLUMNS.index("ordered_ns")
+    return [row for row in lives if row[ordered] != UNSET], changes_before(timeline.scalings, end_ns)
+
+
+def changes_before(rows: Table, end_ns: int) -> list[list[int]]:
+    """Return the changes before a moment, in the order of time and version: drivers note them version by version."""
+    return sorted(row for row in rows.tolist() if row[0] < end_ns)
+
+
+def versions_before(timeline: Timeline, end_ns: int) -> tuple[list[list[int]], ...]:
+    """Return the copies that were over before a moment, the shares of the versions and the moves of the rollout."""
+    returned, refused = timeline.copied("returned_ns"), timeline.copied("outcome") == Outcome.REFUSED
+    is_over = ((returned != UNSET) & (returned < end_ns)) | (refused & (timeline.copied("enqueued_ns") < end_ns))
+    shares, moves = timeline.shares.tolist(), timeline.rollout.tolist()
+    return (
+        timeline.copies[is_over].tolist(),
+        [row for row in shares if row[0] < end_ns],
+        [row for row in moves if row[0] < end_ns],
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -57,6 +76,17 @@ def test_any_fleet_gives_the_same_timeline_on_both(given_: EngineInput) -> None:
     timeline, played = run(given_), VirtualServer(given_).play()
     assert fleet_before(timeline, given_.measure_to_ns) == fleet_before(played, given_.measure_to_ns)
     assert final_before(timeline, given_.measure_to_ns) == final_before(played, given_.measure_to_ns)
+
+
+@settings(max_examples=300, deadline=None)
+@given(version_inputs())
+def test_any_versions_give_the_same_timeline_on_both(given_: EngineInput) -> None:
+    """Weights, sticky users, pins, shadows, errors, rollouts and orders: the same rows, copies, shares and moves."""
+    timeline, played = run(given_), VirtualServer(given_).play()
+    end_ns = given_.measure_to_ns
+    assert versions_before(timeline, end_ns) == versions_before(played, end_ns)
+    assert fleet_before(timeline, end_ns) == fleet_before(played, end_ns)
+    assert final_before(timeline, end_ns) == final_before(played, end_ns)
 
 
 @settings(max_examples=50, deadline=None)

@@ -6,6 +6,7 @@ It shares no code with the process engine but policy: two drivers that agree row
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,20 +17,23 @@ from policy.autoscaling_rule import Formula
 from policy.dice import Stream, die, draw
 from policy.instant import NEVER_NS, UNSET
 from policy.pass_time import pass_ns
+from policy.rollout import SHARE_ONE
 from policy.routing import DIE_ONE
-from policy.timeline import Attempt, Outcome, Pass, ReplicaLife, Scaling
-from reference_server.dispatcher import (
+from policy.sticky import sticky_bits
+from policy.timeline import Attempt, Outcome, Pass, ReplicaLife, RolloutMove, is_copy
+from reference_server.actions import (
     Action,
     Answered,
     Arrived,
-    Dispatcher,
     Event,
-    FleetRules,
     HungUp,
     Log,
     LogPass,
     LogReplica,
+    LogRollout,
     LogScaling,
+    LogShare,
+    Ordered,
     Ready,
     Respond,
     Returned,
@@ -37,7 +41,10 @@ from reference_server.dispatcher import (
     StartReplica,
     WakeAt,
 )
-from sim.engine.engine_input import EngineInput, Table
+from reference_server.dispatcher import Dispatcher
+from reference_server.replica_pool import FleetRules
+from reference_server.version_shares import VersionRules
+from sim.engine.engine_input import EngineInput, FleetInput, Table
 from sim.engine.timelines import Timeline, timeline_from_rows
 
 AFTER_NS = 20_000
@@ -69,6 +76,7 @@ class Ended(NamedTuple):
     first: Key
     started_ns: int
     ended_ns: int
+    failed: tuple[Key, ...]
 
 
 @dataclass
@@ -84,14 +92,26 @@ class Due:
     arrived: list[Key] = field(default_factory=list)
 
 
+def fleet_rules(fleet: FleetInput) -> FleetRules:
+    """Return the rules by which a server runs this fleet."""
+    rules = fleet.batching, fleet.admission, fleet.deadline, fleet.routing, fleet.autoscaler, fleet.drain
+    return FleetRules(*rules, fleet.replicas, fleet.instances, fleet.loaded)
+
+
 class VirtualServer:
     """Play a whole input against a Dispatcher."""
 
     def __init__(self, given: EngineInput) -> None:
         self.given = given
-        fleet = given.fleet
-        rules = (fleet.batching, fleet.admission, fleet.deadline, fleet.routing, fleet.autoscaler, fleet.drain)
-        self.core = Dispatcher(FleetRules(*rules, fleet.replicas, fleet.instances), self.roll_route)
+        versions = given.versions
+        self.core = Dispatcher(
+            [fleet_rules(fleet) for fleet in given.fleets],
+            self,
+            VersionRules(versions.weights, versions.shadows, versions.rollout),
+        )
+        self.scalings, self.shares = self.core.first_rows()
+        self.version_of = {life.replica: life.version for life in self.core.lives()}
+        self.moves: list[RolloutMove] = []
         self.calendar: list[int] = [0]
         self.due: dict[int, Due] = defaultdict(Due)
         self.clients: dict[Key, Client] = {}
@@ -102,14 +122,19 @@ class VirtualServer:
         self.rows: dict[Key, Attempt] = {}
         self.passes: list[Pass] = []
         self.lives: list[ReplicaLife] = []
-        self.scalings = [Scaling(0, fleet.replicas, 0)]
         self.now = 0
 
     def roll(self, table: Table, stream: Stream, entity: int, ordinal: int) -> int:
         return draw(table, die(self.given.seed, stream, entity, ordinal))
 
-    def roll_route(self, key: Key) -> int:
+    def route(self, key: Key) -> int:
         return die(self.given.seed, Stream.ROUTE, *key) * DIE_ONE >> 64
+
+    def copy(self, request: int, version: int) -> int:
+        return die(self.given.seed, Stream.COPY, request, version)
+
+    def fleet_of(self, replica: int) -> FleetInput:
+        return self.given.fleets[self.version_of[replica]]
 
     def at(self, when: int) -> Due:
         heapq.heappush(self.calendar, when)
@@ -124,16 +149,25 @@ class VirtualServer:
             self.send((request, 0), size, when, when)
         for client in range(traffic.clients):
             self.think(client, 0, 0)
-        # An autoscaler asks to be woken for ever: play on until what is compared must be over.
-        scales = self.given.fleet.autoscaler.formula != Formula.FIXED
+        for when, order in self.given.versions.orders:
+            self.at(when).at_server.append(Ordered(*order))
+        # An autoscaler or a rollout may ask to be woken for ever: play on until what is compared must be over.
+        scales = any(fleet.autoscaler.formula != Formula.FIXED for fleet in self.given.fleets)
+        scales = scales or self.given.versions.rollout is not None
         until = self.given.measure_to_ns + AFTER_NS if scales else NEVER_NS
         while self.calendar and self.calendar[0] <= until:
             self.now = heapq.heappop(self.calendar)
             while self.calendar and self.calendar[0] == self.now:
                 heapq.heappop(self.calendar)
             self.instant()
+        copies = [row for key, row in self.rows.items() if is_copy(key[1])]
         return timeline_from_rows(
-            [self.whole(key) for key in self.clients], self.passes, self.lives + self.core.lives(), self.scalings
+            [self.whole(key) for key in self.clients] + copies,
+            self.passes,
+            self.lives + self.core.lives(),
+            self.scalings,
+            self.shares,
+            self.moves,
         )
 
     # clients
@@ -187,9 +221,23 @@ class VirtualServer:
             self.join_front_end(key)
         arrived = due.arrived + self.due.pop(self.now, Due()).arrived
         self.unanswered.update(arrived)
-        self.take_in([Arrived(*key, self.clients[key].size) for key in arrived])
+        self.take_in([self.arrived(key) for key in arrived])
         if self.core.to_decide:
             self.carry_out(self.core.decide(self.now))
+
+    def arrived(self, key: Key) -> Arrived:
+        """Put to an attempt who sends it and which version it names."""
+        seed, versions, request = self.given.seed, self.given.versions, key[0]
+        bits, pinned = 0, UNSET
+        if versions.weights.loaded > 1:
+            bits = die(seed, Stream.VERSION, request, 0)
+            if versions.users:
+                bits = sticky_bits(str(die(seed, Stream.USER, request, 0) % versions.users), versions.salt)
+        edges = list(itertools.accumulate(versions.pinned))
+        point = (die(seed, Stream.PINNED, request, 0) >> 33) * SHARE_ONE >> 31
+        if edges and point < edges[-1]:
+            pinned = next(version for version, edge in enumerate(edges) if point < edge)
+        return Arrived(*key, self.clients[key].size, bits, pinned)
 
     def in_flight(self, key: Key) -> bool:
         return self.clients[key].outcome == Outcome.IN_FLIGHT
@@ -210,7 +258,8 @@ class VirtualServer:
         front_end = self.given.front_end
         for ended in sorted(due.results):
             done = self.join(0, self.roll(front_end.pass_result_table, Stream.PASS_RESULT, *ended.first))
-            self.at(done).at_server.append(Returned(ended.replica, ended.instance, ended.started_ns, ended.ended_ns))
+            times = ended.started_ns, ended.ended_ns
+            self.at(done).at_server.append(Returned(ended.replica, ended.instance, *times, ended.failed))
         if self.timer_ns == self.now:
             self.timer_ns = NEVER_NS
             self.at(self.join(0, self.roll(front_end.timer_table, Stream.TIMER, 0, self.timers))).woken = True
@@ -222,8 +271,10 @@ class VirtualServer:
         """Let the front end run a pass itself."""
         work = self.pass_ns(batch)
         ended = self.join(0, work)
-        back = ended + self.roll(self.given.fleet.results_out_table, Stream.RESULTS_OUT, *batch.members[0])
-        self.at(back).at_server.append(Returned(batch.replica, batch.instance, ended - work, ended))
+        fleet = self.fleet_of(batch.replica)
+        back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *batch.members[0])
+        failed = self.failed_of(batch)
+        self.at(back).at_server.append(Returned(batch.replica, batch.instance, ended - work, ended, failed))
 
     def join_front_end(self, key: Key) -> None:
         client = self.clients[key]
@@ -239,11 +290,16 @@ class VirtualServer:
                 case StartPass():
                     self.start(action)
                 case StartReplica():
+                    self.version_of[action.replica] = action.version
                     self.start_replica(action.replica)
                 case LogReplica():
                     self.lives.append(action.row)
                 case LogScaling():
                     self.scalings.append(action.row)
+                case LogShare():
+                    self.shares.append(action.row)
+                case LogRollout():
+                    self.moves.append(action.row)
                 case Respond():
                     self.unanswered.remove((action.request, action.attempt))
                     self.respond((action.request, action.attempt), action.outcome)
@@ -257,7 +313,7 @@ class VirtualServer:
                     self.passes.append(action.row)
 
     def start(self, batch: StartPass) -> None:
-        first, fleet = batch.members[0], self.given.fleet
+        first, fleet = batch.members[0], self.fleet_of(batch.replica)
         there = self.now + self.roll(fleet.batch_in_table, Stream.BATCH_IN, *first)
         if self.given.front_end.blocking:
             if there == self.now:
@@ -267,10 +323,19 @@ class VirtualServer:
             return
         ended = there + self.pass_ns(batch)
         back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *first)
-        self.at(back).results.append(Ended(batch.replica, batch.instance, first, there, ended))
+        failed = self.failed_of(batch)
+        self.at(back).results.append(Ended(batch.replica, batch.instance, first, there, ended, failed))
+
+    def failed_of(self, batch: StartPass) -> tuple[Key, ...]:
+        """Return the members on which the model fails."""
+        share = self.fleet_of(batch.replica).error_share
+        seed = self.given.seed
+        return tuple(
+            key for key in batch.members if (die(seed, Stream.ERROR, key[0], 0) >> 33) * SHARE_ONE >> 31 < share
+        )
 
     def start_replica(self, serial: int) -> None:
-        fleet = self.given.fleet
+        fleet = self.fleet_of(serial)
         start = sum(
             self.roll(table, Stream.COLD_START, serial, part) for part, table in enumerate(fleet.cold_start_tables)
         )
@@ -278,8 +343,9 @@ class VirtualServer:
         due.at_server += [Ready(serial, instance) for instance in range(fleet.instances)]
 
     def pass_ns(self, batch: StartPass) -> int:
-        spread = self.roll(self.given.fleet.spread_table, Stream.PASS_SPREAD, *batch.members[0])
-        return pass_ns(self.given.fleet.pass_time, len(batch.members), batch.longest, spread)
+        fleet = self.fleet_of(batch.replica)
+        spread = self.roll(fleet.spread_table, Stream.PASS_SPREAD, *batch.members[0])
+        return pass_ns(fleet.pass_time, len(batch.members), batch.longest, spread)
 
     def respond(self, key: Key, outcome: int) -> None:
         client = self.clients[key]

@@ -102,6 +102,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     versions.choose: (WEIGHTS, 1 << 61, -1),
     versions.shadows: (500, 1 << 61),
     versions.with_canary: (WEIGHTS, 5_000),
+    versions.with_weight: (WEIGHTS, 1, 5_000),
     windows.difference_of_newest: (HISTORY, RING, 10, 20),
     windows.highest_since: (HISTORY, RING, 10, 0),
     windows.latest_until: (HISTORY, RING, 15),

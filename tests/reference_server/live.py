@@ -16,7 +16,8 @@ from policy import settings as rules
 from policy.timeline import Attempt, Pass
 from reference_server.app import ReferenceServer
 from reference_server.backends.emulated import emulated_settings
-from reference_server.settings import ServerSettings
+from reference_server.replica_pool import FleetRules
+from reference_server.settings import ServerSettings, VersionSettings
 
 T = TypeVar("T")
 
@@ -52,13 +53,14 @@ def server_settings(
     if backend_settings is None:
         pass_time = rules.pass_time_rule(base_ns=base_ns, max_batch=max_batch)
         backend_settings = emulated_settings(pass_time=pass_time) if backend == "emulated" else {}
-    return ServerSettings(
-        batching=rules.batching_rule(max_batch=max_batch, max_wait_ns=max_wait_ns, instances=instances),
-        admission=rules.admission_rule(cap=cap),
-        deadline=rules.deadline_rule(deadline_ns=deadline_ns),
+    fleet = FleetRules(
+        rules.batching_rule(max_batch=max_batch, max_wait_ns=max_wait_ns, instances=instances),
+        rules.admission_rule(cap=cap),
+        rules.deadline_rule(deadline_ns=deadline_ns),
         instances=instances,
-        backend=backend,
-        backend_settings=backend_settings,
+    )
+    return ServerSettings(
+        versions=(VersionSettings(fleet, backend_settings, backend),),
         port=port,
         body_limit=body_limit,
         receive_timeout_s=receive_timeout_s,
@@ -119,9 +121,11 @@ class Client:
         return [Pass(*row) for row in (await self.ask("GET", "/timeline")).json["passes"]]
 
     async def figure(self, name: str) -> float:
-        """Return an unlabelled figure of /metrics."""
+        """Return a figure of /metrics: an unlabelled one, or one of the versions, summed over them."""
         lines = (await self.ask("GET", "/metrics")).text.splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(name + " "))
+        found = [float(line.split()[-1]) for line in lines if line.startswith((name + " ", name + "{version="))]
+        assert found, f"/metrics has no {name}"
+        return sum(found)
 
     async def has_waiting(self, count: int) -> bool:
         """Return whether so many requests wait."""

@@ -10,13 +10,11 @@ import pytest
 from policy.instant import NEVER_NS, UNSET
 from policy.settings import admission_rule, batching_rule, deadline_rule
 from policy.timeline import Attempt, Outcome, Pass, Reason
-from reference_server.dispatcher import (
+from reference_server.actions import (
     Action,
     Answered,
     Arrived,
-    Dispatcher,
     Failed,
-    FleetRules,
     HungUp,
     Log,
     LogPass,
@@ -26,18 +24,16 @@ from reference_server.dispatcher import (
     StartPass,
     WakeAt,
 )
+from reference_server.dispatch_loop import SeededDice
+from reference_server.dispatcher import Dispatcher
+from reference_server.replica_pool import FleetRules
 
 
 def dispatcher(cap: int | None = None, deadline_ns: int | None = None, **batching: Any) -> Dispatcher:
     """Return a core for batches of at most 2 and a wait of 100."""
     options = {"max_batch": 2, "max_wait_ns": 100, **batching}
     rules = batching_rule(**options), admission_rule(cap=cap), deadline_rule(deadline_ns=deadline_ns)
-    return Dispatcher(FleetRules(*rules, instances=options.get("instances", 1)), no_die)
-
-
-def no_die(key: tuple[int, int]) -> int:
-    """Round robin rolls no die."""
-    raise AssertionError(key)
+    return Dispatcher([FleetRules(*rules, instances=options.get("instances", 1))], SeededDice(0))
 
 
 def of_kind(kind: type[Any], actions: list[Action]) -> list[Any]:
@@ -88,6 +84,7 @@ def test_results_are_answered_and_logged_once_the_response_is_written() -> None:
         request=4,
         attempt=1,
         size=3,
+        version=0,
         replica=0,
         instance=0,
         serial=0,

@@ -33,7 +33,8 @@ def run_passes(draw: st.DrawFn) -> RunPass:
     """Draw a batch with one size for each input."""
     inputs = draw(PAYLOADS)
     sizes = tuple(draw(st.lists(INTEGERS, min_size=len(inputs), max_size=len(inputs))))
-    batch = Batch(draw(INTEGERS), draw(INTEGERS), draw(INTEGERS), sizes, inputs)
+    keys = tuple((draw(INTEGERS), draw(INTEGERS)) for _ in inputs)
+    batch = Batch(keys, draw(INTEGERS), sizes, inputs)
     return RunPass(draw(INTEGERS), draw(INTEGERS), draw(INTEGERS), batch)
 
 

@@ -27,7 +27,7 @@ def test_pass_runs_in_the_thread_of_the_event_loop() -> None:
         await replica.start()
         assert (replica.is_ready, replica.pids) == (True, [])
         assert await listener.events.get() == "ready 0"
-        replica.run_pass(0, 5, Batch(0, 0, 1, (1,), (b"0",)))
+        replica.run_pass(0, 5, Batch(((0, 0),), 1, (1,), (b"0",)))
         assert listener.done.empty()
         done = await listener.done.get()
         assert (done.serial, done.outputs) == (5, (f"[{os.getpid()}, true]".encode(),))
@@ -47,7 +47,7 @@ def test_pass_waits_behind_what_the_loop_has_to_do() -> None:
         order: list[tuple[str, bool]] = []
         loop = asyncio.get_running_loop()
         loop.call_soon(lambda: order.append(("before", listener.done.empty())))
-        replica.run_pass(0, 0, Batch(0, 0, 1, (1,), (b"0",)))
+        replica.run_pass(0, 0, Batch(((0, 0),), 1, (1,), (b"0",)))
         loop.call_soon(lambda: order.append(("after", listener.done.empty())))
         assert (await listener.done.get()).device_ns == 7_000_000
         await asyncio.sleep(0)
@@ -64,7 +64,7 @@ def test_backend_that_raises_is_reported(monkeypatch: pytest.MonkeyPatch, caplog
         listener = Listener()
         replica = InlineReplica(RAISING, {"frames": ""}, listener)
         await replica.start()
-        replica.run_pass(0, 0, Batch(0, 0, 1, (1,), (b"0",)))
+        replica.run_pass(0, 0, Batch(((0, 0),), 1, (1,), (b"0",)))
         assert await listener.next_events(2) == ["ready 0", "broken 0: The pass that carried this request failed."]
 
     run(scene())

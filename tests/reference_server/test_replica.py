@@ -66,7 +66,7 @@ class Listener:
 
 def batch(*inputs: bytes) -> Batch:
     """Return a batch of these inputs."""
-    return Batch(0, 0, 1, (1,) * len(inputs), inputs)
+    return Batch(((0, 0),) * len(inputs), 1, (1,) * len(inputs), inputs)
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ def replica_process(sockets: int = 1) -> Iterator[tuple[list[Line], subprocess.P
 
 def run_pass(instance: int, serial: int, text: bytes) -> RunPass:
     """Return a message that asks for a pass."""
-    return RunPass(3, instance, serial, Batch(0, 0, 1, (1,), (text,)))
+    return RunPass(3, instance, serial, Batch(((0, 0),), 1, (1,), (text,)))
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:

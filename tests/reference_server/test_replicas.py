@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,18 +28,26 @@ def quick_autoscaler(least: int = 1, most: int = 2) -> AutoscalingRule:
     )
 
 
-def fleet_settings(cold_start_ns: int = 0, **changes: object) -> ServerSettings:
+def fleet_settings(cold_start_ns: int = 0, **rules: Any) -> ServerSettings:
     """Return a server whose passes take 20 ms for one request, with an autoscaler."""
     emulated = emulated_settings(
         pass_time=pass_time_rule(base_ns=20 * MS, max_batch=1), cold_start_tables=[[cold_start_ns]]
     )
     settings = server_settings(backend_settings=emulated)
-    return replace(settings, **{"autoscaler": quick_autoscaler(), **changes})
+    return with_fleet(settings, **{"autoscaler": quick_autoscaler(), **rules})
+
+
+def with_fleet(settings: ServerSettings, **rules: Any) -> ServerSettings:
+    """Return the same server with other rules of its fleet."""
+    (version,) = settings.versions
+    return replace(settings, versions=(replace(version, rules=version.rules._replace(**rules)),))
 
 
 def first_settings(later: str) -> ServerSettings:
     """Return the same with a backend that serves as the first replica alone."""
-    return fleet_settings(backend=FIRST, backend_settings={"replica": 0, "later": later})
+    settings = fleet_settings()
+    version = replace(settings.versions[0], backend=FIRST, backend_settings={"replica": 0, "later": later})
+    return replace(settings, versions=(version,))
 
 
 async def has_ready(client: Client, count: int) -> bool:
@@ -50,7 +59,7 @@ def test_fleet_grows_under_load_and_shrinks_behind_it(tmp_path: Path) -> None:
     """A second process comes, serves, and is gone; every request is answered, and every decision replays."""
 
     async def scene() -> None:
-        settings = fleet_settings(journal_file=tmp_path / "journal")
+        settings = replace(fleet_settings(), journal_file=tmp_path / "journal")
         async with running(settings) as (server, client):
             asked = [asyncio.create_task(client.predict(number=f"{number}.0")) for number in range(60)]
             await until(lambda: has_ready(client, 2))
@@ -132,7 +141,7 @@ def test_config_tells_the_fleet() -> None:
     """In the words of a scenario, so that a check can compare them."""
 
     async def scene() -> None:
-        async with running(replace(server_settings(backend=ECHO), replicas=2)) as (server, client):
+        async with running(with_fleet(server_settings(backend=ECHO), replicas=2)) as (server, client):
             config = (await client.ask("GET", "/config")).json
             assert (config["replicas"], config["autoscaler"], config["drain"]) == (2, None, "youngest")
             assert config["routing"]["balance"] == "round_robin"

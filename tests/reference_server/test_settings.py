@@ -8,19 +8,20 @@ import pytest
 
 from policy import settings as rules
 from policy.errors import SettingError
-from reference_server.settings import ServerSettings, in_words
+from reference_server.replica_pool import FleetRules
+from reference_server.settings import ServerSettings, VersionSettings, in_words
 from tests.reference_server.live import MS, server_settings
 
 
-def bare(**changes: float) -> ServerSettings:
+def bare(instances: int = 1, **changes: float) -> ServerSettings:
     """Return settings with only the changed ones given."""
-    return ServerSettings(
-        batching=rules.batching_rule(max_batch=1, max_wait_ns=0),
-        admission=rules.admission_rule(cap=None),
-        deadline=rules.deadline_rule(deadline_ns=None),
-        backend_settings={},
-        **changes,  # type: ignore[arg-type]
+    fleet = FleetRules(
+        rules.batching_rule(max_batch=1, max_wait_ns=0),
+        rules.admission_rule(cap=None),
+        rules.deadline_rule(deadline_ns=None),
+        instances=instances,
     )
+    return ServerSettings(versions=(VersionSettings(fleet, {}),), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.timeline import Attempt, Pass, ReplicaLife, Scaling
+from policy.timeline import Attempt, Pass, ReplicaLife, RolloutMove, Scaling, Share
 from reference_server.timeline_log import CHUNK_ROWS, RowRing, TimelineLog
 
 
@@ -59,16 +59,16 @@ def test_page_is_of_the_moment_it_was_asked_for() -> None:
     assert [row[0] for row in json.loads(text)["attempts"]] == [0, 100, 200]
 
 
-GONE, LIVING = ReplicaLife(1, 0, 5, 8, 9), ReplicaLife(0, 0, 5, -1, -1)
+GONE, LIVING = ReplicaLife(1, 0, 0, 5, 8, 9), ReplicaLife(0, 0, 0, 5, -1, -1)
 
 
 def test_fleet_is_told_without_a_replica_that_is_gone() -> None:
     """No comma is left over; a clear leaves the fleet's course as it is."""
     log = TimelineLog(rows=2, living=lambda: [LIVING])
-    log.scalings.add(Scaling(0, 1, 0))
+    log.scalings.add(Scaling(0, 0, 1, 0))
     log.clear()
     page = json.loads("".join(log.as_json(0, 5)))
-    assert (page["replicas"], page["scalings"]) == ([list(LIVING)], [[0, 1, 0]])
+    assert (page["replicas"], page["scalings"]) == ([list(LIVING)], [[0, 0, 1, 0]])
 
 
 def test_json_of_a_page_names_columns_totals_and_drops() -> None:
@@ -78,7 +78,11 @@ def test_json_of_a_page_names_columns_totals_and_drops() -> None:
         log.attempts.add(attempt(number))
     log.passes.add(passed(1))
     log.replicas.add(GONE)
-    log.scalings.add(Scaling(0, 2, 0))
+    log.scalings.add(Scaling(0, 0, 2, 0))
+    log.copies.add(attempt(6))
+    log.copies.add(attempt(7))
+    log.shares.add(Share(0, 0, 10_000, 0))
+    log.rollout.add(RolloutMove(5, 1, 1, 1, 0, 500, 0))
     page = json.loads("".join(log.as_json(1, 5)))
     assert page.pop("clock_ns") > 0
     assert page == {
@@ -86,12 +90,18 @@ def test_json_of_a_page_names_columns_totals_and_drops() -> None:
         "pass_columns": list(Pass._fields),
         "replica_columns": list(ReplicaLife._fields),
         "scaling_columns": list(Scaling._fields),
+        "share_columns": list(Share._fields),
+        "rollout_columns": list(RolloutMove._fields),
         "attempts": [list(attempt(2))],
         "passes": [],
         "replicas": [list(GONE), list(LIVING)],
-        "scalings": [[0, 2, 0]],
+        "scalings": [[0, 0, 2, 0]],
+        "copies": [list(attempt(7))],
+        "shares": [[0, 0, 10_000, 0]],
+        "rollout": [[5, 1, 1, 1, 0, 500, 0]],
         "attempts_total": 2,
         "passes_total": 1,
+        "copies_total": 2,
         "dropped": 1,
         "offset": 1,
         "limit": 5,

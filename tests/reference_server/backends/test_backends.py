@@ -40,6 +40,6 @@ def test_what_a_backend_says_is_read() -> None:
     """Of its class or of the object; a pass without a device's time is none of 0 ns."""
     picky = PickyBackend()
     assert backends.device_ns_of(picky) == UNSET
-    picky.run_pass(Batch(0, 0, 1, (1,), (b"1",)))
+    picky.run_pass(Batch(((0, 0),), 1, (1,), (b"1",)))
     assert backends.device_ns_of(picky) == 7_000_000
     assert backends.shares_process(SharedBackend("nowhere"))

@@ -29,13 +29,13 @@ def lasted_ns(emulated: EmulatedBackend, batch: Batch) -> int:
 
 def test_each_member_is_answered_with_the_length_of_its_input() -> None:
     """In the order of the batch."""
-    batch = Batch(0, 0, 1, (1, 1, 1), (b'"abc"', b"", b"12"))
+    batch = Batch(((0, 0), (1, 0), (2, 0)), 1, (1, 1, 1), (b'"abc"', b"", b"12"))
     assert backend().run_pass(batch) == [b'{"bytes":5}', b'{"bytes":0}', b'{"bytes":2}']
 
 
 def test_pass_lasts_at_least_what_the_rule_says() -> None:
     """Padding and the longest member count, as in the forecast: 2 ms + 4 x (0.5 ms + 300 us) here, not 2.5."""
-    batch = Batch(0, 0, 300, (300, 7), (b"1", b"2"))
+    batch = Batch(((0, 0), (1, 0)), 300, (300, 7), (b"1", b"2"))
     assert lasted_ns(backend(), batch) >= pass_ns(RULE, 2, 300, SPREAD_ONE) == 5_200_000
 
 
@@ -46,4 +46,4 @@ def test_spread_of_a_pass_is_the_die_of_its_first_member() -> None:
     spread = dice.draw(table, bits)
     assert spread > SPREAD_ONE
     emulated = backend(spread_table=table, seed=9)
-    assert lasted_ns(emulated, Batch(41, 3, 1, (1,), (b"1",))) >= pass_ns(RULE, 1, 1, spread)
+    assert lasted_ns(emulated, Batch(((41, 3),), 1, (1,), (b"1",))) >= pass_ns(RULE, 1, 1, spread)

@@ -51,7 +51,7 @@ def loaded(factory: str = DOUBLER, **changes: Any) -> TorchBackend:
 
 def batch_of(*texts: bytes) -> Batch:
     """Return a batch of these inputs."""
-    return Batch(0, 0, 1, (1,) * len(texts), texts)
+    return Batch(((0, 0),) * len(texts), 1, (1,) * len(texts), texts)
 
 
 def sizes_of(made: TorchBackend) -> list[int]:

@@ -186,7 +186,9 @@ def test_check_of_a_live_server_has_every_part(
     """From the scenario through a real server to scores; whether the host was quiet enough is not what is tested."""
     options = ["--loads", "40%", "--duration", "1.5s", "--json", "--picture", str(tmp_path / "check.png")]
     code = main(["check", shop, "--calibration", str(profile_file), *options])
-    result = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert said.out, said.err
+    result = json.loads(said.out)
     (point,) = result["points"]
     assert code in {Exit.DONE, Exit.MISSED, Exit.REFUSED}
     assert code == Exit.REFUSED or {"latency_ms.p50", "refused_share"} <= {each["figure"] for each in point["scores"]}

@@ -26,10 +26,12 @@ def test_settings_are_those_of_the_scenario(shop: str) -> None:
     """Rules, pass time and instances come from the scenario, by the same code as the forecast's."""
     scenario = load_scenario(shop, ["fleet.instances=2", "queue.deadline=1s"])
     settings = server_settings(scenario, host="127.0.0.1", port=0, seed=5, timeline_file=None)
-    assert (settings.batching.max_batch, settings.batching.max_wait_ns) == (8, 5_000_000)
-    assert (settings.admission.cap, settings.deadline.deadline_ns) == (64, 10**9)
-    assert (settings.instances, settings.name) == (2, "shop")
-    backend = settings.backend_settings
+    version = settings.versions[0]
+    fleet = version.rules
+    assert (fleet.batching.max_batch, fleet.batching.max_wait_ns) == (8, 5_000_000)
+    assert (fleet.admission.cap, fleet.deadline.deadline_ns) == (64, 10**9)
+    assert (fleet.instances, settings.name) == (2, "shop")
+    backend = version.backend_settings
     assert isinstance(backend["pass_time"], dict)
     assert (backend["pass_time"]["base_ns"], backend["pass_time"]["per_item_ns"]) == (8_000_000, 500_000)
     assert (backend["spread_table"], backend["seed"]) == ([SPREAD_ONE], 5)
@@ -39,7 +41,7 @@ def test_spread_of_the_scenario_reaches_the_backend(shop: str) -> None:
     """A measured server varies as the forecast says it does."""
     scenario = load_scenario(shop, ["model.pass_time.spread={distribution: exponential}"])
     settings = server_settings(scenario, host="127.0.0.1", port=0, seed=0, timeline_file=None)
-    table = settings.backend_settings["spread_table"]
+    table = settings.versions[0].backend_settings["spread_table"]
     assert isinstance(table, list)
     assert len(table) > 1000
     assert json.loads(json.dumps(table)) == table
@@ -50,23 +52,24 @@ def test_named_model_is_served_with_what_the_scenario_says_of_it(shop: str) -> N
     more = ["model.serve_with=minilm", "model.options={max_tokens: 8}", "model.device=cpu"]
     scenario = load_scenario(shop, [*more, "model.pass_time.padded_sizes=[1, 4, 8]"])
     settings = server_settings(scenario, host="127.0.0.1", port=0, seed=5, timeline_file=None)
-    assert settings.backend == "torch"
-    assert settings.backend_settings == {
+    version = settings.versions[0]
+    assert version.backend == "torch"
+    assert version.backend_settings == {
         "factory": "reference_server.models.minilm:MiniLm",
         "max_batch": 8,
         "padded_sizes": [1, 4, 8],
         "device": "cpu",
         "options": {"max_tokens": 8},
     }
-    assert json.loads(json.dumps(settings.backend_settings)) == settings.backend_settings
+    assert json.loads(json.dumps(version.backend_settings)) == version.backend_settings
 
 
 def test_model_of_ones_own_is_served_by_its_factory(shop: str) -> None:
     """module:factory goes to the process that imports it."""
     scenario = load_scenario(shop, ["model.serve_with=shop.models:make"])
     settings = server_settings(scenario, host="127.0.0.1", port=0, seed=5, timeline_file=None)
-    assert settings.backend_settings["factory"] == "shop.models:make"
-    assert settings.model["factory"] == "shop.models:make"
+    assert settings.versions[0].backend_settings["factory"] == "shop.models:make"
+    assert settings.versions[0].model["factory"] == "shop.models:make"
 
 
 def test_models_are_told_from_each_other_whatever_the_seed(shop: str) -> None:
@@ -74,7 +77,8 @@ def test_models_are_told_from_each_other_whatever_the_seed(shop: str) -> None:
 
     def told(*changes: str, seed: int = 0) -> dict[str, object]:
         scenario = load_scenario(shop, changes)
-        return dict(server_settings(scenario, host="127.0.0.1", port=0, seed=seed, timeline_file=None).model)
+        settings = server_settings(scenario, host="127.0.0.1", port=0, seed=seed, timeline_file=None)
+        return dict(settings.versions[0].model)
 
     assert told() == told(seed=1) == told("batching.max_wait=1ms")
     others = (
@@ -94,7 +98,8 @@ def test_server_that_emulates_a_calibrated_model_passes_for_it(shop: str, tmp_pa
     file.write_text(json.dumps(content), encoding="utf-8")
     scenario = with_calibration(load_scenario(shop), file)
     settings = server_settings(scenario, host="127.0.0.1", port=0, seed=0, timeline_file=None)
-    assert (settings.backend, settings.model) == ("emulated", {"serve_with": "minilm"})
+    version = settings.versions[0]
+    assert (version.backend, version.model) == ("emulated", {"serve_with": "minilm"})
 
 
 def test_blocking_front_end_of_the_scenario_is_a_blocking_server(shop: str) -> None:

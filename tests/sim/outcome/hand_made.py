@@ -27,6 +27,7 @@ def attempt(request: int, intended_ns: int, **changes: Any) -> Attempt:
         "request": request,
         "attempt": 0,
         "size": 1,
+        "version": 0,
         "replica": 0,
         "instance": 0,
         "serial": request,

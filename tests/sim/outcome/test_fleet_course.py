@@ -13,11 +13,11 @@ from sim.engine.timelines import Timeline, timeline_from_rows
 from sim.outcome.fleet_course import WINDOW_NS, Steps, course_of, fleet_run, steady
 
 LIVES = [
-    ReplicaLife(0, 0, 0, UNSET, UNSET),
-    ReplicaLife(1, 100, 400, 600, 650),
-    ReplicaLife(2, 100, UNSET, 300, 300),  # called off before it was ready
+    ReplicaLife(0, 0, 0, 0, UNSET, UNSET),
+    ReplicaLife(1, 0, 100, 400, 600, 650),
+    ReplicaLife(2, 0, 100, UNSET, 300, 300),  # called off before it was ready
 ]
-SCALINGS = [Scaling(0, 1, 0), Scaling(100, 3, 1), Scaling(300, 2, 2), Scaling(600, 1, 2)]
+SCALINGS = [Scaling(0, 0, 1, 0), Scaling(100, 0, 3, 1), Scaling(300, 0, 2, 2), Scaling(600, 0, 1, 2)]
 
 
 def timeline() -> Timeline:
@@ -51,8 +51,8 @@ def test_timeline_without_replicas_is_of_one_that_never_changes() -> None:
 
 def test_several_changes_of_one_moment_count_as_the_last() -> None:
     """A replica that comes as another goes is no peak."""
-    rows = [ReplicaLife(0, 0, 0, 50, 50), ReplicaLife(1, 50, 60, UNSET, UNSET)]
-    assert course_of(timeline_from_rows([], [], rows, [Scaling(0, 1, 0)])).paid.peak(0, 100) == 1
+    rows = [ReplicaLife(0, 0, 0, 0, 50, 50), ReplicaLife(1, 0, 50, 60, UNSET, UNSET)]
+    assert course_of(timeline_from_rows([], [], rows, [Scaling(0, 0, 1, 0)])).paid.peak(0, 100) == 1
 
 
 def test_nothing_before_the_first_moment() -> None:
@@ -73,7 +73,7 @@ def test_p99_of_a_window_needs_a_hundred_answers() -> None:
 def test_timeline_counted_from_a_moment() -> None:
     """What was before is at 0, what never came stays so."""
     since = timeline().since(200)
-    assert since.replicas.tolist()[1] == [1, 0, 200, 400, 450]
-    assert since.replicas.tolist()[2] == [2, 0, UNSET, 100, 100]
-    assert since.scalings.tolist() == [[0, 1, 0], [0, 3, 1], [100, 2, 2], [400, 1, 2]]
+    assert since.replicas.tolist()[1] == [1, 0, 0, 200, 400, 450]
+    assert since.replicas.tolist()[2] == [2, 0, 0, UNSET, 100, 100]
+    assert since.scalings.tolist() == [[0, 0, 1, 0], [0, 0, 3, 1], [100, 0, 2, 2], [400, 0, 1, 2]]
     assert course_of(since).wanted.at(0) == 3

@@ -1,0 +1,186 @@
+"""The laws of several versions hold on every timeline, and each of them finds the fault that it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from policy import versions
+from policy.instant import UNSET
+from policy.orders import Order, OrderKind
+from policy.rollout import SHARE_ONE
+from policy.rollout_settings import version_weights
+from policy.timeline import COPIES_FROM, Outcome
+from policy.versions import WEIGHT_ONE, VersionWeights
+from sim.engine.engine_input import EngineInput, OrderAt, VersionsInput
+from sim.engine.process_engine import run
+from sim.engine.process_replica import LiveAttempt
+from sim.engine.process_versions import Versions
+from sim.engine.timelines import ATTEMPT_COLUMNS, SCALING_COLUMNS, Table, Timeline
+from tests.laws.version_audit import audit_versions
+from tests.parity.inputs import busy_input, version_inputs
+from tests.parity.virtual_server import VirtualServer
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+Tamper = Callable[[Timeline], Timeline]
+
+
+@settings(max_examples=200, deadline=None)
+@given(version_inputs())
+def test_any_timeline_of_versions_keeps_every_law(given_: EngineInput) -> None:
+    """Weights, users, pins, shadows, errors, rollouts, deploys and retirements: the audit has nothing to say."""
+    assert audit_versions(given_, run(given_)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(version_inputs())
+def test_any_versions_of_the_dispatcher_keep_every_law(given_: EngineInput) -> None:
+    """The same holds for the server's dispatcher core."""
+    if not given_.traffic.clients:
+        assert audit_versions(given_, VirtualServer(given_).play()) == []
+
+
+def three_versions() -> EngineInput:
+    """Return a load with two versions by weight, an order that moves it, pins, a shadow of all, and errors."""
+    given_ = busy_input()
+    fleet = given_.fleet
+    return replace(
+        given_,
+        other_fleets=(replace(fleet, error_share=SHARE_ONE // 2), fleet),
+        versions=VersionsInput(
+            weights=version_weights(weights=[8_000, 2_000, 0], stable=0),
+            shadows=(0, 0, WEIGHT_ONE),
+            orders=(OrderAt(3_000, Order(int(OrderKind.WEIGHT), 1, 5_000)),),
+            users=40,
+            pinned=(0, SHARE_ONE // 20, SHARE_ONE // 20),
+        ),
+    )
+
+
+def test_three_versions_have_no_breach_and_show_everything() -> None:
+    """The input on which faults are planted is sound, and rich enough for them to show."""
+    timeline = run(three_versions())
+    assert audit_versions(three_versions(), timeline) == []
+    assert set(timeline.attempt("version").tolist()) >= {0, 1, 2}
+    assert timeline.share("weight").tolist() == [8_000, 2_000, 0, 5_000, 5_000]
+    assert set(timeline.copied("outcome").tolist()) >= {Outcome.ANSWERED, Outcome.REFUSED}
+    assert Outcome.FAILED in timeline.attempt("outcome").tolist()
+
+
+def gains_without_a_loss(patch: pytest.MonkeyPatch) -> None:
+    """A weight grows and the stable one keeps its own."""
+
+    def moved(weights: VersionWeights, version: int, index: int, weight: int, _: int) -> int:
+        return weight if index == version else weights.weights[index]
+
+    patch.setattr(versions, "_moved", moved)
+
+
+def choosing(patch: pytest.MonkeyPatch, choose: Callable[[Any, VersionWeights, int, int], int]) -> None:
+    """Let another function choose, which is given the right one."""
+    original = versions.choose
+    patch.setattr(versions, "choose", lambda *asked: choose(original, *asked))
+
+
+def pins_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked which version a request names."""
+    choosing(patch, lambda original, weights, bits, _: original(weights, bits, UNSET))
+
+
+def users_are_moved(patch: pytest.MonkeyPatch) -> None:
+    """Every second request goes by other bits than its user has."""
+    dice = iter(range(10**9))
+    choosing(patch, lambda original, weights, bits, pinned: original(weights, bits ^ (next(dice) % 2 << 62), pinned))
+
+
+def weights_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    """All go to the version without any weight."""
+    choosing(patch, lambda original, weights, bits, pinned: 2 if pinned == UNSET else original(weights, bits, pinned))
+
+
+def no_copies(patch: pytest.MonkeyPatch) -> None:
+    """The shadow gets none."""
+    patch.setattr(versions, "shadows", lambda share, bits: False)
+
+
+def copies_are_kept_secret(patch: pytest.MonkeyPatch) -> None:
+    """The shares do not tell of shadows."""
+    patch.setattr(Versions, "_share", lambda self, version: (self._weights.weights[version], 0))
+
+
+def copies_are_numbered_as_another_ones(patch: pytest.MonkeyPatch) -> None:
+    """They bear the next version's number."""
+    original = LiveAttempt.copy_for
+
+    def misnumbered(self: LiveAttempt, version: int) -> LiveAttempt:
+        copy = original(self, version)
+        copy.attempt += COPIES_FROM
+        return copy
+
+    patch.setattr(LiveAttempt, "copy_for", misnumbered)
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (gains_without_a_loss, "weights_add_up"),
+        (pins_are_ignored, "pinned_requests_go_where_they_say"),
+        (users_are_moved, "users_stay_while_weights_do"),
+        (weights_are_ignored, "versions_take_what_their_weight_says"),
+        (no_copies, "copies_go_where_shadows_are"),
+        (copies_are_kept_secret, "copies_go_where_shadows_are"),
+        (copies_are_numbered_as_another_ones, "copies_have_an_original"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value,
+)
+def test_planted_fault_is_found_by_its_law(plant: Patch, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A law that no fault can break would be no law."""
+    plant(monkeypatch)
+    breaches = audit_versions(three_versions(), run(three_versions()))
+    assert law in {breach.split(":")[0] for breach in breaches}
+
+
+def with_cell(table: Table, row: int, column: int, value: int) -> Table:
+    """Return a table with one cell changed."""
+    changed = np.array(table)
+    changed[row, column] = value
+    return changed
+
+
+def fails_where_nothing_errs(timeline: Timeline) -> Timeline:
+    """A version without errors fails."""
+    is_answered = (timeline.attempt("outcome") == Outcome.ANSWERED) & (timeline.attempt("version") == 0)
+    row, column = int(np.flatnonzero(is_answered)[0]), ATTEMPT_COLUMNS.index("outcome")
+    return replace(timeline, attempts=with_cell(timeline.attempts, row, column, int(Outcome.FAILED)))
+
+
+def is_told_of_another_version(timeline: Timeline) -> Timeline:
+    """A row names another version than its replica serves."""
+    is_placed = (timeline.attempt("placed_ns") != UNSET) & (timeline.attempt("version") == 0)
+    row, column = int(np.flatnonzero(is_placed)[0]), ATTEMPT_COLUMNS.index("version")
+    return replace(timeline, attempts=with_cell(timeline.attempts, row, column, 1))
+
+
+def wants_one_more(timeline: Timeline) -> Timeline:
+    """One replica more is wanted than there is."""
+    return replace(timeline, scalings=with_cell(timeline.scalings, 1, SCALING_COLUMNS.index("wanted"), 2))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "law"),
+    [
+        (fails_where_nothing_errs, "only_a_model_that_errs_fails"),
+        (is_told_of_another_version, "every_attempt_is_of_one_version"),
+        (wants_one_more, "replicas_within_limits"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value,
+)
+def test_changed_row_is_found_by_its_law(tamper: Tamper, law: str) -> None:
+    """Where no single line of a driver makes the fault, one number of the timeline does."""
+    breaches = audit_versions(three_versions(), tamper(run(three_versions())))
+    assert law in {breach.split(":")[0] for breach in breaches}
