@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from policy.routing import DIE_ONE
+from policy.versions import point
 
 __all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "happens", "mix", "route_die", "signed"]
 
@@ -44,13 +45,12 @@ class Stream(IntEnum):
     TIMER = 12  # replica, number of the timer: the front end's work on it
     ROUTE = 13  # request, attempt: which replica takes it
     COLD_START = 14  # replica, number of the part of its start
+    PHASE = 15  # draw of a prediction, 0: where in a tick of the autoscaler its load begins
     VERSION = 16  # request, 0: which version takes it, where no key is to stay with one
     COPY = 17  # request, version: whether that shadow version gets a copy
     ERROR = 18  # request, 0: whether a version fails on it; one that fails more often fails on these and more
     USER = 19  # request, 0: who sends it
     PINNED = 20  # request, 0: which version it names
-    CONVERSION = 21  # request, 0: whether its answer brings what an A/B test counts
-    PHASE = 15  # draw of a prediction, 0: where in a tick of the autoscaler its load begins
 
 
 def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
@@ -67,7 +67,7 @@ def route_die(seed: int, request: int, attempt: int) -> int:
 
 def happens(share: int, of: int, bits: int) -> bool:
     """Return whether a die says that something happens which happens in `share` of `of` cases; of < 2**31."""
-    return (bits >> 33) * of >> 31 < share
+    return point(bits, of) < share
 
 
 def signed(bits: int) -> int:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from policy.instant import UNSET
 
-__all__ = ["VERSIONS_MAX", "WEIGHT_ONE", "VersionWeights", "choose", "shadows", "with_canary", "with_weight"]
+__all__ = ["VERSIONS_MAX", "WEIGHT_ONE", "VersionWeights", "choose", "point", "shadows", "with_canary", "with_weight"]
 
 VERSIONS_MAX = 8
 """The most versions that are loaded at once."""
@@ -51,15 +51,15 @@ def choose(weights: VersionWeights, key_bits: int, pinned: int) -> int:
     """
     if pinned != UNSET:
         return pinned
-    point = _point(key_bits)
-    if weights.canary != UNSET and point < weights.weights[weights.canary]:
+    place = point(key_bits, WEIGHT_ONE)
+    if weights.canary != UNSET and place < weights.weights[weights.canary]:
         return weights.canary
     edge = WEIGHT_ONE
     for back in range(weights.loaded):
         index = weights.loaded - 1 - back
         if index != weights.canary and index != weights.stable:
             edge -= weights.weights[index]
-            if point >= edge:
+            if place >= edge:
                 return index
     return weights.stable
 
@@ -70,7 +70,7 @@ def shadows(share: int, copy_bits: int) -> bool:
     `share` is that version's, 0 .. WEIGHT_ONE. `copy_bits` are 64 bits of the request and that version's own: with the
     bits that chose the version, a shadow at 10 % would see a canary's requests only.
     """
-    return _point(copy_bits) < share
+    return point(copy_bits, WEIGHT_ONE) < share
 
 
 def with_canary(weights: VersionWeights, canary_weight: int) -> VersionWeights:
@@ -113,7 +113,7 @@ def _moved(weights: VersionWeights, version: int, index: int, weight: int, share
     return weights.weights[index]
 
 
-def _point(bits: int) -> int:
-    """Return where 64 bits lie, 0 .. WEIGHT_ONE - 1."""
+def point(bits: int, of: int) -> int:
+    """Return where 64 bits, signed or unsigned, lie on a line of a length: 0 .. of - 1, of < 2**31."""
     # The mask makes one number of a signed and of an unsigned view of the same bits: compiled code may have either.
-    return ((bits >> (64 - _BITS_USED)) & ((1 << _BITS_USED) - 1)) * WEIGHT_ONE >> _BITS_USED
+    return ((bits >> (64 - _BITS_USED)) & ((1 << _BITS_USED) - 1)) * of >> _BITS_USED

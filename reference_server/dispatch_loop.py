@@ -304,6 +304,7 @@ class DispatchLoop:
                     self._version_of[action.replica] = action.version
                     self._replicas.order(action.replica, action.version)
                 case StopReplica():
+                    del self._version_of[action.replica]
                     self._replicas.stop(action.replica)
                 case LogReplica():
                     self.timeline.replicas.add(action.row)

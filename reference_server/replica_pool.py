@@ -52,17 +52,16 @@ class FleetRules(NamedTuple):
 class _Replica:
     """One replica and where it is in its life."""
 
-    __slots__ = ("drained_ns", "ordered_ns", "queue", "ready_ns", "stage", "version")
+    __slots__ = ("drained_ns", "ordered_ns", "queue", "ready_ns", "stage")
 
-    def __init__(self, queue: ReplicaQueue, version: int, ordered_ns: int) -> None:
+    def __init__(self, queue: ReplicaQueue, ordered_ns: int) -> None:
         self.queue = queue
-        self.version = version
         self.stage = Stage.STARTING
         self.ordered_ns = ordered_ns
         self.ready_ns = self.drained_ns = UNSET
 
-    def row(self, gone_ns: int) -> ReplicaLife:
-        return ReplicaLife(self.queue.serial, self.version, self.ordered_ns, self.ready_ns, self.drained_ns, gone_ns)
+    def row(self, version: int, gone_ns: int) -> ReplicaLife:
+        return ReplicaLife(self.queue.serial, version, self.ordered_ns, self.ready_ns, self.drained_ns, gone_ns)
 
 
 class ReplicaPool:
@@ -141,7 +140,7 @@ class ReplicaPool:
 
     def lives(self) -> list[ReplicaLife]:
         """Return the rows of the replicas that are not gone."""
-        return [replica.row(UNSET) for replica in self._replicas.values()]
+        return [replica.row(self.version, UNSET) for replica in self._replicas.values()]
 
     def has(self, serial: int) -> bool:
         """Return whether a replica of this number is here and not gone."""
@@ -306,7 +305,7 @@ class ReplicaPool:
         queue = ReplicaQueue(
             serial, rules.batching, rules.admission, rules.instances, self._pass_serials, self._start_pass
         )
-        self._replicas[serial] = _Replica(queue, self.version, now_ns)
+        self._replicas[serial] = _Replica(queue, now_ns)
         return self._replicas[serial]
 
     def _move_on(self, replica: _Replica, stage: Stage) -> None:
@@ -320,7 +319,7 @@ class ReplicaPool:
             if replica.stage == Stage.DRAINING and replica.queue.outstanding == 0:
                 del self._replicas[serial]
                 self._act(StopReplica(serial))
-                self._act(LogReplica(replica.row(now_ns)))
+                self._act(LogReplica(replica.row(self.version, now_ns)))
 
     def _start_pass(self, batch: Batch) -> None:
         self._running[batch.serial] = batch

@@ -48,16 +48,15 @@ class _Member:
     """One replica and where it is in its life."""
 
     replica: Replica
-    version: int
     ordered_ns: int
     stage: Stage = Stage.STARTING
     ready_ns: int = UNSET
     drained_ns: int = UNSET
     gone_ns: int = UNSET
 
-    def row(self) -> ReplicaLife:
+    def row(self, version: int) -> ReplicaLife:
         moments = self.ordered_ns, self.ready_ns, self.drained_ns, self.gone_ns
-        return ReplicaLife(self.replica.serial, self.version, *moments)
+        return ReplicaLife(self.replica.serial, version, *moments)
 
 
 class Fleet:
@@ -119,7 +118,7 @@ class Fleet:
 
     def lives(self) -> Iterable[ReplicaLife]:
         """Return the life of every replica."""
-        return (member.row() for member in self._lives)
+        return (member.row(self.version) for member in self._lives)
 
     def scalings(self) -> list[Scaling]:
         """Return the wanted number at the start and every change of it."""
@@ -287,7 +286,7 @@ class Fleet:
     def _add(self, now_ns: int) -> _Member:
         """Add a replica with the next serial."""
         serial = next(self._replica_serials)
-        member = _Member(Replica(serial, self._given, self._pass_serials, self._start), self.version, now_ns)
+        member = _Member(Replica(serial, self._given, self._pass_serials, self._start), now_ns)
         self._members[serial] = member
         self._lives.append(member)
         return member

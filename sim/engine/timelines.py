@@ -80,10 +80,6 @@ class Timeline:
         """Return one column of what versions get, by its name in policy.timeline.Share."""
         return self.shares[:, SHARE_COLUMNS.index(column)]
 
-    def moved(self, column: str) -> npt.NDArray[np.int64]:
-        """Return one column of what a rollout did, by its name in policy.timeline.RolloutMove."""
-        return self.rollout[:, ROLLOUT_COLUMNS.index(column)]
-
     def since(self, origin_ns: int) -> Timeline:
         """Return the rows with their times counted from a moment; times before it become 0, UNSET stays."""
         return Timeline(*(_since(rows, names, origin_ns) for rows, names in self._tables()))

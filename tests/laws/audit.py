@@ -142,14 +142,6 @@ def placing(row: Row) -> tuple[int, int, int, int]:
 def audit(given: EngineInput, timeline: Timeline) -> list[str]:
     """Return every breach of a law on this timeline."""
     books = Books(given, timeline)
-    of_a_replica = (
-        batch_within_maximum,
-        no_wait_past_bound,
-        no_partial_batch_early,
-        batches_in_queue_order,
-        queue_cap_holds,
-        instances_run_one_pass,
-    )
     of_the_fleet = (
         every_attempt_ends_once,
         time_limits_hold,
@@ -163,9 +155,21 @@ def audit(given: EngineInput, timeline: Timeline) -> list[str]:
         nobody_is_held_beside_a_ready_replica,
         holding_has_its_limit,
     )
+    return breaches_of_replicas(books) + [f"{law.__name__}: {breach}" for law in of_the_fleet for breach in law(books)]
+
+
+def breaches_of_replicas(books: Books) -> list[str]:
+    """Return every breach of a law that holds for each replica by itself."""
+    laws = (
+        batch_within_maximum,
+        no_wait_past_bound,
+        no_partial_batch_early,
+        batches_in_queue_order,
+        queue_cap_holds,
+        instances_run_one_pass,
+    )
     replicas = [books.of_replica(life) for life in books.lives]
-    breaches = [f"{law.__name__}: {breach}" for law in of_a_replica for own in replicas for breach in law(own)]
-    return breaches + [f"{law.__name__}: {breach}" for law in of_the_fleet for breach in law(books)]
+    return [f"{law.__name__}: {breach}" for law in laws for own in replicas for breach in law(own)]
 
 
 def batch_within_maximum(books: Books) -> Iterator[str]:
@@ -463,6 +467,12 @@ def fleet_is_what_is_wanted(books: Books) -> Iterator[str]:
         least = 0 if rule.to_zero or rule.formula == 0 else rule.replicas_min
         if place and not least <= wanted <= rule.replicas_max:
             yield f"{wanted} are wanted at {at_ns}"
+    yield from as_many_as_are_wanted(books)
+
+
+def as_many_as_are_wanted(books: Books) -> Iterator[str]:
+    """After each change there are as many replicas, ordered and not drained, as are wanted."""
+    for place, (at_ns, wanted) in enumerate(books.scalings):
         if place + 1 < len(books.scalings) and books.scalings[place + 1][0] == at_ns:
             continue
         there = sum(life.ordered_ns <= at_ns and not NONE < life.drained_ns <= at_ns for life in books.lives)

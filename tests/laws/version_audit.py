@@ -20,21 +20,16 @@ from tests.laws.audit import (
     ABANDONED,
     ANSWERED,
     FAILED,
-    NEVER,
     NONE,
     REFUSED,
     Books,
     Row,
-    batch_within_maximum,
-    batches_in_queue_order,
+    as_many_as_are_wanted,
+    breaches_of_replicas,
     every_attempt_ends_once,
     holding_has_its_limit,
-    instances_run_one_pass,
     moments_in_order,
-    no_partial_batch_early,
-    no_wait_past_bound,
     passes_last_what_they_cost,
-    queue_cap_holds,
     replicas_serve_while_ready,
 )
 
@@ -54,9 +49,7 @@ class VersionBooks(Books):
     def __init__(self, given: EngineInput, timeline: Timeline) -> None:
         super().__init__(given, timeline)
         self.copies = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.copies.tolist()]
-        self.scaled = [
-            dict(zip(("at_ns", "version", "wanted"), row, strict=False)) for row in timeline.scalings.tolist()
-        ]
+        self.scaled_version = timeline.scaling("version").tolist()
         rows = [dict(zip(SHARE_COLUMNS, row, strict=True)) for row in timeline.shares.tolist()]
         self.share_moments: list[int] = []
         self.weights: list[dict[int, int]] = []  # by version, from each of the moments on
@@ -84,6 +77,8 @@ class VersionBooks(Books):
             replace(row, attempt=row.attempt % COPIES_FROM) for row in self.copies if row.version == version
         ]
         own.lives = [life for life in self.lives if life.version == version]
+        changes = zip(self.scalings, self.scaled_version, strict=True)
+        own.scalings = [change for change, of_version in changes if of_version == version]
         replicas = {life.replica for life in own.lives}
         own.passes = [each for each in self.passes if each.replica in replicas]
         own._index()
@@ -93,14 +88,6 @@ class VersionBooks(Books):
 def audit_versions(given: EngineInput, timeline: Timeline) -> list[str]:
     """Return every breach of a law on this timeline."""
     books = VersionBooks(given, timeline)
-    of_a_replica = (
-        batch_within_maximum,
-        no_wait_past_bound,
-        no_partial_batch_early,
-        batches_in_queue_order,
-        queue_cap_holds,
-        instances_run_one_pass,
-    )
     of_a_version = (passes_last_what_they_cost, replicas_serve_while_ready, holding_has_its_limit)
     of_all = (
         every_attempt_ends_once,
@@ -121,8 +108,7 @@ def audit_versions(given: EngineInput, timeline: Timeline) -> list[str]:
     for version, fleet in enumerate(given.fleets):
         own = books.of_version(version, fleet)
         breaches += [f"{law.__name__}: version {version}: {each}" for law in of_a_version for each in law(own)]
-        replicas = [own.of_replica(life) for life in own.lives]
-        breaches += [f"{law.__name__}: {each}" for law in of_a_replica for one in replicas for each in law(one)]
+        breaches += breaches_of_replicas(own)
     return breaches
 
 
@@ -236,17 +222,11 @@ def only_a_model_that_errs_fails(books: VersionBooks) -> Iterator[str]:
 
 
 def replicas_within_limits(books: VersionBooks) -> Iterator[str]:
-    """As many replicas as are wanted, ordered and not drained, version by version, within its limits."""
+    """Version by version as many replicas as are wanted, ordered and not drained, and no more than there may be."""
     for version, fleet in enumerate(books.given.fleets):
+        own = books.of_version(version, fleet)
         rule = fleet.autoscaler
-        changes = [(row["at_ns"], row["wanted"]) for row in books.scaled if row["version"] == version]
-        lives = [life for life in books.lives if life.version == version]
-        for place, (at_ns, wanted) in enumerate(changes):
-            if place and rule.formula and wanted > rule.replicas_max:
+        for at_ns, wanted in own.scalings[1:]:
+            if rule.formula and wanted > rule.replicas_max:
                 yield f"version {version} wants {wanted} at {at_ns}"
-            is_last = place + 1 == len(changes) or changes[place + 1][0] != at_ns
-            there = sum(
-                life.ordered_ns <= at_ns < (NEVER if life.drained_ns == NONE else life.drained_ns) for life in lives
-            )
-            if is_last and there != wanted:
-                yield f"at {at_ns} version {version} has {there} replicas, and {wanted} are wanted"
+        yield from (f"version {version}: {breach}" for breach in as_many_as_are_wanted(own))

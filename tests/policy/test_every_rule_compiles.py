@@ -100,6 +100,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     scaling_brakes.most_up: (SCALING, HISTORY, 3, 20),
     scaling_brakes.stabilised: (SCALING, HISTORY, 3, 2, 20),
     versions.choose: (WEIGHTS, 1 << 61, -1),
+    versions.point: (1 << 61, 9_000),
     versions.shadows: (500, 1 << 61),
     versions.with_canary: (WEIGHTS, 5_000),
     versions.with_weight: (WEIGHTS, 1, 5_000),
