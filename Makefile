@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-emulated check-torch check-fleet chaos models label-head digit-cnn bench-server schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet chaos models label-head digit-cnn bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -33,6 +33,10 @@ lint: $(VENV)/.all ## lint, types and import contracts alone
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+selftest: $(VENV)/.base | $(OUT) ## compare the simulator with the known answers of theory, at full length; 7 minutes
+	$(BIN)/servecast selftest --quiet --json > $(OUT)/selftest.json; \
+		status=$$?; cat $(OUT)/selftest.json; test ! -s $(OUT)/selftest.json || mv $(OUT)/selftest.json docs/; exit $$status
 
 check-emulated: $(VENV)/.base | $(OUT) ## how right it is: three runs each at 30, 60, 85 and 130 % of capacity
 	$(BIN)/servecast check sentiment --processes 5 --repeats 3 --duration 20s --quiet \

@@ -9,6 +9,7 @@ Example: servecast selftest
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
 from servecast.command_line import Parser, add_json, add_quiet
 from servecast.errors import Exit
@@ -32,7 +33,17 @@ def run(options: argparse.Namespace) -> Exit:
         rows = run_selftest(progress=progress)
     passed = all(row.passed for row in rows)
     if options.json:
-        print_json({"version": "servecast-selftest/1", "rows": [row.to_json() for row in rows], "passed": passed})
+        from sim.forecast.provenance import host, versions
+
+        provenance = {"date": datetime.now(UTC).date().isoformat(), "versions": versions(), "host": host()}
+        print_json(
+            {
+                "version": "servecast-selftest/1",
+                "rows": [row.to_json() for row in rows],
+                "passed": passed,
+                "provenance": provenance,
+            }
+        )
     else:
         from sim.report.tables import selftest_table
 

@@ -112,7 +112,9 @@ def test_level_is_high_enough_for_all_rows_at_once() -> None:
 
 
 @pytest.mark.slow
-def test_all_known_answers_are_met() -> None:
-    """Every system of the self-test, with its fixed seed: minutes of work."""
-    rows = run_selftest()
-    assert [f"{row.case}: {row.figure}" for row in rows if not row.passed] == []
+@pytest.mark.parametrize("case", known_systems(), ids=lambda case: case.name)
+def test_all_known_answers_are_met(case: Case) -> None:
+    """Every system, with its fixed seed, at a quarter of its length: twice as wide. `make selftest` has all of it."""
+    rows = run_selftest([replace(case, measured_ms=case.measured_ms // 4)], workers=1)
+    assert [row.figure for row in rows if not row.inside] == []
+    assert [row.figure for row in rows if row.half_width_share > 2.5 * row.half_width_share_max] == []
