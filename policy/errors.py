@@ -19,3 +19,8 @@ class SettingError(PolicyError, ValueError):
     def __init__(self, key: str, allowed: str, got: object) -> None:
         super().__init__(f"{key} must be {allowed}. Got {got}.")
         self.key = key
+        self._allowed, self._got = allowed, got
+
+    def below(self, section: str) -> SettingError:
+        """Return the same error for a setting that stands inside a section, `versions.1` for example."""
+        return SettingError(f"{section}.{self.key}", self._allowed, self._got)

@@ -21,6 +21,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.strict_yaml import SIZE_MAX_BYTES, read_yaml
 from sim.scenario.traces import check_trace
 from sim.scenario.units import in_words
+from sim.scenario.versions import check_versions
 
 __all__ = ["load_scenario"]
 
@@ -39,6 +40,7 @@ def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence
         content, folder = _read_file(path), path.parent
     scenario = _checked(with_overrides(content, overrides)).at(folder)
     check_rules(scenario)
+    check_versions(scenario)
     check_trace(scenario)
     return scenario
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from policy.instant import UNSET
+from policy.orders import Order, OrderKind
 from policy.pass_time import SPREAD_ONE, pass_ns
-from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, Table, TrafficInput
+from policy.rollout import Command
+from sim.engine.engine_input import (
+    EngineInput,
+    FleetInput,
+    FrontEndInput,
+    OrderAt,
+    Table,
+    TrafficInput,
+    VersionsInput,
+)
 from sim.errors import RefusedToAnswer
 from sim.scenario.costs import Costs, costs_of, profile_of
 from sim.scenario.distributions import size_table, spread_table, time_table
@@ -16,8 +29,9 @@ from sim.scenario.profile import Draw, Profile
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.schedule import Schedule, dice_seed, draw_schedule
 from sim.scenario.spec import ColdStart, Scenario
+from sim.scenario.versions import each_version, version_rules
 
-__all__ = ["TAIL_LEAST_NS", "TAIL_PATIENCE_MAX_NS", "cold_start_tables", "lower", "tail_ns"]
+__all__ = ["TAIL_LEAST_NS", "TAIL_PATIENCE_MAX_NS", "cold_start_tables", "lower", "tail_ns", "versions_input"]
 
 TAIL_LEAST_NS: Final = 10 * 10**9
 TAIL_PATIENCE_MAX_NS: Final = 3_600 * 10**9
@@ -44,8 +58,12 @@ def lower(
     for tail_ns behind that. Raises ScenarioError or SettingError for bad input, RefusedToAnswer outside the
     calibration.
     """
-    _check_calibrated(scenario)
-    rules, costs = serving_rules(scenario, profile_draw), costs_of(scenario, profile_draw)
+    alone = each_version(scenario)
+    for version in alone:
+        _check_calibrated(version)
+    rules = [serving_rules(version, profile_draw) for version in alone]
+    first, *others = _fleets(scenario, rules, [costs_of(version, profile_draw) for version in alone])
+    costs = costs_of(scenario, profile_draw)
     measure_to_ns = warm_up_ns + scenario.horizon.duration
     stop_ns = measure_to_ns + _tail_ns(scenario, rules)
     if arrivals_ns is None:
@@ -54,7 +72,7 @@ def lower(
         schedule = Schedule(arrivals_ns, np.empty(0, dtype=np.int64) if sizes is None else sizes)
     return EngineInput(
         seed=dice_seed(seed, run),
-        traffic=_traffic(scenario, schedule, rules, costs),
+        traffic=_traffic(scenario, schedule, rules[0], costs),
         front_end=FrontEndInput(
             workers=scenario.front_end.workers,
             request_table=time_table(costs.request, "front_end.request"),
@@ -63,10 +81,12 @@ def lower(
             timer_table=time_table(costs.timer, "front_end.timer"),
             blocking=scenario.front_end.blocking,
         ),
-        fleet=_fleet(scenario, rules, costs),
+        fleet=first,
         measure_from_ns=warm_up_ns,
         measure_to_ns=measure_to_ns,
         stop_ns=stop_ns,
+        other_fleets=tuple(others),
+        versions=versions_input(scenario, warm_up_ns),
     )
 
 
@@ -76,12 +96,13 @@ def tail_ns(scenario: Scenario) -> int:
     As long as the measured part, ten full passes, 10 s, or the longest patience of a client (at most 1 h of it),
     whatever is longest. An engine stops before, when every measured request has its outcome.
     """
-    return _tail_ns(scenario, serving_rules(scenario))
+    return _tail_ns(scenario, [serving_rules(version) for version in each_version(scenario)])
 
 
-def _tail_ns(scenario: Scenario, rules: ServingRules) -> int:
-    """Return the tail, given the rules."""
-    full_pass_ns = pass_ns(rules.pass_time, rules.batching.max_batch, _largest_size(scenario), SPREAD_ONE)
+def _tail_ns(scenario: Scenario, rules: Sequence[ServingRules]) -> int:
+    """Return the tail, given the rules of each version."""
+    largest = _largest_size(scenario)
+    full_pass_ns = max(pass_ns(one.pass_time, one.batching.max_batch, largest, SPREAD_ONE) for one in rules)
     patience_ns = min(_patience_ns(scenario), TAIL_PATIENCE_MAX_NS)
     return max(scenario.horizon.duration, TAIL_PASSES * full_pass_ns, TAIL_LEAST_NS, patience_ns)
 
@@ -122,8 +143,21 @@ def _traffic(scenario: Scenario, schedule: Schedule, rules: ServingRules, costs:
     )
 
 
+def _fleets(scenario: Scenario, rules: Sequence[ServingRules], costs: Sequence[Costs]) -> list[FleetInput]:
+    """Return what serves each version."""
+    of_versions = version_rules(scenario)
+    return [
+        replace(
+            _fleet(alone, rules[place], costs[place]),
+            loaded=of_versions.loaded[place],
+            error_share=of_versions.error_shares[place],
+        )
+        for place, alone in enumerate(each_version(scenario))
+    ]
+
+
 def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
-    """Return what serves."""
+    """Return what serves one version."""
     return FleetInput(
         instances=scenario.fleet.instances,
         batching=rules.batching,
@@ -138,6 +172,22 @@ def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
         autoscaler=rules.autoscaler,
         drain=rules.drain,
         cold_start_tables=cold_start_tables(scenario),
+    )
+
+
+def versions_input(scenario: Scenario, rollout_origin_ns: int = 0) -> VersionsInput:
+    """Return how requests come to the versions; rollout.start counts from `rollout_origin_ns`."""
+    rules = version_rules(scenario)
+    start = None if scenario.rollout is None else scenario.rollout.start
+    order = Order(int(OrderKind.ROLLOUT), UNSET, int(Command.START))
+    return VersionsInput(
+        weights=rules.weights,
+        shadows=rules.shadows,
+        rollout=rules.rollout,
+        orders=() if start is None else (OrderAt(rollout_origin_ns + start, order),),
+        users=scenario.split.users or 0,
+        salt=scenario.split.salt,
+        pinned=rules.pinned,
     )
 
 

@@ -1,7 +1,8 @@
 """The scenario: every key of the file with its unit, its default and its meaning. docs/scenario.md is made from here.
 
-The model stands in model_spec.py, traffic in traffic_spec.py, the fleet in fleet_spec.py. Shapes and units are checked
-here, ranges of serving rules in policy/settings.py. Quantities are held as integer ns, rates per second, shares of 1.
+The model stands in model_spec.py, traffic in traffic_spec.py, the fleet in fleet_spec.py, versions and their rollout in
+version_spec.py. Shapes and units are checked here, ranges of serving rules in policy/settings.py. Quantities are held
+as integer ns, rates per second, shares of 1.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from policy.batching import Collector, Freeze, TimerOrigin
 from policy.settings import COUNT_MAX
+from policy.versions import VERSIONS_MAX
 from sim.scenario.distribution_spec import TimeLaw
 from sim.scenario.fields import (
     Count,
@@ -33,6 +35,7 @@ from sim.scenario.fields import (
 from sim.scenario.fleet_spec import Autoscaler, ColdStart, Fleet, Routing, Turnaround
 from sim.scenario.model_spec import Model, PassTime
 from sim.scenario.traffic_spec import FROM_PROFILE, Clients, Network, Retries, Traffic
+from sim.scenario.version_spec import Rollout, Split, Version
 
 __all__ = [
     "Autoscaler",
@@ -49,10 +52,13 @@ __all__ = [
     "PassTime",
     "Queue",
     "Retries",
+    "Rollout",
     "Routing",
     "Scenario",
+    "Split",
     "Traffic",
     "Turnaround",
+    "Version",
 ]
 
 
@@ -184,6 +190,11 @@ class Scenario(Section):
     queue: Queue = Field(default_factory=Queue, description="Who may wait, and how long.")
     front_end: FrontEnd = Field(default_factory=FrontEnd, description="The station before and behind the queue.")
     fleet: Fleet = Field(default_factory=Fleet, description="What serves.")
+    versions: Annotated[tuple[Version, ...], Field(max_length=VERSIONS_MAX)] = Field(
+        (), description="Versions of the model that are loaded side by side. Default: one, v1."
+    )
+    split: Split = Field(default_factory=Split, description="Whether a user stays with a version.")
+    rollout: Rollout | None = Field(None, description="How the canary among the versions gets more. Default: not.")
     horizon: Horizon = Field(default_factory=Horizon, description="How much is simulated.")
     goals: Goals = Field(default_factory=Goals, description="What is wanted.")
     cost: Cost | None = Field(None, description="What a replica costs. Default: no cost is given.")

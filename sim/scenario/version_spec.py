@@ -1,0 +1,279 @@
+"""How a scenario writes its versions, who gets which, and the rollout from one to another.
+
+Ranges of rules are rejected in policy/rollout_settings.py; what versions must be among themselves is checked in
+sim/scenario/versions.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from policy.errors import SettingError
+from policy.rollout import LIMITS_MAX, SHARE_ONE, STEPS_MAX, Against, Counted, FailureScope, Metric, NoData
+from policy.rollout_presets import flagger
+from policy.rollout_settings import (
+    RATIO_MAX,
+    AnalysisSettings,
+    LimitSettings,
+    RolloutSettings,
+    StepSettings,
+)
+from policy.settings import COUNT_MAX
+from policy.versions import WEIGHT_ONE
+from sim.scenario.fields import (
+    Count,
+    Duration,
+    Kind,
+    OrNone,
+    PolicyTime,
+    PositivePolicyTime,
+    Section,
+    Share,
+    count_up_to,
+    name_of,
+    ratio,
+    written,
+)
+from sim.scenario.fleet_spec import Fleet
+from sim.scenario.model_spec import Model
+
+__all__ = ["Rollout", "Split", "Version", "parts"]
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
+_NAME_ALLOWED = "letters, digits, dots, dashes and underscores, at most 50 of them"
+
+
+def _version_name(name: str) -> str:
+    """Raise ValueError for what cannot stand in a path or a header."""
+    if not re.fullmatch(_NAME, name, re.ASCII):
+        raise ValueError(f"must be {_NAME_ALLOWED}, a letter or digit first")
+    return name
+
+
+_NAME_KIND = Kind("text", _NAME_ALLOWED, {"type": "string", "pattern": f"^{_NAME}$"}, None, _version_name)
+_FEW = count_up_to(COUNT_MAX, 0)
+_BETWEEN_PARTS: Final = 1e-6  # of a part: more than the arithmetic of a percentage may be off
+
+
+def parts(key: str, share: float, one: int) -> int:
+    """Return a share of 1 as a whole number of parts of `one`. Raises SettingError for what lies between two."""
+    scaled = share * one
+    if abs(scaled - round(scaled)) > _BETWEEN_PARTS:
+        raise SettingError(key, f"a multiple of {100 / one:.4f}".rstrip("0") + "%", f"{100 * share:.9g}%")
+    return round(scaled)
+
+
+class Version(Section):
+    """One version of the model. It never changes once it is loaded: what changes is who gets it."""
+
+    name: Annotated[str, _NAME_KIND] = Field(description="By which reports, headers and metrics know it.")
+    role: Literal["stable", "canary", "arm", "shadow"] | None = Field(
+        None,
+        description=(
+            "stable: takes what the others leave; one version is. canary: the one that `rollout` is about. arm: has a "
+            "weight that nothing changes. shadow: gets copies, and its answers go nowhere. Default: the first is "
+            "stable if no other is, all others are arms."
+        ),
+    )
+    weight: Share | None = Field(
+        None, description="Share of the requests that it takes. Default: of stable what the others leave, else 0%."
+    )
+    copies: Share | None = Field(
+        None, description="Share of the requests of which it gets a copy. Default: of a shadow 100%, else 0%."
+    )
+    pinned: Share = written("0%", "Share of the requests that name this version, whatever its weight.")
+    error_rate: Share = written("0%", "Share of the requests on which it fails (500).")
+    success_rate: Share | None = Field(
+        None,
+        description=(
+            "Share of its answers that are followed by what an A/B test is about, for example a purchase. Default: "
+            "nothing is tested."
+        ),
+    )
+    loaded: bool = Field(
+        True, description="Whether its replicas are there from the start, or when a rollout or an operator starts them."
+    )
+    model: Model | None = Field(None, description="What a pass of it costs. Default: as `model`.")
+    fleet: Fleet | None = Field(None, description="What serves it, a pool of its own. Default: as `fleet`.")
+
+
+class Split(Section):
+    """Whether a user stays with the version that he had."""
+
+    users: Annotated[Count | None, OrNone] = Field(
+        None, description="Users who send the requests, each always to the same version. Default: a die for a request."
+    )
+    salt: Annotated[int, count_up_to(2**63 - 1, 0)] = Field(
+        0, description="Of the users' keys: with another salt other users are the canary's first."
+    )
+
+
+class RolloutStep(Section):
+    """One step: over when its pause has passed and its analysis, if it has one, has succeeded."""
+
+    weight: Share = Field(description="The canary's share of the requests.")
+    pause: Annotated[PolicyTime | None, OrNone] = written(
+        "0s", "How long it lasts. none: until it is promoted by hand."
+    )
+    analysis: bool = Field(False, description="Whether `analysis` must succeed before the next step.")
+    copies: Share = written("0%", "Share of the requests of which the canary gets a copy besides.")
+
+    def settings(self) -> StepSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it."""
+        return {
+            "weight": parts("rollout.steps.weight", self.weight, WEIGHT_ONE),
+            "shadow": parts("rollout.steps.copies", self.copies, WEIGHT_ONE),
+            "pause_ns": self.pause,
+            "analysis": self.analysis,
+        }
+
+
+class RolloutLimit(Section):
+    """One limit: a check is good up to and with `pass_most`, bad beyond `fail_over`, between them neither."""
+
+    metric: Annotated[str, name_of(Metric)] = Field(
+        description=(
+            "failed: of answered and failed requests those that failed. slow: of answered ones those over slow_over."
+        )
+    )
+    against: Annotated[str, name_of(Against)] = Field(
+        "nothing",
+        description=(
+            "nothing: the canary's share itself. stable_difference: its excess over the stable version's. "
+            "stable_ratio: its multiple of that one's."
+        ),
+    )
+    pass_most: Annotated[float, ratio(0, RATIO_MAX / SHARE_ONE)] = Field(description="The most that is good.")
+    fail_over: Annotated[float | None, ratio(0, RATIO_MAX / SHARE_ONE)] = Field(
+        None, description="More than this is bad. Default: more than pass_most."
+    )
+
+    def settings(self) -> LimitSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it."""
+        settings: LimitSettings = {
+            "metric": self.metric,
+            "against": self.against,
+            "pass_most": parts("rollout.analysis.limits.pass_most", self.pass_most, SHARE_ONE),
+        }
+        if self.fail_over is not None:
+            settings["fail_over"] = parts("rollout.analysis.limits.fail_over", self.fail_over, SHARE_ONE)
+        return settings
+
+
+class Analysis(Section):
+    """How a step with analysis is checked: every check looks at what was counted since the last one."""
+
+    limits: Annotated[tuple[RolloutLimit, ...], Field(min_length=1, max_length=LIMITS_MAX)] = Field(
+        description="All of them must be kept."
+    )
+    interval: PositivePolicyTime = Field(description="Between two checks.")
+    initial_delay: PositivePolicyTime | None = Field(
+        None, description="From the begin of a step to its first check. Default: one interval."
+    )
+    count: Annotated[int, _FEW] = Field(1, description="Checks of a step. 0: as many as its pause has room for.")
+    counted: Annotated[str, name_of(Counted)] = Field(
+        "good", description="Which checks count towards `count`: good, so that a bad one holds the step up; or all."
+    )
+    failure_limit: Annotated[int, _FEW] = Field(0, description="Bad checks that are let pass; one more rolls back.")
+    failure_scope: Annotated[str, name_of(FailureScope)] = Field(
+        "rollout", description="Over what bad checks add up: rollout, step, or consecutive (a good one ends the row)."
+    )
+    inconclusive_limit: Annotated[int, _FEW] = Field(0, description="Checks that may be neither good nor bad.")
+    samples_min: Count = Field(1, description="Requests of the canary below which a check has too few.")
+    no_data: Annotated[str, name_of(NoData)] = Field(
+        "hold", description="What a check with too few is: fail, pass, or hold (the next one sees its requests too)."
+    )
+    roll_back_delay: PolicyTime = written("0s", "From the bad check that is too many to the rollback.")
+
+    def settings(self) -> AnalysisSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it."""
+        return {
+            "limits": [limit.settings() for limit in self.limits],
+            "interval_ns": self.interval,
+            "initial_delay_ns": self.initial_delay,
+            "count": self.count,
+            "counted": self.counted,
+            "failure_limit": self.failure_limit,
+            "failure_scope": self.failure_scope,
+            "inconclusive_limit": self.inconclusive_limit,
+            "samples_min": self.samples_min,
+            "no_data": self.no_data,
+            "roll_back_delay_ns": self.roll_back_delay,
+        }
+
+
+_PERCENT = count_up_to(100, 0)
+
+
+class Flagger(Section):
+    """A rollout as Flagger's `spec.analysis` writes it; weights are per cent, as there."""
+
+    interval: PositivePolicyTime = written("1min", "Between two checks.")
+    threshold: Annotated[int, _FEW] = Field(1, description="Bad checks at which it is rolled back.")
+    max_weight: Annotated[int, count_up_to(100)] = Field(100, description="The canary's highest weight.")
+    step_weight: Annotated[int, _PERCENT] = Field(0, description="By how much its weight grows.")
+    step_weights: tuple[Annotated[int, _PERCENT], ...] = Field((), description="Or each weight.")
+    iterations: Annotated[int, _FEW] = Field(0, description="Or so many checks without weight (blue/green).")
+    mirror: bool = Field(False, description="Whether it gets copies of all requests before it gets a weight.")
+    success_rate_min: Annotated[float | None, OrNone] = Field(
+        99.0, description="The least per cent of requests that must succeed. none: no limit.", ge=0.0, le=100.0
+    )
+    duration_max: Annotated[PositivePolicyTime | None, OrNone] = Field(
+        None, description="The most that its p99 may be. Default: no limit."
+    )
+    canary_ready_threshold: Annotated[int, _PERCENT] = Field(
+        100, description="Per cent of the wanted replicas that must be ready."
+    )
+    progress_deadline: PositivePolicyTime = written("10min", "For the canary's replicas to become ready.")
+
+    def settings(self) -> RolloutSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it. Raises SettingError."""
+        given: dict[str, Any] = self.model_dump()
+        times = ("interval", "duration_max", "progress_deadline")
+        return flagger(**{f"{key}_ns" if key in times else key: value for key, value in given.items()})
+
+
+class Rollout(Section):
+    """How the canary gets more and more, and when it is rolled back."""
+
+    start: Annotated[Duration | None, OrNone] = written(
+        "0s",
+        "When it begins, from the begin of the measured time; a server is told to by `servecast rollout start`. "
+        "none: not at all.",
+    )
+    steps: Annotated[tuple[RolloutStep, ...], Field(max_length=STEPS_MAX)] = Field(
+        (), description="Behind the last one it is promoted. Without any it gets all at once."
+    )
+    analysis: Analysis | None = Field(None, description="How steps with analysis are checked.")
+    slow_over: Annotated[PositivePolicyTime | None, OrNone] = Field(
+        None, description="The time in the server beyond which an answer is slow. Needed for a limit on slow ones."
+    )
+    refusals_fail: bool = Field(True, description="Whether a refusal counts as failed.")
+    ready_share: Share = written("100%", "Share of the wanted replicas of either version that must be ready.")
+    ready_deadline: Annotated[PositivePolicyTime | None, OrNone] = Field(
+        None, description="For the canary's replicas to become ready; then it is rolled back. Default: no limit."
+    )
+    flagger: Flagger | None = Field(None, description="All of this as Flagger has it, in its words.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Rollout:
+        written_too = self.model_fields_set - {"start", "flagger"}
+        if self.flagger is not None and written_too:
+            raise ValueError(f"must have either flagger or {min(written_too)}.")
+        return self
+
+    def settings(self) -> RolloutSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it. Raises SettingError."""
+        if self.flagger is not None:
+            return self.flagger.settings()
+        return {
+            "steps": [step.settings() for step in self.steps],
+            "analysis": None if self.analysis is None else self.analysis.settings(),
+            "slow_over_ns": self.slow_over,
+            "refusals_fail": self.refusals_fail,
+            "ready_share": parts("rollout.ready_share", self.ready_share, WEIGHT_ONE),
+            "ready_deadline_ns": self.ready_deadline,
+        }
