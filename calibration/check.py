@@ -35,6 +35,7 @@ from sim.scenario.costs import profile_of
 from sim.scenario.identity import scenario_hash
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import instances_of_each
 
 __all__ = ["LOADS", "CheckEffort", "check", "check_point"]
 
@@ -217,7 +218,7 @@ class _Checker:
         latencies_ms = np.zeros(0)
         fleet = None
         if timeline is not None:
-            measures = measure(timeline, 0, self._duration_ns, instances=self._scenario.fleet.instances)
+            measures = measure(timeline, 0, self._duration_ns, instances=instances_of_each(self._scenario))
             figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
             resolutions = resolutions_of(measures)
             latencies_ms = measures.answered_latencies_ns / 1e6

@@ -123,3 +123,8 @@ class EngineInput:
     def fleets(self) -> tuple[FleetInput, ...]:
         """The fleets of all versions."""
         return (self.fleet, *self.other_fleets)
+
+    @property
+    def instances(self) -> tuple[int, ...]:
+        """How many instances a replica of each version has."""
+        return tuple(fleet.instances for fleet in self.fleets)

@@ -80,6 +80,22 @@ class Timeline:
         """Return one column of what versions get, by its name in policy.timeline.Share."""
         return self.shares[:, SHARE_COLUMNS.index(column)]
 
+    def of_version(self, version: int) -> Timeline:
+        """Return the rows of one version: what it took or refused, its replicas, their passes, its changes.
+
+        A request whose attempts came to several versions is one of each of them.
+        """
+        mine = self.replicas[self.replica("version") == version]
+        serials = mine[:, REPLICA_COLUMNS.index("replica")]
+        return Timeline(
+            attempts=self.attempts[self.attempt("version") == version],
+            passes=self.passes[np.isin(self.passed("replica"), serials)],
+            replicas=mine,
+            scalings=self.scalings[self.scaling("version") == version],
+            copies=self.copies[self.copied("version") == version],
+            shares=self.shares[self.share("version") == version],
+        )
+
     def since(self, origin_ns: int) -> Timeline:
         """Return the rows with their times counted from a moment; times before it become 0, UNSET stays."""
         return Timeline(*(_since(rows, names, origin_ns) for rows, names in self._tables()))

@@ -169,7 +169,7 @@ def _draw(task: _Task) -> _Drawn:
     engine_input = replace(lowered, measure_to_ns=to_ns, stop_ns=to_ns + tail_ns)
     timeline = run(engine_input).since(lead_ns) if lead_ns else run(engine_input)
     timeline = _as_a_server_stamps(timeline, task.scenario, engine_input.traffic.back_ns)
-    measures = measure(timeline, task.from_ns, task.to_ns, instances=engine_input.fleet.instances)
+    measures = measure(timeline, task.from_ns, task.to_ns, instances=engine_input.instances)
     latencies_ns = measures.answered_latencies_ns
     return _Drawn(
         figures=measured_figures(measures),

@@ -51,7 +51,7 @@ def replicate(task: ReplicationTask) -> Replication:
         task.scenario, seed=task.seed, run=task.run, profile_draw=task.profile_draw, warm_up_ns=task.warm_up_ns
     )
     from_ns, to_ns = engine_input.measure_from_ns, engine_input.measure_to_ns
-    instances = engine_input.fleet.instances
+    instances = engine_input.instances
     timeline = run(engine_input)
     start = None
     if task.keeps_start:

@@ -7,6 +7,7 @@ A replica is paid for from its order until it is gone, and takes requests from i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,36 +62,57 @@ class Steps:
 
 @dataclass(frozen=True)
 class FleetCourse:
-    """The replicas of one run over time."""
+    """The replicas of one run over time, of all versions together."""
 
     wanted: Steps
     paid: Steps
     ready: Steps
+    instances: Steps  # of the ready replicas
 
 
-def steady(replicas: int) -> FleetCourse:
-    """Return the course of a fleet that never changes."""
-    always = Steps(np.zeros(1, dtype=np.int64), np.array([replicas], dtype=np.int64))
-    return FleetCourse(always, always, always)
+def steady(replicas: int, instances: int = 1) -> FleetCourse:
+    """Return the course of a fleet that never changes; every replica has that many instances."""
+
+    def always(count: int) -> Steps:
+        return Steps(np.zeros(1, dtype=np.int64), np.array([count], dtype=np.int64))
+
+    return FleetCourse(always(replicas), always(replicas), always(replicas), always(replicas * instances))
 
 
-def course_of(timeline: Timeline) -> FleetCourse:
-    """Return the course in a timeline; one without replicas' rows is that of one replica."""
-    if not len(timeline.replicas):
-        return steady(1)
+def course_of(timeline: Timeline, instances: Sequence[int] = (1,)) -> FleetCourse:
+    """Return the course in a timeline; one that says nothing of its fleet is that of one replica.
+
+    `instances` is how many a replica of each version has.
+    """
+    if not len(timeline.replicas) and not len(timeline.scalings):
+        return steady(1, instances[0])
     was_ready = timeline.replica("ready_ns") != UNSET
+    ready_ns, drained_ns = timeline.replica("ready_ns")[was_ready], timeline.replica("drained_ns")[was_ready]
+    of_each = np.array(instances, dtype=np.int64)[timeline.replica("version")[was_ready]]
     return FleetCourse(
-        wanted=_last_of_each_moment(timeline.scaling("at_ns"), timeline.scaling("wanted")),
+        wanted=_wanted(timeline),
         paid=_count(timeline.replica("ordered_ns"), timeline.replica("gone_ns")),
-        ready=_count(timeline.replica("ready_ns")[was_ready], timeline.replica("drained_ns")[was_ready]),
+        ready=_count(ready_ns, drained_ns),
+        instances=_count(ready_ns, drained_ns, of_each),
     )
 
 
-def _count(begins_ns: Ints, ends_ns: Ints) -> Steps:
-    """Return how many have begun and not ended; an end that is UNSET never comes."""
-    ends_ns = ends_ns[ends_ns != UNSET]
-    moments = np.concatenate([begins_ns, ends_ns])
-    changes = np.repeat(np.array([1, -1], dtype=np.int64), [len(begins_ns), len(ends_ns)])
+def _wanted(timeline: Timeline) -> Steps:
+    """Return how many replicas are wanted, of all versions together."""
+    changes = np.zeros(len(timeline.scalings), dtype=np.int64)
+    before: dict[int, int] = {}
+    for row, (version, wanted) in enumerate(zip(timeline.scaling("version"), timeline.scaling("wanted"), strict=True)):
+        changes[row] = wanted - before.get(int(version), 0)
+        before[int(version)] = int(wanted)
+    return _last_of_each_moment(timeline.scaling("at_ns"), np.cumsum(changes))
+
+
+def _count(begins_ns: Ints, ends_ns: Ints, weights: Ints | None = None) -> Steps:
+    """Return how many have begun and not ended, each by its weight; an end that is UNSET never comes."""
+    weights = np.ones(len(begins_ns), dtype=np.int64) if weights is None else weights
+    ended = ends_ns != UNSET
+    moments = np.concatenate([begins_ns, ends_ns[ended]])
+    changes = np.concatenate([weights, -weights[ended]])
     order = np.argsort(moments, kind="stable")
     return _last_of_each_moment(moments[order], np.cumsum(changes[order]))
 

@@ -7,6 +7,7 @@ amount to, and how sure one can be, is decided in sim/forecast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,6 @@ class RunMeasures:
 
     from_ns: int
     to_ns: int
-    instances: int  # of each replica
     fleet: FleetCourse  # replicas over time
     intended_ns: Column  # (requests,)
     outcomes: Column  # (requests,) Outcome of the last attempt
@@ -77,7 +77,7 @@ class RunMeasures:
     @property
     def gpu_busy_share(self) -> float:
         """Share of the ready instances' time that was spent in passes, 0..1; NaN if none was ready."""
-        ready_ns = self.instances * self.fleet.ready.area(self.from_ns, self.to_ns)
+        ready_ns = self.fleet.instances.area(self.from_ns, self.to_ns)
         return min(self.busy_ns / ready_ns, 1.0) if ready_ns else float("nan")
 
     @property
@@ -113,10 +113,10 @@ def last_attempts(timeline: Timeline, from_ns: int, to_ns: int) -> npt.NDArray[n
     return rows[np.argsort(timeline.attempt("intended_ns")[rows], kind="stable")]
 
 
-def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: int = 1) -> RunMeasures:
+def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: Sequence[int] = (1,)) -> RunMeasures:
     """Return what happened to the requests intended in [from_ns, to_ns), and the flows inside that window.
 
-    `instances` is how many a replica has: one that never ran a pass leaves no trace in a timeline.
+    `instances` is how many a replica of each version has: one that never ran a pass leaves no trace in a timeline.
     """
     if to_ns <= from_ns:
         raise ValueError(f"A window must end after it begins. Got [{from_ns}, {to_ns}) ns.")
@@ -134,8 +134,7 @@ def measure(timeline: Timeline, from_ns: int, to_ns: int, *, instances: int = 1)
     return RunMeasures(
         from_ns=from_ns,
         to_ns=to_ns,
-        instances=instances,
-        fleet=course_of(timeline),
+        fleet=course_of(timeline, instances),
         intended_ns=intended_ns[rows],
         outcomes=outcomes,
         latency_ns=np.where(answered, latency_ns, UNSET),

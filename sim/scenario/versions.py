@@ -12,7 +12,15 @@ from sim.scenario.rules import check_rules
 from sim.scenario.spec import Scenario, Split, Version
 from sim.scenario.version_spec import parts
 
-__all__ = ["ONLY_VERSION", "VersionRules", "check_versions", "each_version", "version_names", "version_rules"]
+__all__ = [
+    "ONLY_VERSION",
+    "VersionRules",
+    "check_versions",
+    "each_version",
+    "instances_of_each",
+    "version_names",
+    "version_rules",
+]
 
 ONLY_VERSION = "v1"
 """The name of the version of a scenario that lists none."""
@@ -50,6 +58,11 @@ def each_version(scenario: Scenario) -> tuple[Scenario, ...]:
         )
         for version in scenario.versions
     )
+
+
+def instances_of_each(scenario: Scenario) -> tuple[int, ...]:
+    """Return how many instances a replica of each version has."""
+    return tuple(alone.fleet.instances for alone in each_version(scenario))
 
 
 def version_rules(scenario: Scenario) -> VersionRules:

@@ -33,7 +33,6 @@ def made_run(
     return RunMeasures(
         from_ns=0,
         to_ns=window_ns,
-        instances=1,
         fleet=steady(1),
         intended_ns=np.linspace(0, window_ns, count, endpoint=False).astype(np.int64),
         outcomes=outcomes,

@@ -99,7 +99,7 @@ def test_busy_share_counts_the_overlap_with_the_window_exactly() -> None:
         gpu_pass(3, 260, 280, instance=1),
         gpu_pass(4, 10, 20),
     ]
-    measures = measure(timeline_from_rows([attempt(0, 100)], passes), 100, 200, instances=2)
+    measures = measure(timeline_from_rows([attempt(0, 100)], passes), 100, 200, instances=[2])
     assert measures.busy_ns == 10 + 40 + 50
     assert measures.gpu_busy_share == 0.5
 
