@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from calibration.compare import Comparison, Difference
-from sim.report.tables import calibration_table, new_table, quantity, span
+from sim.report.tables import calibration_table
+from sim.report.units import new_table, quantity, span
 from sim.scenario.profile import LonePart, LoneRequest, Profile
 
 __all__ = ["calibration_report", "comparison_report", "lone_request_table"]

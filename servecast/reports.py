@@ -15,7 +15,7 @@ from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score
 from servecast.calibration_report import lone_request_table
 from sim.report.figures import LatencyPanel, Picture, latency_picture
 from sim.report.fleet_figure import fleet_picture
-from sim.report.tables import new_table, quantity, span
+from sim.report.units import new_table, quantity, span
 
 __all__ = ["check_picture", "check_report", "load_report", "replay_report"]
 

@@ -24,14 +24,14 @@ from servecast.errors import CouldNotRun, Exit
 from servecast.streams import Talk
 
 if TYPE_CHECKING:
-    from reference_server.settings import ServerSettings
+    from reference_server.settings import ServerSettings, VersionSettings
     from sim.scenario.spec import Scenario
 
 __all__ = ["add_arguments", "run", "server_settings"]
 
 _NEEDED = ("aiohttp", "prometheus_client")
 
-_OF_THE_RUN = ("seed", "max_batch", "cold_start_tables", "replica", "ordered_ns")
+_OF_THE_RUN = ("seed", "max_batch", "cold_start_tables", "error_share", "replica", "ordered_ns")
 """Settings of a backend that do not make another model of it."""
 
 
@@ -114,26 +114,16 @@ def run(options: argparse.Namespace) -> Exit:
 def server_settings(
     scenario: Scenario, *, host: str, port: int, seed: int, timeline_file: Path | None, journal_file: Path | None = None
 ) -> ServerSettings:
-    """Return what the server is started with: the scenario's rules, and what it says of the model."""
-    from reference_server.replica_pool import FleetRules
-    from reference_server.settings import ServerSettings, VersionSettings
-    from sim.scenario.rules import serving_rules
+    """Return what the server is started with: the scenario's rules, and what it says of the model of each version."""
+    from reference_server.settings import ServerSettings
+    from reference_server.version_shares import VersionRules
+    from sim.scenario.versions import version_rules
 
-    rules = serving_rules(scenario)
-    backend, backend_settings = _backend(scenario, seed)
-    fleet = FleetRules(
-        batching=rules.batching,
-        admission=rules.admission,
-        deadline=rules.deadline,
-        routing=rules.routing,
-        autoscaler=rules.autoscaler,
-        drain=rules.drain,
-        replicas=scenario.fleet.replicas,
-        instances=scenario.fleet.instances,
-    )
-    version = VersionSettings(fleet, backend_settings, backend, model=_identity(scenario, backend_settings))
+    rules = version_rules(scenario)
     return ServerSettings(
-        versions=(version,),
+        versions=_versions(scenario, seed),
+        shares=VersionRules(rules.weights, rules.shadows, rules.rollout),
+        salt=scenario.split.salt,
         seed=seed,
         blocking=scenario.front_end.blocking,
         host=host,
@@ -144,8 +134,39 @@ def server_settings(
     )
 
 
-def _backend(scenario: Scenario, seed: int) -> tuple[str, dict[str, object]]:
-    """Return the name of the backend and its settings: the pass time for the emulated one, else the model."""
+def _versions(scenario: Scenario, seed: int) -> tuple[VersionSettings, ...]:
+    """Return each version's model and fleet."""
+    from reference_server.replica_pool import FleetRules
+    from reference_server.settings import VersionSettings
+    from sim.scenario.rules import serving_rules
+    from sim.scenario.versions import each_version, version_names, version_rules
+
+    of_versions = version_rules(scenario)
+    settings = []
+    for place, (name, alone) in enumerate(zip(version_names(scenario), each_version(scenario), strict=True)):
+        rules = serving_rules(alone)
+        backend, backend_settings = _backend(alone, seed, of_versions.error_shares[place])
+        fleet = FleetRules(
+            batching=rules.batching,
+            admission=rules.admission,
+            deadline=rules.deadline,
+            routing=rules.routing,
+            autoscaler=rules.autoscaler,
+            drain=rules.drain,
+            replicas=alone.fleet.replicas,
+            instances=alone.fleet.instances,
+            loaded=of_versions.loaded[place],
+        )
+        model = _identity(alone, backend_settings)
+        settings.append(VersionSettings(fleet, backend_settings, backend, name=name, model=model))
+    return tuple(settings)
+
+
+def _backend(scenario: Scenario, seed: int, error_share: int) -> tuple[str, dict[str, object]]:
+    """Return the name of the backend and its settings: the pass time for the emulated one, else the model.
+
+    A real model fails as it does: of what the scenario says of errors only an emulated one makes something.
+    """
     from reference_server.backends.emulated import emulated_settings
     from reference_server.backends.torch_backend import torch_settings
     from reference_server.models import MODELS
@@ -159,7 +180,11 @@ def _backend(scenario: Scenario, seed: int) -> tuple[str, dict[str, object]]:
         spread = [int(knot) for knot in spread_table(costs_of(scenario).spread)]
         cold_start = [[int(knot) for knot in table] for table in cold_start_tables(scenario)]
         return "emulated", emulated_settings(
-            pass_time=pass_time, spread_table=spread, cold_start_tables=cold_start, seed=seed
+            pass_time=pass_time,
+            spread_table=spread,
+            cold_start_tables=cold_start,
+            error_share=error_share,
+            seed=seed,
         )
     return "torch", torch_settings(
         factory=MODELS.get(model.serve_with, model.serve_with),

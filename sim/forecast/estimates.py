@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -30,7 +30,7 @@ from sim.forecast.intervals import (
 from sim.outcome.measures import RunMeasures
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
 
-__all__ = ["METRICS", "Figure", "Metric", "estimate", "exact", "latencies_ms"]
+__all__ = ["METRICS", "Figure", "Metric", "estimate", "exact", "latencies_ms", "mean_of_runs"]
 
 
 @dataclass(frozen=True)
@@ -173,23 +173,58 @@ def estimate(
         worth = effective_samples([run.answered_latencies_ns / 1e6 > value for run in central])
         if not exceedances_are_enough(worth, metric.q):
             return Figure(None, samples=samples, effective_samples=worth, why=_too_few(worth, metric.q))
+    figure = _from_runs(value, runs, others, is_drawn=drawn is not None, known=calibration_known, most=metric.most)
+    figure = replace(figure, samples=samples, effective_samples=worth)
+    return _with_unseen(figure, central) if metric.samples is _requests and value == 0.0 and not any(others) else figure
+
+
+def mean_of_runs(
+    values: Sequence[float],
+    drawn: Sequence[float] | None = None,
+    *,
+    calibration_known: bool = True,
+    most: float = math.inf,
+) -> Figure:
+    """Return the mean of what each run showed as a figure; NaN where a run has nothing to show, and those are left out.
+
+    Below two runs that show it there is no figure, and it says so.
+    """
+    shown = [value for value in values if math.isfinite(value)]
+    pairs = None
+    if drawn is not None:
+        both = [pair for pair in zip(values, drawn, strict=True) if all(map(math.isfinite, pair))]
+        shown, pairs = [one for one, _ in both], [other for _, other in both]
+    if len(shown) < 2:
+        return Figure(
+            None, samples=len(shown), why=f"{len(shown)} of {len(values)} runs have something to read it from"
+        )
+    figure = _from_runs(
+        math.fsum(shown) / len(shown),
+        shown,
+        shown if pairs is None else pairs,
+        is_drawn=pairs is not None,
+        known=calibration_known,
+        most=most,
+    )
+    return replace(figure, samples=len(shown))
+
+
+def _from_runs(
+    value: float, runs: Sequence[float], others: Sequence[float], *, is_drawn: bool, known: bool, most: float
+) -> Figure:
+    """Return a figure with its intervals, from what the runs showed on the central calibration and on drawn ones."""
     sampling = confidence(value, runs)
-    calibrated = _calibration_half(runs, others) if drawn is not None else 0.0
+    calibrated = _calibration_half(runs, others) if is_drawn else 0.0
     half = math.hypot(sampling.high - value, calibrated)
-    whole = Bounds(value - half, value + half).clipped(0.0, metric.most)
-    figure = Figure(
+    whole = Bounds(value - half, value + half).clipped(0.0, most)
+    return Figure(
         value=value,
         low=whole.low,
         high=whole.high,
-        sampling=sampling.clipped(0.0, metric.most),
-        calibration=Bounds(value - calibrated, value + calibrated).clipped(0.0, metric.most)
-        if calibration_known
-        else None,
-        prediction=prediction(others).clipped(0.0, metric.most),
-        samples=samples,
-        effective_samples=worth,
+        sampling=sampling.clipped(0.0, most),
+        calibration=Bounds(value - calibrated, value + calibrated).clipped(0.0, most) if known else None,
+        prediction=prediction(others).clipped(0.0, most),
     )
-    return _with_unseen(figure, central) if metric.samples is _requests and value == 0.0 and not any(others) else figure
 
 
 def _calibration_half(central: Sequence[float], drawn: Sequence[float]) -> float:

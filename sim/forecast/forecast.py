@@ -6,7 +6,7 @@ Warm-up is settling.py's, statistics are in intervals.py and estimates.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -20,7 +20,9 @@ from sim.forecast.processes import core_count
 from sim.forecast.provenance import host, versions
 from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
+from sim.forecast.rollout_forecast import AbTest, RolloutForecast, ab_tests, rollout_forecast
 from sim.forecast.settling import RunBatch, settled_runs
+from sim.forecast.version_forecast import VersionForecast, version_forecasts
 from sim.forecast.windows import Window, windows
 from sim.outcome.breakdown import PARTS
 from sim.outcome.measures import RunMeasures
@@ -28,6 +30,7 @@ from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.costs import profile_of
 from sim.scenario.identity import resolved, scenario_hash
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version, version_names, version_rules
 
 __all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
 
@@ -53,6 +56,9 @@ class Forecast:
     latency_curve: LatencyCurve
     provenance: dict[str, Any]
     currency: str | None = None  # of the figure `cost`
+    versions: tuple[VersionForecast, ...] = ()  # each one, where there are several
+    rollout: RolloutForecast | None = None
+    ab_tests: tuple[AbTest, ...] = ()
 
     def __getitem__(self, name: str) -> Figure:
         """Return a figure by its name in the JSON, `.` between the levels."""
@@ -74,12 +80,11 @@ class Forecast:
 
     def to_json(self) -> dict[str, Any]:
         """Return the forecast as a tree of plain values, version FORECAST_VERSION."""
-        content: dict[str, Any] = {"version": FORECAST_VERSION, "name": self.name}
-        for name, figure in self.figures.items():
-            group, _, key = name.rpartition(".")
-            level = content.setdefault(group, {}) if group else content
-            level[key] = figure.to_json()
+        content: dict[str, Any] = {"version": FORECAST_VERSION, "name": self.name, **_as_tree(self.figures)}
         content["cost"]["currency"] = self.currency
+        content["versions"] = {version.name: _as_tree(version.figures) for version in self.versions}
+        content["rollout"] = None if self.rollout is None else self.rollout.to_json()
+        content["ab_tests"] = [test.to_json() for test in self.ab_tests]
         return content | {
             "goals": [goal.to_json() for goal in self.goals],
             "goals_met": self.goals_met,
@@ -88,6 +93,16 @@ class Forecast:
             "latency_curve": self.latency_curve.to_json(),
             "provenance": self.provenance,
         }
+
+
+def _as_tree(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Return figures for JSON, `.` in their names resolved into levels."""
+    tree: dict[str, Any] = {}
+    for name, figure in figures.items():
+        group, _, key = name.rpartition(".")
+        level = tree.setdefault(group, {}) if group else tree
+        level[key] = figure.to_json()
+    return tree
 
 
 def forecast(
@@ -118,7 +133,9 @@ def forecast(
     drawn_measures = [one.measures for one in drawn] if drawn else None
     for some in (measures, drawn_measures or measures):
         refuse_unresolved(sum(run.requests for run in some), sum(run.count(Outcome.IN_FLIGHT) for run in some))
-    figures = _figures(scenario, measures, drawn_measures, calibration_known=batch.draws != 1)
+    known = batch.draws != 1
+    figures = _figures(scenario, measures, drawn_measures, calibration_known=known)
+    of_versions = version_forecasts(version_names(scenario), central, drawn, calibration_known=known)
     return Forecast(
         name=scenario.name,
         figures=figures,
@@ -131,6 +148,9 @@ def forecast(
         ),
         provenance=_provenance(scenario, seed, count, warm_up_ns, how),
         currency=scenario.cost.currency if scenario.cost else None,
+        versions=of_versions,
+        rollout=rollout_forecast(scenario, central, drawn, calibration_known=known),
+        ab_tests=ab_tests(scenario, [version["throughput_per_s"].value or 0.0 for version in of_versions]),
     )
 
 
@@ -160,8 +180,10 @@ def _figures(
     ):
         if is_possible is None:
             figures[name] = exact(0.0, requests)
-    if scenario.fleet.autoscaler is None:
-        replicas = float(scenario.fleet.replicas)
+    alone = each_version(scenario)
+    if scenario.rollout is None and all(version.fleet.autoscaler is None for version in alone):
+        loaded = version_rules(scenario).loaded
+        replicas = float(sum(version.fleet.replicas for version, there in zip(alone, loaded, strict=True) if there))
         hours = replicas * scenario.horizon.duration / 3.6e12
         figures |= {"replicas.mean": exact(replicas), "replicas.peak": exact(replicas), "gpu_hours": exact(hours)}
     no_price = Figure(None, why="cost.replica_hour is not stated")

@@ -14,6 +14,7 @@ from sim.forecast.replications import Replication, ReplicationTask, replicate_al
 from sim.forecast.warm_up import JUDGEABLE_MIN, RUNGS, settled_after_ns
 from sim.scenario.costs import profile_of
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version
 
 __all__ = ["RunBatch", "settled_runs"]
 
@@ -81,6 +82,7 @@ def settled_runs(batch: RunBatch) -> tuple[list[Replication], int, str]:
 
 
 def _is_steady(scenario: Scenario) -> bool:
-    """Return whether the laws of the load and of the fleet do not change over time."""
+    """Return whether the laws of the load, of the fleet and of the versions' weights do not change over time."""
     arrivals = scenario.traffic.arrivals
-    return scenario.fleet.autoscaler is None and (arrivals is None or arrivals.process in _STEADY)
+    changes = scenario.rollout is not None or any(each.fleet.autoscaler is not None for each in each_version(scenario))
+    return not changes and (arrivals is None or arrivals.process in _STEADY)

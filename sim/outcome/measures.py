@@ -18,7 +18,7 @@ from policy.timeline import Outcome
 from sim.engine.timelines import Timeline
 from sim.outcome.fleet_course import FleetCourse, course_of
 
-__all__ = ["RunMeasures", "last_attempts", "measure"]
+__all__ = ["Column", "RunMeasures", "last_attempts", "measure"]
 
 Column = npt.NDArray[np.int64]
 

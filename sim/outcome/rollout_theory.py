@@ -22,6 +22,7 @@ __all__ = [
     "RolloutOdds",
     "ab_test_s",
     "answers_per_arm",
+    "share_interval",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -313,6 +314,14 @@ def ab_test_s(
     """
     needed = answers_per_arm(share_a, share_b, weight_b=weight_b, alpha=alpha, power=power)
     return max(needed[0] / (1.0 - weight_b), needed[1] / weight_b) / rate_per_s
+
+
+def share_interval(successes: int, answers: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return where a share lies of which `successes` of `answers` were seen: the interval of E. B. Wilson, 1927."""
+    from scipy.stats import norm
+
+    _, low, high = _wilson(successes, answers, float(norm.ppf(0.5 + confidence / 2.0)))
+    return low, high
 
 
 def _mean(samples: Floats, shares: Floats) -> float:

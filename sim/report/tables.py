@@ -6,12 +6,10 @@ carry their unit and no more digits than they are worth.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +17,8 @@ from rich.text import Text
 from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
+from sim.report.units import digits_of, new_table, quantity, span
+from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
 
 if TYPE_CHECKING:
@@ -31,14 +31,10 @@ __all__ = [
     "calibration_table",
     "figures_table",
     "forecast_report",
-    "new_table",
-    "quantity",
     "selftest_table",
-    "span",
 ]
 
 _TEXT_WIDTH = 110
-_PLACES_MAX = 6
 
 _NAMES = {
     "latency_ms.mean": "mean latency",
@@ -72,30 +68,15 @@ _PARTS = {
 _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 
 
-def quantity(name: str, value: float, digits: int = 3) -> str:
-    """Return the value of a figure with its unit; `name` is the figure's name in the JSON."""
-    if "latency_ms" in name or name.endswith("_ms"):
-        return f"{_digits(value, digits)} ms"
-    if name.endswith("_share"):
-        return f"{_digits(100 * value, digits)} %"
-    if name.endswith("_per_s"):
-        return f"{_digits(value, digits)}/s"
-    return _digits(value, digits)
-
-
-def span(name: str, low: float, high: float) -> str:
-    """Return both ends of an interval with one unit, with a digit more where they would look the same."""
-    for digits in (3, 4):
-        bare_low, bare_high = (_number(quantity(name, end, digits)) for end in (low, high))
-        if bare_low != bare_high:
-            break
-    unit = quantity(name, high, digits).removeprefix(bare_high)
-    return f"{bare_low} .. {bare_high}{unit}"
-
-
 def forecast_report(forecast: Forecast) -> RenderableType:
     """Return a forecast for people: the answer, the figures, where the time goes, the goals."""
     parts: list[RenderableType] = [Text(answer_of(forecast), style="bold"), "", figures_table(forecast)]
+    if forecast.versions:
+        parts += ["", versions_table(forecast.versions)]
+    if forecast.rollout is not None:
+        parts += ["", rollout_lines(forecast.rollout)]
+    if forecast.ab_tests:
+        parts += ["", ab_test_lines(forecast.ab_tests)]
     if forecast.breakdown_ms:
         parts += ["", breakdown_table(forecast)]
     if forecast.goals:
@@ -168,20 +149,11 @@ def selftest_table(rows: Sequence[SelftestRow]) -> RenderableType:
     table = new_table("system", "figure", "expected", "got", "99.9 % interval", "half-width", "", words=2)
     for row in rows:
         verdict = Text("ok", style="green") if row.passed else Text("NO", style="red")
-        expected, got, low, high = (_digits(value, 4) for value in (row.expected, row.got, row.low, row.high))
+        expected, got, low, high = (digits_of(value, 4) for value in (row.expected, row.got, row.low, row.high))
         width = f"{100 * row.half_width_share:.1f} of {100 * row.half_width_share_max:g} %"
         table.add_row(row.case, row.figure, expected, got, f"{low} .. {high}", width, verdict)
     passed = sum(row.passed for row in rows)
     return Group(table, "", Text(f"{passed} of {len(rows)} known answers are met.", style="bold"))
-
-
-def new_table(*headers: str, words: int = 1) -> Table:
-    """Return an empty table: the first columns hold words, which may wrap; the others hold numbers, which do not."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for place, header in enumerate(headers):
-        holds_words = place < words
-        table.add_column(header, justify="left" if holds_words else "right", no_wrap=not holds_words)
-    return table
 
 
 def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:
@@ -208,18 +180,3 @@ def _intervals(name: str, figure: Figure) -> tuple[str, str]:
     if figure.low is None or figure.high is None or prediction is None or prediction.method == "exact":
         return "", ""
     return span(name, figure.low, figure.high), span(name, prediction.low, prediction.high)
-
-
-def _number(text: str) -> str:
-    """Return a quantity without its unit."""
-    return text.rstrip("ms%/ ")
-
-
-def _digits(value: float, digits: int = 3) -> str:
-    """Return a number with that many significant digits; a whole number keeps all of its own."""
-    if value == 0:
-        return "0"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    if places > _PLACES_MAX:
-        return f"{value:.{digits - 1}g}"
-    return f"{value:,.{max(places, 0)}f}".replace(",", " ")

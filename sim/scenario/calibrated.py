@@ -4,29 +4,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sim.scenario.spec import ColdStart, Network, Scenario, Turnaround
+from sim.scenario.spec import ColdStart, Fleet, Network, Scenario, Split, Turnaround
 
 __all__ = ["ONE_REPLICA", "calibrated", "one_replica"]
 
-ONE_REPLICA = ("fleet.replicas=1", "fleet.autoscaler=none", "fleet.cold_start={}")
+ONE_REPLICA = ("fleet.replicas=1", "fleet.autoscaler=none", "fleet.cold_start={}", "versions=[]", "rollout=none")
 """What one_replica changes, as `--set` takes it."""
 
 
 def one_replica(scenario: Scenario) -> Scenario:
-    """Return the scenario of a single replica that is there from the start: replicas are alike, so one is measured."""
+    """Return the scenario of a single replica that is there from the start: replicas are alike, so one is measured.
+
+    Of several versions it is that of `model`.
+    """
     alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart()}
-    return scenario.model_copy(update={"fleet": scenario.fleet.model_copy(update=alone)})
+    fleet = scenario.fleet.model_copy(update=alone)
+    return scenario.model_copy(update={"fleet": fleet, "versions": (), "split": Split(), "rollout": None})
 
 
 def calibrated(scenario: Scenario, file: Path) -> Scenario:
     """Return the scenario with the pass, the front end's work, the turnaround and the network of a calibration."""
     path = str(file.absolute())
+    of_fleets = [
+        version if version.fleet is None else version.model_copy(update={"fleet": _measured(version.fleet)})
+        for version in scenario.versions
+    ]
     work = dict.fromkeys(("request", "response", "pass_result", "timer"))
     return scenario.model_copy(
         update={
             "model": scenario.model.model_copy(update={"profile": path, "pass_time": None}),
             "front_end": scenario.front_end.model_copy(update=work),
-            "fleet": scenario.fleet.model_copy(update={"turnaround": Turnaround()}),
+            "fleet": _measured(scenario.fleet),
+            "versions": tuple(of_fleets),
             "traffic": scenario.traffic.model_copy(update={"network": Network()}),
         }
     )
+
+
+def _measured(fleet: Fleet) -> Fleet:
+    """Return a fleet whose turnaround is the calibration's."""
+    return fleet.model_copy(update={"turnaround": Turnaround()})

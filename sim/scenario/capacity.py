@@ -18,6 +18,7 @@ from sim.scenario.rules import serving_rules
 from sim.scenario.schedule import expected_requests
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import check_trace, recorded_sizes
+from sim.scenario.versions import each_version, load_shares
 
 __all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s"]
 
@@ -35,11 +36,15 @@ def mean_rate_per_s(scenario: Scenario) -> float:
 def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float:
     """Return the rate above which the backlog grows: that of full batches back to back, or of the front end.
 
-    Of a fleet with an autoscaler it is that of the most replicas.
+    Of a fleet with an autoscaler it is that of the most replicas; of several versions, that of the one which is full
+    first by what it gets at the start.
 
     It is an upper bound: batches that are closed before they are full (freeze timer, slots above instances) take less,
     and so do results and timers that wait for the front end. Results are its worker 0's job, and passes that block it.
     """
+    if len(scenario.versions) > 1:
+        shares = zip(each_version(scenario), load_shares(scenario), strict=True)
+        return min(capacity_per_s(alone, profile_draw) / share for alone, share in shares if share > 0)
     rules, costs = serving_rules(scenario, profile_draw), costs_of(scenario, profile_draw)
     size = rules.batching.max_batch
     instances = scenario.fleet.instances

@@ -9,7 +9,7 @@ from typing import Any
 
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
-from sim.scenario.spec import Scenario
+from sim.scenario.spec import Model, Scenario
 
 __all__ = ["resolved", "scenario_hash"]
 
@@ -30,8 +30,13 @@ def resolved(scenario: Scenario) -> dict[str, Any]:
     arrivals = scenario.traffic.arrivals
     if isinstance(arrivals, RecordedTrace):
         content["traffic"]["arrivals"]["file"] = _content_hash(scenario.path_of(arrivals.file))
-    if scenario.model.profile is not None:
-        content["model"]["profile"] = _content_hash(scenario.path_of(scenario.model.profile))
+    models: list[tuple[Model | None, Any]] = [(scenario.model, content["model"])]
+    models += [
+        (version.model, each["model"]) for version, each in zip(scenario.versions, content["versions"], strict=True)
+    ]
+    for model, told in models:
+        if model is not None and model.profile is not None:
+            told["profile"] = _content_hash(scenario.path_of(model.profile))
     return content
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from inspect import cleandoc
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -47,7 +47,7 @@ TITLES: Final = {"Time": "Times", "Size": "Sizes", "Spread": "The spread of a pa
 
 def scenario_reference() -> str:
     """Return the page in Markdown, with a line feed at its end."""
-    parts = [HEAD, *_sections("", Scenario), ARRIVALS]
+    parts = [HEAD, *_sections("", Scenario, {}), ARRIVALS]
     for arrivals in _models(Arrivals):
         parts.append(_table(f"### `process: {_tag(arrivals)}`", arrivals))
         if arrivals is Steps:
@@ -61,31 +61,40 @@ def scenario_reference() -> str:
     return "\n".join(parts)
 
 
-def _sections(path: str, section: type[Section]) -> Iterator[str]:
-    """Yield the part of a section, and then those of the sections inside it."""
-    title = f"## `{path}`" if path else "## The top level"
-    yield _table(title, section, path)
+def _sections(path: str, section: type[Section], places: dict[type[Section], str]) -> Iterator[str]:
+    """Yield the part of a section, and then those of the sections inside it; `places` are those that were shown."""
+    places[section] = path
+    below = {}
     for key, field in section.model_fields.items():
-        if (inner := _section_of(field.annotation)) is not None:
-            yield from _sections(f"{path}.{key}" if path else key, inner)
+        if (inner := _section_of(field.annotation)) is not None and inner not in places:
+            below[key] = inner
+            places[inner] = f"{path}.{key}" if path else key
+    title = f"## `{path}`" if path else "## The top level"
+    yield _table(title, section, places)
+    for inner in below.values():
+        yield from _sections(places[inner], inner, places)
 
 
-def _table(title: str, section: type[Section], path: str = "") -> str:
+def _table(title: str, section: type[Section], places: Mapping[type[Section], str] = MappingProxyType({})) -> str:
     """Return a heading, what the section is, and one row for each key."""
     lines = [title, "", cleandoc(section.__doc__ or ""), ""]
     rows = [
-        _row(key, field, path) for key, field in section.model_fields.items() if key not in ("process", "distribution")
+        _row(key, field, places)
+        for key, field in section.model_fields.items()
+        if key not in ("process", "distribution")
     ]
     if rows:
         lines += ["| key | value | range | default | meaning |", "|---|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 
-def _row(key: str, field: FieldInfo, path: str) -> str:
+def _row(key: str, field: FieldInfo, places: Mapping[type[Section], str]) -> str:
     """Return one key."""
     kind, allowed = _describe(field.annotation, field.metadata)
-    if _section_of(field.annotation) is not None:
-        kind = f"[mapping](#{path.replace('.', '')}{key})"
+    inner = _section_of(field.annotation)
+    if inner is not None and inner in places:
+        many = "list: " if kind.startswith("list") else ""
+        kind, allowed = f"{many}[mapping](#{places[inner].replace('.', '')})", ""
     description = (field.description or "").replace("|", "\\|")
     return f"| `{key}` | {kind} | {allowed} | {_default(field)} | {description} |"
 
@@ -125,7 +134,9 @@ def _describe(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[str, str]:
 
 
 def _section_of(annotation: Any) -> type[Section] | None:
-    """Return the section that a field holds, if it holds one and nothing else."""
+    """Return the section that a field holds, or a list of which it holds, if it holds nothing else."""
+    if get_origin(annotation) is tuple:
+        annotation = get_args(annotation)[0]
     parts = [part for part in (get_args(annotation) or (annotation,)) if part is not type(None)]
     if len(parts) == 1 and isinstance(parts[0], type) and issubclass(parts[0], Section):
         return parts[0]

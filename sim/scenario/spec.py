@@ -194,7 +194,9 @@ class Scenario(Section):
         (), description="Versions of the model that are loaded side by side. Default: one, v1."
     )
     split: Split = Field(default_factory=Split, description="Whether a user stays with a version.")
-    rollout: Rollout | None = Field(None, description="How the canary among the versions gets more. Default: not.")
+    rollout: Annotated[Rollout | None, OrNone] = Field(
+        None, description="How the canary among the versions gets more. Default: not."
+    )
     horizon: Horizon = Field(default_factory=Horizon, description="How much is simulated.")
     goals: Goals = Field(default_factory=Goals, description="What is wanted.")
     cost: Cost | None = Field(None, description="What a replica costs. Default: no cost is given.")

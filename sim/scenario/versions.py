@@ -18,6 +18,7 @@ __all__ = [
     "check_versions",
     "each_version",
     "instances_of_each",
+    "load_shares",
     "version_names",
     "version_rules",
 ]
@@ -63,6 +64,17 @@ def each_version(scenario: Scenario) -> tuple[Scenario, ...]:
 def instances_of_each(scenario: Scenario) -> tuple[int, ...]:
     """Return how many instances a replica of each version has."""
     return tuple(alone.fleet.instances for alone in each_version(scenario))
+
+
+def load_shares(scenario: Scenario) -> tuple[float, ...]:
+    """Return the share of the requests that each version has to serve at the start, copies included."""
+    rules = version_rules(scenario)
+    pinned = [share / SHARE_ONE for share in rules.pinned]
+    shares = []
+    for place, own in enumerate(pinned):
+        taken = own + (1.0 - sum(pinned)) * rules.weights.weights[place] / WEIGHT_ONE
+        shares.append(taken + (1.0 - taken) * rules.shadows[place] / WEIGHT_ONE)
+    return tuple(shares)
 
 
 def version_rules(scenario: Scenario) -> VersionRules:

@@ -20,7 +20,8 @@ from rich.console import Group
 from rich.text import Text
 
 from sim.forecast.provenance import host, versions
-from sim.report.tables import as_text, new_table
+from sim.report.tables import as_text
+from sim.report.units import new_table
 from tests.chaos.acts import hang_in_pass, hang_up, kill_in_pass, overload, signal_under_load
 from tests.chaos.hostile import send_malformed, send_slowly
 from tests.chaos.scene import Result

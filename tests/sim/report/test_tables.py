@@ -12,7 +12,8 @@ from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve
-from sim.report.tables import answer_of, as_text, figures_table, forecast_report, quantity
+from sim.report.tables import answer_of, as_text, figures_table, forecast_report
+from sim.report.units import quantity
 
 
 def figure_of(value: float, half: float) -> Figure:

@@ -1,0 +1,80 @@
+"""What a forecast says of each version: the figures of the requests that it took, and those of its copies.
+
+Figures are named as the forecast's own, over the version's requests and its own replicas. Copies have no client: their
+times run from the enqueue until the result is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sim.forecast.estimates import METRICS, Figure, estimate, mean_of_runs
+from sim.forecast.replications import Replication
+from sim.outcome.quantiles import quantile
+from sim.outcome.version_runs import VersionRun
+
+__all__ = ["VersionForecast", "version_forecasts"]
+
+
+@dataclass(frozen=True)
+class VersionForecast:
+    """One version: `request_share` is its share of the requests, the other figures are over those."""
+
+    name: str
+    figures: dict[str, Figure]
+
+    def __getitem__(self, name: str) -> Figure:
+        """Return a figure by its name, `.` between the levels."""
+        return self.figures[name]
+
+
+def version_forecasts(
+    names: Sequence[str],
+    central: Sequence[Replication],
+    drawn: Sequence[Replication] | None,
+    *,
+    calibration_known: bool,
+) -> tuple[VersionForecast, ...]:
+    """Return each version's forecast, none where there is one only."""
+    if not central[0].versions:
+        return ()
+    return tuple(
+        VersionForecast(name, _figures(version, central, drawn, calibration_known))
+        for version, name in enumerate(names)
+    )
+
+
+def _figures(
+    version: int, central: Sequence[Replication], drawn: Sequence[Replication] | None, known: bool
+) -> dict[str, Figure]:
+    """Return every figure of a version."""
+
+    def of_runs(read: Callable[[Replication, VersionRun], float], most: float = math.inf) -> Figure:
+        others = None if drawn is None else [read(run, run.versions[version]) for run in drawn]
+        return mean_of_runs(
+            [read(run, run.versions[version]) for run in central], others, calibration_known=known, most=most
+        )
+
+    measures = [run.versions[version].measures for run in central]
+    of_drawn = None if drawn is None else [run.versions[version].measures for run in drawn]
+    return {
+        "request_share": of_runs(lambda run, mine: _ratio(mine.measures.requests, run.measures.requests), 1.0),
+        **{name: estimate(metric, measures, of_drawn, calibration_known=known) for name, metric in METRICS.items()},
+        "copies_per_s": of_runs(lambda _, mine: mine.copies / mine.measures.window_s),
+        "copies_refused_share": of_runs(lambda _, mine: _ratio(mine.copies_refused, mine.copies), 1.0),
+        "copy_ms.p50": of_runs(lambda _, mine: _copy_ms(mine, 0.5)),
+        "copy_ms.p99": of_runs(lambda _, mine: _copy_ms(mine, 0.99)),
+    }
+
+
+def _copy_ms(run: VersionRun, q: float) -> float:
+    """Return a quantile of the times of the answered copies; NaN where they are too few to have it."""
+    if len(run.copy_ns) * (1.0 - q) < 1.0:
+        return math.nan
+    return float(quantile(run.copy_ns, q)) / 1e6
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
