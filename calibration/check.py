@@ -8,8 +8,10 @@ that it takes no core from a measurement.
 from __future__ import annotations
 
 import datetime
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,7 +20,7 @@ from calibration.check_report import AttemptReport, CheckReport, PointReport
 from calibration.errors import BadSamples
 from calibration.host import Bounds, Validity, judge, lateness_bound_ns
 from calibration.live_server import LiveServer
-from calibration.load_plan import LoadPlan
+from calibration.load_plan import LoadPlan, PlannedOrder
 from calibration.measurement import Measurement, measure_load
 from calibration.pass_profiler import fixed_plan
 from calibration.profile_file import profile_hash
@@ -26,18 +28,20 @@ from calibration.progress import Progress, part_of
 from calibration.score import resolutions_of
 from calibration.server_rules import require_same_rules
 from calibration.traffic_plan import input_text, traffic_plan
+from policy.rollout import Command
 from sim.engine.timelines import Timeline
-from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run
+from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run, scales, tick_ns_of
 from sim.forecast.provenance import host, versions
 from sim.outcome.measures import measure
+from sim.outcome.rollout_course import rollout_of
 from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
 from sim.scenario.costs import profile_of
 from sim.scenario.identity import scenario_hash
-from sim.scenario.rules import serving_rules
+from sim.scenario.lower import versions_input
 from sim.scenario.spec import Scenario
-from sim.scenario.versions import instances_of_each
+from sim.scenario.versions import each_version, instances_of_each, version_rules
 
-__all__ = ["LOADS", "CheckEffort", "check", "check_point"]
+__all__ = ["LOADS", "CheckEffort", "Operator", "check", "check_point"]
 
 LOADS = (0.3, 0.6, 0.85, 1.3)
 """Shares of the capacity; none is a load that calibrations are fitted on."""
@@ -48,6 +52,18 @@ _WARM_UP_S = 2.0
 _WARM_UP_SHARE = 0.5
 _WARM_UP_RATE_MAX = 1000.0
 _MEASURED_SHARE = 0.5  # of the progress
+_START = json.dumps({"command": Command.START.name.lower()})
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who may give orders: the token of the admin API, and a way to a server on which no rollout has been started.
+
+    `fresh_server` yields the address of one for each run.
+    """
+
+    token: str
+    fresh_server: Callable[[], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True)
@@ -69,16 +85,18 @@ def check(
     effort: CheckEffort | None = None,
     seed: int = 0,
     bounds: Bounds | None = None,
+    operator: Operator | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Return how forecasts of a scenario compare with a live server that runs it.
 
     `loads` are shares of the forecast capacity; None is the scenario's own traffic, for as long as its
-    horizon.duration. `bounds` None: those of the host, and for the lateness 1 ms or a tenth
-    of the p99 goal. Raises BadSamples where the server runs other rules, a load is not positive, or one above capacity
-    has nothing that limits the queue; ServerUnreachable; what the scenario and its forecast raise.
+    horizon.duration. `bounds` None: those of the host, and for the lateness 1 ms or a tenth of the p99 goal. `operator`
+    is who may start the scenario's rollout. Raises BadSamples where the server runs other rules, a load is not
+    positive, one above capacity has nothing that limits the queue, or nobody may start the rollout; ServerUnreachable;
+    what the scenario and its forecast raise.
     """
-    checker = _Checker(url, scenario, effort or CheckEffort(), seed, bounds)
+    checker = _Checker(url, scenario, effort or CheckEffort(), seed, bounds, operator)
     for load in loads or ():
         checker.require_bounded(load)
     checker.warm_up()
@@ -111,11 +129,25 @@ def check_point(
     return checker.point(load, 0, part_of(progress, 0, 1, f"{rate_per_s:.0f}/s"))
 
 
+def _starts(scenario: Scenario) -> bool:
+    """Return whether a rollout is started."""
+    return scenario.rollout is not None and scenario.rollout.start is not None
+
+
 class _Checker:
     """One check of one server."""
 
-    def __init__(self, url: str, scenario: Scenario, effort: CheckEffort, seed: int, bounds: Bounds | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        scenario: Scenario,
+        effort: CheckEffort,
+        seed: int,
+        bounds: Bounds | None,
+        operator: Operator | None = None,
+    ) -> None:
         self._server = LiveServer(url, input_text(scenario))
+        self._operator = operator
         self._scenario = scenario
         self._effort = effort
         self._seed = seed
@@ -151,8 +183,18 @@ class _Checker:
         """Measure the scenario's own traffic, then predict it."""
         self._duration_ns = self._scenario.horizon.duration
         traffic = self._measured_from_start()
-        plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed)
+        plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed, orders=self._orders())
         return self._point(plan, mean_rate_per_s(traffic) / self._capacity_per_s, tell)
+
+    def _orders(self) -> list[PlannedOrder]:
+        """Return the order that starts the rollout. Raises BadSamples where nobody may give it."""
+        if not _starts(self._scenario):
+            return []
+        assert self._scenario.rollout is not None
+        assert self._scenario.rollout.start is not None
+        if self._operator is None:
+            raise BadSamples("A check of a rollout starts it, and needs the token of the server's admin API for that.")
+        return [PlannedOrder(self._scenario.rollout.start, "/admin/rollout", _START, self._operator.token)]
 
     def _measured_from_start(self) -> Scenario:
         """Return the scenario without a warm-up, as long as a run."""
@@ -176,7 +218,7 @@ class _Checker:
             attempts=tuple(attempts),
             prediction=prediction,
             duration_ns=self._duration_ns,
-            tick_ns=0 if self._scenario.fleet.autoscaler is None else serving_rules(self._scenario).autoscaler.tick_ns,
+            tick_ns=tick_ns_of(self._scenario),
         )
 
     def provenance(self) -> dict[str, object]:
@@ -198,7 +240,9 @@ class _Checker:
         """Return the schedule of a load, the same in all its runs."""
         rate_per_s = load * self._capacity_per_s
         traffic = at_rate(self._measured_from_start(), rate_per_s)
-        plan = traffic_plan(self._server.url, traffic, self._duration_ns, seed=self._seed, run=run)
+        plan = traffic_plan(
+            self._server.url, traffic, self._duration_ns, seed=self._seed, run=run, orders=self._orders()
+        )
         if len(plan.arrivals_ns) < _LEAST_REQUESTS:
             raise BadSamples(
                 f"A check at {rate_per_s:.0f}/s for {self._effort.duration_s:g} s has {len(plan.arrivals_ns)} "
@@ -208,25 +252,40 @@ class _Checker:
 
     def _attempt(self, plan: LoadPlan) -> AttemptReport:
         """Drive the schedule once; read latencies only if the run was valid."""
-        scales = self._scenario.fleet.autoscaler is not None
-        if scales:
-            self._server.wait_for_replicas(self._scenario.fleet.replicas)
+        if _starts(self._scenario) and self._operator is not None:
+            # A rollout has one start in a server's life.
+            with self._operator.fresh_server() as url:
+                self._server = LiveServer(url, self._server.input_text)
+                self.warm_up()
+                return self._attempt_here(plan)
+        return self._attempt_here(plan)
+
+    def _attempt_here(self, plan: LoadPlan) -> AttemptReport:
+        """Drive the schedule at the server as it is."""
+        if scales(self._scenario):
+            self._server.wait_for_replicas(self._replicas_at_start())
         measured = measure_load(self._server, plan)
         validity, timeline = self._validity(measured, len(plan.arrivals_ns))
         figures: dict[str, float] = {}
         resolutions: dict[str, float] = {}
         latencies_ms = np.zeros(0)
-        fleet = None
+        fleet, rollout = None, None
         if timeline is not None:
             measures = measure(timeline, 0, self._duration_ns, instances=instances_of_each(self._scenario))
             figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
             resolutions = resolutions_of(measures)
             latencies_ms = measures.answered_latencies_ns / 1e6
-            fleet = fleet_of(measures) if scales else None
+            fleet = fleet_of(measures) if scales(self._scenario) else None
+            rollout = rollout_of(timeline, versions_input(self._scenario), plan.seed)
         run = measured.run
         return AttemptReport(
-            validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions, fleet
+            validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions, fleet, rollout
         )
+
+    def _replicas_at_start(self) -> int:
+        """Return how many replicas the versions have together that are there from the start."""
+        alone = zip(each_version(self._scenario), version_rules(self._scenario).loaded, strict=True)
+        return sum(version.fleet.replicas for version, loaded in alone if loaded)
 
     def _validity(self, measured: Measurement, requests: int) -> tuple[Validity, Timeline | None]:
         """Return whether a run counts, and its timeline if it does."""
@@ -236,6 +295,8 @@ class _Checker:
             reasons.append(f"{lost} of {requests} requests lost their connection.")
         if measured.run.unsent:
             reasons.append(f"{measured.run.unsent} of {requests} requests could not be sent in time.")
+        if measured.run.orders_refused:
+            reasons.append(f"{measured.run.orders_refused} orders were not carried out.")
         timeline = None
         try:
             timeline = measured.timeline()

@@ -13,9 +13,11 @@ import numpy.typing as npt
 from calibration.fleet_score import FleetScore, score_fleet
 from calibration.host import HostLoad, Validity
 from calibration.load_plan import Lateness
+from calibration.rollout_score import RolloutScore, score_rollout
 from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score, score, tolerance_of
 from sim.forecast.prediction import Prediction
 from sim.outcome.fleet_course import FleetRun
+from sim.outcome.rollout_course import RolloutRun
 from sim.scenario.profile import LoneRequest
 
 __all__ = ["CHECK_VERSION", "AttemptReport", "CheckReport", "Hits", "PointReport", "Verdict"]
@@ -50,6 +52,7 @@ class AttemptReport:
     latencies_ms: npt.NDArray[np.float64]  # of the answered requests
     resolutions: Mapping[str, float] = field(default_factory=dict)  # of the figures that count requests or passes
     fleet: FleetRun | None = None  # where an autoscaler changes it
+    rollout: RolloutRun | None = None  # where one was started
 
     def to_json(self, scores: Sequence[Score]) -> dict[str, object]:
         """Return the attempt as plain values, with its own scores against the prediction."""
@@ -116,6 +119,14 @@ class PointReport:
         return tuple(score_fleet(self.prediction.fleets, fleet, self.duration_ns, self.tick_ns) for fleet in fleets)
 
     @property
+    def rollout_scores(self) -> tuple[RolloutScore, ...]:
+        """How each valid run's rollout compares with the prediction; empty where none was started."""
+        if self.prediction is None or not self.prediction.rollouts:
+            return ()
+        rollouts = [attempt.rollout for attempt in self.valid if attempt.rollout is not None]
+        return tuple(score_rollout(self.prediction.rollouts, rollout) for rollout in rollouts)
+
+    @property
     def judged(self) -> tuple[str, ...]:
         """The figures that decide the verdict; of a fleet that scales its own scores do, and the refusals."""
         if self.tick_ns:
@@ -129,7 +140,9 @@ class PointReport:
             return "invalid"
         judged = [each for each in self.scores if each.figure in self.judged]
         fleets = all(each.within_tolerance for each in self.fleet_scores)
-        return "agrees" if judged and fleets and all(each.within_tolerance for each in judged) else "model wrong"
+        rollouts = all(each.within for each in self.rollout_scores)
+        figures = all(each.within_tolerance for each in judged)
+        return "agrees" if judged and fleets and rollouts and figures else "model wrong"
 
     @property
     def tolerances(self) -> dict[str, float]:
@@ -156,6 +169,7 @@ class PointReport:
             "repeats": self.repeats,
             "scores": [self._score_json(each) for each in self.scores],
             "fleet": [each.to_json() for each in self.fleet_scores],
+            "rollouts": [each.to_json() for each in self.rollout_scores],
             "attempts": [attempt.to_json(self._scores_of(attempt)) for attempt in self.attempts],
             "prediction": None if self.prediction is None else self.prediction.to_json(),
         }

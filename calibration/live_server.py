@@ -116,7 +116,7 @@ class LiveServer:
         for page in range(_PAGES_MAX):
             query = urlencode({"offset": page * _PAGE_ROWS, "limit": _PAGE_ROWS})
             pages.append(parse_log(self._object(f"/timeline?{query}")))
-            if max(len(pages[-1].attempts), len(pages[-1].passes)) < _PAGE_ROWS:
+            if max(len(rows) for rows in (pages[-1].attempts, pages[-1].passes, pages[-1].copies)) < _PAGE_ROWS:
                 break
         return ServerLog(
             np.concatenate([page.attempts for page in pages]),
@@ -124,6 +124,9 @@ class LiveServer:
             max(page.dropped for page in pages),
             pages[-1].replicas,
             pages[-1].scalings,
+            np.concatenate([page.copies for page in pages]),
+            pages[-1].shares,
+            pages[-1].rollout,
         )
 
     def _metrics(self, wanted: tuple[str, ...] = (_CPU_SECONDS, *_BUSY_GAUGES)) -> Mapping[str, float]:

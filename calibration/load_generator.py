@@ -12,13 +12,14 @@ import contextlib
 import heapq
 import time
 from collections import deque
+from http import HTTPStatus
 from typing import NamedTuple
 
 import numpy as np
 
 from calibration.connection_pool import ConnectionPool
 from calibration.http_connection import Connection, Response
-from calibration.load_plan import Address, LoadPlan, LoadRun, SentAttempt, parse_address
+from calibration.load_plan import Address, LoadPlan, LoadRun, PlannedOrder, SentAttempt, parse_address
 from calibration.precise_timer import PreciseTimer
 from policy.dice import Stream, die
 from policy.instant import NEVER_NS, UNSET
@@ -40,13 +41,21 @@ class _Sending(NamedTuple):
     sent_ns: int = UNSET
 
 
+class _Ordering(NamedTuple):
+    """An operator's order that is under way."""
+
+    message: bytes
+
+
 class LoadGenerator:
     """Drives one plan, once, inside a running loop. Raises BadAddress for a server that is not on this machine."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
         address = parse_address(plan.url)
-        self._message = _Message(address, plan.input)
+        self._message = _Message(address, plan)
+        self._orders = deque((order.at_ns, _order_message(address, order)) for order in sorted(plan.orders))
+        self._orders_open = len(self._orders)  # not answered with 200
         self._pool = ConnectionPool(address, self._on_response, self._on_lost, self._on_opened)
         loop = asyncio.get_running_loop()
         self._timer = PreciseTimer(loop, self._on_time)
@@ -59,7 +68,7 @@ class LoadGenerator:
         self._next = 0  # request to be sent next
         self._retries: list[_Sending] = []  # heap
         self._hang_ups: list[tuple[int, int, int, Connection]] = []  # heap; entries of ended attempts stay
-        self._without_connection: deque[_Sending] = deque()
+        self._without_connection: deque[_Sending | _Ordering] = deque()
         self._rows: list[SentAttempt] = []
         self._unresolved = len(self._arrivals)  # requests
         self._done = loop.create_future()
@@ -80,7 +89,7 @@ class LoadGenerator:
             self._timer.close()
             await self._pool.close()
         rows = np.array(sorted(self._rows), dtype=np.int64).reshape(-1, len(SentAttempt._fields))
-        return LoadRun(self._origin_ns, rows, self._pool.opened, cpu_ns, self._timer_kind)
+        return LoadRun(self._origin_ns, rows, self._pool.opened, cpu_ns, self._timer_kind, self._orders_open)
 
     # Sending
 
@@ -88,6 +97,8 @@ class LoadGenerator:
         """Do all that is due, then sleep until the next moment."""
         now_ns = time.perf_counter_ns()
         arrivals, origin_ns = self._arrivals, self._origin_ns
+        while self._orders and origin_ns + self._orders[0][0] <= now_ns:
+            self._send(_Ordering(self._orders.popleft()[1]))
         while self._next < len(arrivals) and origin_ns + arrivals[self._next] <= now_ns:
             self._send(_Sending(origin_ns + arrivals[self._next], self._next, 0))
             self._next += 1
@@ -108,19 +119,25 @@ class LoadGenerator:
             at_ns = min(at_ns, self._retries[0].due_ns)
         if self._hang_ups:
             at_ns = min(at_ns, self._hang_ups[0][0])
+        if self._orders:
+            at_ns = min(at_ns, self._origin_ns + self._orders[0][0])
         if at_ns != NEVER_NS:
             self._timer.arm(at_ns)
 
-    def _send(self, sending: _Sending) -> None:
-        """Send an attempt on a free connection; without one it goes out with the next that is opened."""
+    def _send(self, sending: _Sending | _Ordering) -> None:
+        """Send an attempt or an order on a free connection; without one it goes out with the next that is opened."""
         connection = self._pool.take()
         if connection is None:
             self._without_connection.append(sending)
         else:
             self._send_on(connection, sending)
 
-    def _send_on(self, connection: Connection, sending: _Sending) -> None:
+    def _send_on(self, connection: Connection, sending: _Sending | _Ordering) -> None:
         """Write the attempt and note when."""
+        if isinstance(sending, _Ordering):
+            connection.send(sending.message)
+            connection.load = sending
+            return
         request, attempt = sending.request, sending.attempt
         message = self._message.of(request, attempt, self._sizes[request])
         sent_ns = time.perf_counter_ns()
@@ -137,10 +154,13 @@ class LoadGenerator:
         """Note an answer and use the connection again."""
         sending = connection.load
         connection.load = None
-        if not isinstance(sending, _Sending):  # an answer nobody asked for
+        if isinstance(sending, _Ordering):
+            self._orders_open -= response.status == HTTPStatus.OK
+        elif isinstance(sending, _Sending):
+            self._note(sending, response, _outcome(response.status))
+        else:  # an answer nobody asked for
             connection.hang_up()
             return
-        self._note(sending, response, _outcome(response.status))
         if response.keeps_alive:
             self._on_opened(connection)
         else:
@@ -159,12 +179,12 @@ class LoadGenerator:
                 self._pool.give_back(connection)
             return
         sending = self._without_connection.popleft()
-        if connection is None:
-            now_ns = time.perf_counter_ns()
-            self._note(sending._replace(sent_ns=now_ns), Response(now_ns, 0, 0, 0, False), Outcome.FAILED)
-        else:
+        if connection is not None:
             self._send_on(connection, sending)
             self._arm()  # for the hang-up of what was just sent
+        elif isinstance(sending, _Sending):
+            now_ns = time.perf_counter_ns()
+            self._note(sending._replace(sent_ns=now_ns), Response(now_ns, 0, 0, 0, False), Outcome.FAILED)
         if self._without_connection:
             self._pool.ask_for(len(self._without_connection))  # more than could be opened at once
 
@@ -206,7 +226,7 @@ class LoadGenerator:
 
     def _note_unresolved(self) -> None:
         """Write rows for what was not sent in time and for what has no end yet."""
-        left = list(self._without_connection)
+        left = [sending for sending in self._without_connection if isinstance(sending, _Sending)]
         for connection in self._pool.live:
             if isinstance(connection.load, _Sending):
                 left.append(connection.load)
@@ -221,12 +241,13 @@ class LoadGenerator:
 class _Message:
     """Builds the bytes of a request from parts that are ready."""
 
-    def __init__(self, address: Address, text: str) -> None:
-        self._input = text.encode()
+    def __init__(self, address: Address, plan: LoadPlan) -> None:
+        self._input = plan.input.encode()
+        self._lines = _lines_of_versions(plan)
         host = address.url.removeprefix("http://").encode()
         self._head = (
             b"POST /predict HTTP/1.1\r\nHost: " + host + b"\r\nContent-Type: application/json\r\n"
-            b"X-Servecast-Attempt: %d.%d\r\nContent-Length: %b"
+            b"X-Servecast-Attempt: %d.%d\r\n%bContent-Length: %b"
         )
         self._tails: dict[int, bytes] = {}
 
@@ -236,7 +257,30 @@ class _Message:
         if tail is None:
             body = b'{"input": %b, "size": %d}' % (self._input, size)
             tail = self._tails[size] = b"%d\r\n\r\n%b" % (len(body), body)
-        return self._head % (request, attempt, tail)
+        return self._head % (request, attempt, self._lines[request] if self._lines else b"", tail)
+
+
+def _lines_of_versions(plan: LoadPlan) -> list[bytes]:
+    """Return the header lines of each request that say who sends it and which version it names; empty without any."""
+    requests = len(plan.arrivals_ns)
+    lines = [b""] * requests if len(plan.users) or len(plan.pins) else []
+    for request, user in enumerate(plan.users.tolist()):
+        lines[request] += b"X-Servecast-Key: %d\r\n" % user
+    for request, place in enumerate(plan.pins.tolist()):
+        if place != UNSET:
+            lines[request] += b"X-Servecast-Version: %b\r\n" % plan.versions[place].encode()
+    return lines
+
+
+def _order_message(address: Address, order: PlannedOrder) -> bytes:
+    """Return the bytes of an order."""
+    host = address.url.removeprefix("http://")
+    body = order.body.encode()
+    head = (
+        f"POST {order.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {order.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _outcome(status: int) -> Outcome:

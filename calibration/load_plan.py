@@ -6,7 +6,7 @@ import ipaddress
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,7 +18,16 @@ from policy.instant import NEVER_NS, UNSET
 from policy.retries import RetryRule
 from policy.timeline import Outcome
 
-__all__ = ["DEFAULT_INPUT", "Address", "Lateness", "LoadPlan", "LoadRun", "SentAttempt", "parse_address"]
+__all__ = [
+    "DEFAULT_INPUT",
+    "Address",
+    "Lateness",
+    "LoadPlan",
+    "LoadRun",
+    "PlannedOrder",
+    "SentAttempt",
+    "parse_address",
+]
 
 _S_NS = 10**9
 _DEFAULT_PORT = 80
@@ -81,12 +90,25 @@ class SentAttempt(NamedTuple):
     retry_after_s: int  # what the server told a refused client to wait, 0 if nothing
 
 
+class PlannedOrder(NamedTuple):
+    """What an operator orders while the run lasts, by the server's admin API."""
+
+    at_ns: int  # from the start of the run
+    path: str  # for example /admin/rollout
+    body: str  # JSON
+    token: str
+
+
 class Lateness(NamedTuple):
     """How long after their moment the attempts were sent."""
 
     p50_ns: int
     p99_ns: int
     max_ns: int
+
+
+def _nothing() -> npt.NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -102,14 +124,21 @@ class LoadPlan:
     connections: int = 64  # opened before the first send; more are opened as they are needed
     tail_ns: int = 30 * _S_NS  # the run ends at the latest that long after the last arrival
     input: str = DEFAULT_INPUT  # JSON text: what every request asks of the model
+    users: npt.NDArray[np.int64] = field(default_factory=_nothing)  # (requests,) who sends each; empty: nobody is told
+    pins: npt.NDArray[np.int64] = field(default_factory=_nothing)  # (requests,) place of the version it names, or UNSET
+    versions: tuple[str, ...] = ()  # the names that pins stand for
+    orders: tuple[PlannedOrder, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the shapes."""
         requests = len(self.arrivals_ns)
         if requests == 0:
             raise BadSamples("The schedule holds no request: give it more time or a higher rate.")
-        if len(self.sizes) != requests or len(self.timeouts_ns) not in (0, requests):
-            raise BadSamples("A schedule needs one size, and one timeout or none at all, for each request.")
+        of_each = (self.timeouts_ns, self.users, self.pins)
+        if len(self.sizes) != requests or any(len(column) not in (0, requests) for column in of_each):
+            raise BadSamples(
+                "A schedule needs one size for each request; one timeout, user and pin each, or none at all."
+            )
         if self.arrivals_ns[0] < 0 or bool(np.any(np.diff(self.arrivals_ns) < 0)):
             raise BadSamples("The arrivals of a schedule must ascend from zero.")
 
@@ -126,6 +155,8 @@ class LoadPlan:
             "connections": self.connections,
             "tail_ns": self.tail_ns,
             "input": self.input,
+            "versions": list(self.versions),
+            "orders": [list(order) for order in self.orders],
         }
         return _pack(settings, {name: getattr(self, name) for name in _PLAN_ARRAYS})
 
@@ -144,10 +175,14 @@ class LoadPlan:
             connections=settings["connections"],
             tail_ns=settings["tail_ns"],
             input=settings["input"],
+            users=arrays["users"],
+            pins=arrays["pins"],
+            versions=tuple(settings["versions"]),
+            orders=tuple(PlannedOrder(*order) for order in settings["orders"]),
         )
 
 
-_PLAN_ARRAYS = ("arrivals_ns", "sizes", "timeouts_ns")
+_PLAN_ARRAYS = ("arrivals_ns", "sizes", "timeouts_ns", "users", "pins")
 
 
 @dataclass(frozen=True)
@@ -159,6 +194,7 @@ class LoadRun:
     connections: int  # opened in all
     cpu_ns: int  # CPU time of the load process from the first send on
     timer: str  # timerfd or call_at
+    orders_refused: int = 0  # of the plan's orders those that were not answered with 200
 
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """Return one column by its name in SentAttempt."""

@@ -15,13 +15,25 @@ from calibration.errors import BadSamples
 from calibration.load_plan import LoadRun
 from policy.batching import BatchingRule
 from policy.instant import UNSET
-from policy.timeline import Attempt, Pass, ReplicaLife, Scaling
+from policy.timeline import Attempt, Pass, ReplicaLife, RolloutMove, Scaling, Share
 from sim.engine.timelines import Timeline, no_rows
 
 __all__ = ["LoadSample", "LoneSample", "Samples", "ServerLog", "join", "parse_log"]
 
 _ATTEMPTS_MAX = 2**20  # of one request: keeps (request, attempt) in one integer
 _CLIENT_COLUMNS = ("intended_ns", "sent_ns", "delivered_ns")
+_UNTOLD: Mapping[str, object] = {
+    "replicas": [],
+    "replica_columns": ReplicaLife._fields,
+    "scalings": [],
+    "scaling_columns": Scaling._fields,
+    "copies": [],
+    "shares": [],
+    "share_columns": Share._fields,
+    "rollout": [],
+    "rollout_columns": RolloutMove._fields,
+}
+"""What stands for the tables of a server that says nothing of fleets or of versions."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,9 @@ class ServerLog:
     dropped: int  # rows the server had no room for
     replicas: npt.NDArray[np.int64] = field(default_factory=no_rows(ReplicaLife._fields))
     scalings: npt.NDArray[np.int64] = field(default_factory=no_rows(Scaling._fields))
+    copies: npt.NDArray[np.int64] = field(default_factory=no_rows(Attempt._fields))
+    shares: npt.NDArray[np.int64] = field(default_factory=no_rows(Share._fields))
+    rollout: npt.NDArray[np.int64] = field(default_factory=no_rows(RolloutMove._fields))
 
 
 @dataclass(frozen=True)
@@ -73,15 +88,22 @@ class Samples:
 def parse_log(content: Mapping[str, object]) -> ServerLog:
     """Return the log in the JSON object of GET /timeline. Raises BadSamples where columns are missing.
 
-    A server that says nothing of replicas counts as one that has always had one.
+    A server that says nothing of replicas counts as one that has always had one, of one version.
     """
     attempts = _table(content, "attempts", "attempt_columns", Attempt._fields)
     passes = _table(content, "passes", "pass_columns", Pass._fields)
-    fleet = {"replicas": [], "replica_columns": ReplicaLife._fields, "scalings": [], "scaling_columns": Scaling._fields}
-    replicas = _table({**fleet, **content}, "replicas", "replica_columns", ReplicaLife._fields)
-    scalings = _table({**fleet, **content}, "scalings", "scaling_columns", Scaling._fields)
+    told = {**_UNTOLD, **content}
     dropped = content.get("dropped", 0)
-    return ServerLog(attempts, passes, dropped if isinstance(dropped, int) else 0, replicas, scalings)
+    return ServerLog(
+        attempts,
+        passes,
+        dropped if isinstance(dropped, int) else 0,
+        replicas=_table(told, "replicas", "replica_columns", ReplicaLife._fields),
+        scalings=_table(told, "scalings", "scaling_columns", Scaling._fields),
+        copies=_table(told, "copies", "attempt_columns", Attempt._fields),
+        shares=_table(told, "shares", "share_columns", Share._fields),
+        rollout=_table(told, "rollout", "rollout_columns", RolloutMove._fields),
+    )
 
 
 def join(run: LoadRun, log: ServerLog) -> Timeline:
@@ -107,7 +129,10 @@ def join(run: LoadRun, log: ServerLog) -> Timeline:
     for name in ("request", "attempt", "size", *_CLIENT_COLUMNS, "outcome"):
         attempts[:, Attempt._fields.index(name)] = run.column(name)
     _set_reason_where_unknown(attempts, found)
-    whole = Timeline(attempts, _ascending(log.passes), _ascending(log.replicas), log.scalings)
+    copies = log.copies[np.lexsort((_column(log.copies, "attempt"), _column(log.copies, "request")))]
+    whole = Timeline(
+        attempts, _ascending(log.passes), _ascending(log.replicas), log.scalings, copies, log.shares, log.rollout
+    )
     return whole.since(run.origin_ns)
 
 

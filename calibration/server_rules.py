@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 
 from calibration.errors import BadSamples
 from policy.autoscaling_settings import autoscaling_in_words
+from policy.instant import UNSET
+from policy.rollout_settings import rollout_in_words
 from policy.settings import admission_rule, routing_in_words, routing_rule, rules_in_words
 from sim.scenario.costs import profile_of
 from sim.scenario.profile import Profile
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version, version_rules
 
 __all__ = ["changes", "differing_key", "identity_of", "require_same_rules", "told"]
 
@@ -31,7 +34,7 @@ _HASH_SHOWN = 12
 def require_same_rules(url: str, config: Mapping[str, object], scenario: Scenario) -> None:
     """Raise BadSamples for the first setting in which GET /config and the scenario differ."""
     served = {**dict(_leaves(_ONE_REPLICA)), **dict(_leaves(config))}
-    for key, wanted in _leaves(_in_words(scenario)):
+    for key, wanted in (*_leaves(_in_words(scenario)), *_leaves(_versions_in_words(scenario))):
         if served.get(key) != wanted:
             raise BadSamples(f"The server at {url} runs with {key} {served.get(key)}, and the scenario says {wanted}.")
     _require_model_served(url, config, scenario.model.serve_with)
@@ -114,10 +117,36 @@ def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[s
 
 
 def _in_words(scenario: Scenario) -> dict[str, object]:
-    """Return the scenario's rules in the words of GET /config."""
+    """Return the scenario's rules in the words of GET /config: those of the first version, where there are several."""
+    return {"name": scenario.name, **_fleet_in_words(each_version(scenario)[0])}
+
+
+def _versions_in_words(scenario: Scenario) -> dict[str, object]:
+    """Return what GET /config says of several versions, each by its place; nothing of a single one."""
+    if len(scenario.versions) < 2:
+        return {}
+    rules = version_rules(scenario)
+    weights = rules.weights
+    return {
+        "versions": {
+            str(place): {"name": version.name, "loaded": version.loaded, **_fleet_in_words(alone)}
+            for place, (version, alone) in enumerate(zip(scenario.versions, each_version(scenario), strict=True))
+        },
+        "shares": {
+            "weights": list(weights.weights[: weights.loaded]),
+            "stable": weights.stable,
+            "canary": None if weights.canary == UNSET else weights.canary,
+            "shadows": list(rules.shadows),
+            "rollout": None if rules.rollout is None else rollout_in_words(rules.rollout),
+        },
+        "salt": str(scenario.split.salt),
+    }
+
+
+def _fleet_in_words(scenario: Scenario) -> dict[str, object]:
+    """Return the rules of one version's fleet."""
     rules = serving_rules(scenario)
     return {
-        "name": scenario.name,
         "instances": scenario.fleet.instances,
         "replicas": scenario.fleet.replicas,
         "routing": routing_in_words(rules.routing, rules.admission),
@@ -132,5 +161,7 @@ def _leaves(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[s
     for key, value in content.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield from _leaves({str(place): each for place, each in enumerate(value)}, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

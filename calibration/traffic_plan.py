@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.errors import BadSamples
-from calibration.load_plan import LoadPlan
+from calibration.load_plan import LoadPlan, PlannedOrder
 from policy.dice import Stream, die, draw
+from sim.engine.version_keys import pinned_to, user_of
 from sim.scenario.distributions import time_table
-from sim.scenario.lower import tail_ns
+from sim.scenario.lower import tail_ns, versions_input
 from sim.scenario.rules import serving_rules
 from sim.scenario.schedule import dice_seed, draw_schedule, request_sizes
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import version_names
 
 __all__ = ["input_text", "traffic_plan"]
 
@@ -24,8 +26,10 @@ _CONNECTIONS_MAX = 512
 _TAIL_MAX_NS = 60 * 10**9
 
 
-def traffic_plan(url: str, scenario: Scenario, duration_ns: int, *, seed: int, run: int = 0) -> LoadPlan:
-    """Return a run of the scenario's open-loop traffic over [0, duration_ns).
+def traffic_plan(
+    url: str, scenario: Scenario, duration_ns: int, *, seed: int, run: int = 0, orders: Sequence[PlannedOrder] = ()
+) -> LoadPlan:
+    """Return a run of the scenario's open-loop traffic over [0, duration_ns), users and pins of versions with it.
 
     Raises BadSamples for a closed loop or a schedule without a request, ScenarioError for a trace that cannot be read.
     """
@@ -43,7 +47,26 @@ def traffic_plan(url: str, scenario: Scenario, duration_ns: int, *, seed: int, r
         connections=_connections(scenario),
         tail_ns=min(tail_ns(scenario), _TAIL_MAX_NS),
         input=input_text(scenario),
+        users=_users(scenario, len(schedule.arrivals_ns), dice),
+        pins=_pins(scenario, len(schedule.arrivals_ns), dice),
+        versions=version_names(scenario),
+        orders=tuple(orders),
     )
+
+
+def _users(scenario: Scenario, requests: int, dice: int) -> npt.NDArray[np.int64]:
+    """Return who sends each request by the dice that the engine rolls; empty where nobody stays with a version."""
+    versions = versions_input(scenario)
+    users = [user_of(versions, dice, request) for request in range(requests if versions.users else 0)]
+    return np.array([int(user) for user in users if user is not None], dtype=np.int64)
+
+
+def _pins(scenario: Scenario, requests: int, dice: int) -> npt.NDArray[np.int64]:
+    """Return which version each request names by the dice that the engine rolls; empty where none does."""
+    versions = versions_input(scenario)
+    if not any(versions.pinned):
+        return np.zeros(0, dtype=np.int64)
+    return np.array([pinned_to(versions, dice, request) for request in range(requests)], dtype=np.int64)
 
 
 def input_text(scenario: Scenario) -> str:

@@ -17,7 +17,10 @@ from typing import NoReturn
 
 from servecast.errors import CouldNotRun
 
-__all__ = ["own_server"]
+__all__ = ["TOKEN_VARIABLE", "own_server"]
+
+TOKEN_VARIABLE = "SERVECAST_ADMIN_TOKEN"
+"""The environment variable that holds the token of a server's admin API."""
 
 _READY_LIMIT_S = 60.0
 _STOP_LIMIT_S = 15.0
@@ -25,10 +28,11 @@ _POLL_S = 0.02
 
 
 @contextmanager
-def own_server(arguments: Sequence[str]) -> Iterator[str]:
+def own_server(arguments: Sequence[str], token: str | None = None) -> Iterator[str]:
     """Serve on a free port of this machine while the block runs; yield the address.
 
-    `arguments` are those of `servecast serve`: the scenario and what changes it. Raises CouldNotRun with the server's
+    `arguments` are those of `servecast serve`: the scenario and what changes it; `token` is that of its admin API, None
+    for a server without. Raises CouldNotRun with the server's
     own sentence if it does not come up.
     """
     with _terminated_by_exit(), TemporaryDirectory(prefix="servecast-") as folder:
@@ -40,12 +44,19 @@ def own_server(arguments: Sequence[str]) -> Iterator[str]:
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                env=_environment(token),
             )
         try:
             yield _address(process, ready, said)
         finally:
             _stop(process)
+
+
+def _environment(token: str | None) -> dict[str, str]:
+    """Return the environment of a server: it finds this package wherever it was imported from."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    environment.pop(TOKEN_VARIABLE, None)
+    return environment if token is None else {**environment, TOKEN_VARIABLE: token}
 
 
 @contextmanager

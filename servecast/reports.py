@@ -50,7 +50,8 @@ def check_report(report: CheckReport) -> RenderableType:
         _scores_table(report, _SHOWN_OF_SERVER),
     ]
     fleets = [line for point in report.points for line in _fleet_lines(point)]
-    said = [*fleets, *map(Text, _sentences_on_hits(report)), *runs, *verdicts, *reasons]
+    rollouts = [line for point in report.points for line in _rollout_lines(point)]
+    said = [*fleets, *rollouts, *map(Text, _sentences_on_hits(report)), *runs, *verdicts, *reasons]
     return Group(Text(_answer(report), style="bold"), "", *tables, "", *said, *lone)
 
 
@@ -153,6 +154,34 @@ def _fleet_lines(point: PointReport) -> list[RenderableType]:
         if moments:
             lines.append(Text(f"run {number}, replicas wanted: {moments}; a tick is {each.tick_s:g} s"))
     return [*lines, ""]
+
+
+_OF_ROLLOUTS = {
+    "duration_s": "from start to end",
+    "requests_touched_share": "requests on the canary",
+    "users_touched_share": "users who met the canary",
+}
+
+
+def _rollout_lines(point: PointReport) -> list[RenderableType]:
+    """Return how the rollout of each valid run compares with its forecast."""
+    if not point.rollout_scores:
+        return []
+    table = new_table("run", "figure", "forecast", "95 % of single runs", "measured", "inside", words=2)
+    for number, each in enumerate(point.rollout_scores, start=1):
+        ends = ", ".join(f"{end.replace('_', ' ')} ({100 * share:.0f} %)" for end, share in each.ends.items())
+        measured = each.end_measured.replace("_", " ")
+        table.add_row(
+            str(number), "how it ends", "", ends, measured, "yes" if each.end_measured in each.end_set else "no"
+        )
+        for name, figure in each.figures.items():
+            values = (
+                quantity(name, figure.centre),
+                span(name, figure.low, figure.high),
+                quantity(name, figure.measured),
+            )
+            table.add_row("", _OF_ROLLOUTS[name], *values, "yes" if figure.inside else "no")
+    return [Text("The rollout, forecast and measured:"), table, ""]
 
 
 def _likely(peaks: Mapping[int, float]) -> str:

@@ -14,7 +14,9 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+import os
+import secrets
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -34,10 +36,11 @@ from servecast.command_line import (
 )
 from servecast.commands.calibrate import add_processes, calibrated_profile
 from servecast.errors import Exit, UsageError
-from servecast.own_server import own_server
+from servecast.own_server import TOKEN_VARIABLE, own_server
 from servecast.streams import Talk, print_json, print_text, write_json
 
 if TYPE_CHECKING:
+    from calibration.check import Operator
     from calibration.check_report import CheckReport
     from sim.scenario.spec import Scenario
 
@@ -113,11 +116,13 @@ def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Check
 
     repeats = options.repeats
     effort = CheckEffort(duration_s=options.duration, repeats=repeats, attempts=repeats + _SPARE_ATTEMPTS)
+    changes = [argument for change in options.overrides for argument in ("--set", change)]
+    served = [options.scenario, *changes]
+    operator = _operator(scenario, options, served)
     with ExitStack() as servers:
         url = options.url
         if url is None:
-            changes = [argument for change in options.overrides for argument in ("--set", change)]
-            url = servers.enter_context(own_server([options.scenario, *changes]))
+            url = servers.enter_context(own_server(served, operator.token if operator else None))
         loads = None if options.own_traffic else options.loads
         said = "its own traffic" if loads is None else f"{len(loads)} loads, {repeats} x {options.duration:g} s each"
         talk.say(f"Checking {said}.")
@@ -128,8 +133,30 @@ def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Check
                 loads=loads,
                 effort=effort,
                 seed=seed_of(scenario, options.seed),
+                operator=operator,
                 progress=progress,
             )
+
+
+def _operator(scenario: Scenario, options: argparse.Namespace, served: list[str]) -> Operator | None:
+    """Return who may start the scenario's rollout, None where none is started.
+
+    A server of one's own has a token of its own and is started anew for each run; of a given one the token must be
+    known, and it is good for one run. Raises UsageError.
+    """
+    from calibration.check import Operator
+
+    if scenario.rollout is None or scenario.rollout.start is None:
+        return None
+    if options.url is None:
+        token = secrets.token_urlsafe()
+        return Operator(token, lambda: own_server(served, token))
+    if options.repeats > 1:
+        raise UsageError("--repeats must be 1 with --url: a rollout has one start in a server's life")
+    known = os.environ.get(TOKEN_VARIABLE)
+    if not known:
+        raise UsageError(f"--url needs {TOKEN_VARIABLE}, the token of the server's admin API, to start the rollout")
+    return Operator(known, lambda: nullcontext(options.url))
 
 
 def _show(report: CheckReport, options: argparse.Namespace, talk: Talk) -> None:

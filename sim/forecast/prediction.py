@@ -29,13 +29,15 @@ from sim.forecast.refusals import refuse_unresolved
 from sim.outcome.fleet_course import FleetRun, fleet_run
 from sim.outcome.measures import RunMeasures, measure
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
+from sim.outcome.rollout_course import RolloutRun, rollout_of
 from sim.scenario.costs import profile_of
 from sim.scenario.lower import lower
 from sim.scenario.profile import RunDraw
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version
 
-__all__ = ["PredictedFigure", "Prediction", "fleet_of", "measured_figures", "predict_run"]
+__all__ = ["PredictedFigure", "Prediction", "fleet_of", "measured_figures", "predict_run", "scales", "tick_ns_of"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,6 +75,7 @@ class Prediction:
     latency_curve: LatencyCurve | None  # None if some draw has no answered request
     draws: int
     fleets: tuple[FleetRun, ...] = ()  # of each draw, where an autoscaler changes the fleet
+    rollouts: tuple[RolloutRun, ...] = ()  # of each draw, where one is started
 
     def __getitem__(self, name: str) -> PredictedFigure:
         """Return a figure by its name, `.` between the levels."""
@@ -107,6 +110,7 @@ class _Drawn:
     requests: int
     unresolved: int
     fleet: FleetRun | None
+    rollout: RolloutRun | None
 
 
 def predict_run(
@@ -140,6 +144,7 @@ def predict_run(
         latency_curve=curve_of_quantiles(curves) if len(curves) == len(drawn) else None,
         draws=draws,
         fleets=tuple(one.fleet for one in drawn if one.fleet is not None),
+        rollouts=tuple(one.rollout for one in drawn if one.rollout is not None),
     )
 
 
@@ -176,8 +181,14 @@ def _draw(task: _Task) -> _Drawn:
         curve_ms=grid_quantiles_ms(latencies_ns) if len(latencies_ns) else None,
         requests=measures.requests,
         unresolved=measures.count(Outcome.IN_FLIGHT),
-        fleet=fleet_of(measures) if task.scenario.fleet.autoscaler is not None else None,
+        fleet=fleet_of(measures) if scales(task.scenario) else None,
+        rollout=rollout_of(timeline, engine_input.versions, engine_input.seed),
     )
+
+
+def scales(scenario: Scenario) -> bool:
+    """Return whether an autoscaler changes the fleet of a version."""
+    return any(alone.fleet.autoscaler is not None for alone in each_version(scenario))
 
 
 def fleet_of(measures: RunMeasures) -> FleetRun:
@@ -185,15 +196,19 @@ def fleet_of(measures: RunMeasures) -> FleetRun:
     return fleet_run(measures.fleet, measures.intended_ns, measures.latency_ns, measures.to_ns)
 
 
+def tick_ns_of(scenario: Scenario) -> int:
+    """Return the longest tick of an autoscaler, 0 where there is none."""
+    scaled = (alone for alone in each_version(scenario) if alone.fleet.autoscaler is not None)
+    return max((serving_rules(alone).autoscaler.tick_ns for alone in scaled), default=0)
+
+
 def _lead_ns(task: _Task) -> int:
     """Return how long the autoscaler has been at work when the schedule begins: anything up to one tick.
 
     A live server's ticks do not wait for a load, so where in a tick one begins is left to chance.
     """
-    if task.scenario.fleet.autoscaler is None:
-        return 0
-    tick_ns = serving_rules(task.scenario).autoscaler.tick_ns
-    return die(task.seed, Stream.PHASE, task.draw, 0) % tick_ns
+    tick_ns = tick_ns_of(task.scenario)
+    return 0 if tick_ns == 0 else die(task.seed, Stream.PHASE, task.draw, 0) % tick_ns
 
 
 def _as_a_server_stamps(timeline: Timeline, scenario: Scenario, back_ns: int) -> Timeline:

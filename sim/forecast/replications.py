@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
-from sim.engine.timelines import Timeline
-from sim.engine.version_keys import user_of
 from sim.forecast.processes import map_tasks
 from sim.outcome.breakdown import breakdown_ns
 from sim.outcome.measures import RunMeasures, measure
-from sim.outcome.rollout_course import RolloutRun, rollout_run
+from sim.outcome.rollout_course import RolloutRun, rollout_of
 from sim.outcome.version_runs import VersionRun, version_runs
 from sim.scenario.lower import lower
 from sim.scenario.spec import Scenario
@@ -71,16 +67,8 @@ def replicate(task: ReplicationTask) -> Replication:
         part_sums_ns={part: int(times.sum()) for part, times in breakdown_ns(timeline, from_ns, to_ns).items()},
         start=start,
         versions=version_runs(timeline, from_ns, to_ns, instances=instances),
-        rollout=_rollout_of(timeline, engine_input),
+        rollout=rollout_of(timeline, engine_input.versions, engine_input.seed),
     )
-
-
-def _rollout_of(timeline: Timeline, given: EngineInput) -> RolloutRun | None:
-    """Return what became of the rollout, None if none was started."""
-    if not len(timeline.rollout):
-        return None
-    sender = partial(user_of, given.versions, given.seed) if given.versions.users else None
-    return rollout_run(timeline, given.versions.weights.canary, sender)
 
 
 def replicate_all(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from policy.instant import UNSET
 from policy.rollout import Action, Phase
+from sim.engine.engine_input import VersionsInput
 from sim.engine.timelines import ROLLOUT_COLUMNS, Timeline
+from sim.engine.version_keys import user_of
 
-__all__ = ["RolloutRun", "rollout_run"]
+__all__ = ["RolloutRun", "rollout_of", "rollout_run"]
 
 _AT, _ACTION, _PHASE = (ROLLOUT_COLUMNS.index(name) for name in ("at_ns", "action", "phase"))
 _WEIGHT = ROLLOUT_COLUMNS.index("weight")
@@ -82,3 +85,10 @@ def rollout_run(timeline: Timeline, canary: int, user_of: Callable[[int], str | 
         copies=int(np.count_nonzero(copied)),
         weight_most=int(before[:, _WEIGHT].max()) if len(before) else 0,
     )
+
+
+def rollout_of(timeline: Timeline, versions: VersionsInput, seed: int) -> RolloutRun | None:
+    """Return what became of the rollout of a run with these dice, None if none was started."""
+    if not len(timeline.rollout):
+        return None
+    return rollout_run(timeline, versions.weights.canary, partial(user_of, versions, seed) if versions.users else None)

@@ -18,7 +18,7 @@ def fleet_of(*changes: tuple[float, int], p99_ms: Sequence[float] = (100.0, 200.
     """Return a run whose replicas are there as soon as they are wanted, by (second, count)."""
     moments = np.array([round(second * S) for second, _ in changes], dtype=np.int64)
     steps = Steps(moments, np.array([count for _, count in changes], dtype=np.int64))
-    return FleetRun(FleetCourse(steps, steps, steps), np.array(p99_ms))
+    return FleetRun(FleetCourse(steps, steps, steps, steps), np.array(p99_ms))
 
 
 DRAWN = [fleet_of((0, 2), (4 + 0.1 * number, 4)) for number in range(10)]
