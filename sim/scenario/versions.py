@@ -7,6 +7,7 @@ from typing import NamedTuple
 from policy.errors import SettingError
 from policy.rollout import SHARE_ONE, RolloutRule
 from policy.rollout_settings import rollout_rule, version_weights
+from policy.settings import check_count
 from policy.versions import WEIGHT_ONE, VersionWeights
 from sim.scenario.rules import check_rules
 from sim.scenario.spec import Scenario, Split, Version
@@ -101,6 +102,9 @@ def check_versions(scenario: Scenario) -> None:
     """Raise SettingError or ScenarioError for the first thing that is wrong with a version or the rollout."""
     rules = version_rules(scenario)
     names = version_names(scenario)
+    if scenario.split.users is not None:
+        check_count("split.users", scenario.split.users)
+    check_count("split.salt", scenario.split.salt, 0, 2**63 - 1)
     for place, name in enumerate(names):
         if name in names[:place]:
             raise SettingError(f"versions.{place}.name", "another name than those before", name)
