@@ -18,6 +18,7 @@ from aiohttp import web
 from policy.timeline import Outcome, Reason
 from reference_server.dispatch_loop import Answer
 from reference_server.errors import BadRequest, Malformed
+from reference_server.request_text import REQUEST_HEADER, VERSION_HEADER
 
 __all__ = ["JSON_HEADERS", "HttpAnswer", "as_bytes", "as_response", "error", "of_attempt", "of_malformed"]
 
@@ -40,6 +41,8 @@ _MALFORMED = {
     Malformed.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Malformed.DUPLICATE: HTTPStatus.CONFLICT,
     Malformed.TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
+    Malformed.UNKNOWN: HTTPStatus.NOT_FOUND,
+    Malformed.TWICE: HTTPStatus.CONFLICT,
 }
 _CLOSING = (Malformed.UNDECODABLE, Malformed.TOO_LARGE, Malformed.TOO_SLOW)  # rather than read on to the end of it
 _REFUSED = {
@@ -70,6 +73,15 @@ def of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer:
     `bare`: the output is the whole body, and what else there is to say stands in headers. `retry_after_s` is told to
     those who are refused.
     """
+    told = _of_attempt(answer, bare=bare, retry_after_s=retry_after_s)
+    if not answer.version:
+        return told
+    who = (VERSION_HEADER, answer.version), (REQUEST_HEADER, answer.number)
+    return told._replace(headers=told.headers + who)
+
+
+def _of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer:
+    """Return the answer without what it says of versions."""
     if answer.outcome == _ANSWERED:
         output = answer.output
         if not isinstance(output, bytes):

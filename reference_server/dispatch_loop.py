@@ -51,6 +51,7 @@ from reference_server.dispatcher import Dispatcher
 from reference_server.frames import PassDone
 from reference_server.journal import Journal
 from reference_server.metrics import Metrics
+from reference_server.outcome_reports import OutcomeReports
 from reference_server.replicas import Replicas
 from reference_server.settings import ServerSettings
 from reference_server.shadow_answers import ShadowAnswers
@@ -72,7 +73,8 @@ class Answer(NamedTuple):
     batch_size: int
     pass_ns: int
     problem: str = ""  # why its pass failed
-    version: str = ""  # that answered it, where there are several
+    version: str = ""  # whose pass it was in, where there are several
+    number: str = ""  # of the attempt, there too
 
 
 class SeededDice:
@@ -128,6 +130,7 @@ class DispatchLoop:
         self._version_of = {life.replica: life.version for life in lives}
         self._verdict = Refusal.NONE
         self.shadows = ShadowAnswers(self._names)
+        self.outcomes = OutcomeReports(self._names)
         self.timeline = TimelineLog(settings.timeline_rows, self._dispatcher.lives)
         self.journal = None if settings.journal_file is None else Journal(settings.journal_file, settings, started_ns)
         core = self._dispatcher
@@ -155,6 +158,11 @@ class DispatchLoop:
     def is_draining(self) -> bool:
         """Whether the server is stopping."""
         return self._drained is not None
+
+    @property
+    def core(self) -> Dispatcher:
+        """What decides; who looks at it changes nothing."""
+        return self._dispatcher
 
     @property
     def pids(self) -> list[int]:
@@ -341,6 +349,7 @@ class DispatchLoop:
         if len(self._names) > 1:
             output = carried.result[0] if row.outcome == Outcome.ANSWERED else None
             self.shadows.add(row, output)
+            self.outcomes.add(row)
         if is_copy(row.attempt):
             self.timeline.copies.add(row)
             return
@@ -349,7 +358,8 @@ class DispatchLoop:
 
     def _respond(self, action: Respond) -> None:
         carried = self._carried[action.request, action.attempt]
-        told = Answer(action.outcome, action.reason, *carried.result, carried.problem, carried.version)
+        number = f"{action.request}.{action.attempt}" if carried.version else ""
+        told = Answer(action.outcome, action.reason, *carried.result, carried.problem, carried.version, number)
         # Answers of a batch leave one by one, behind what has come to the event loop before them.
         self._loop.call_soon(carried.answer, told)
 

@@ -35,6 +35,8 @@ class Malformed(Enum):
     DUPLICATE = "duplicate"  # its number is already in flight
     UNDECODABLE = "undecodable"  # nobody knows where its body ends
     TOO_SLOW = "too slow"  # it was not complete in time
+    UNKNOWN = "unknown"  # it names a version, a request or a path that there is not
+    TWICE = "twice"  # what it reports has been reported
 
 
 class BadRequest(ServerError):

@@ -113,6 +113,14 @@ class Metrics:
         """Count a request that never reached the dispatcher."""
         self._malformed.labels(str(status)).inc()
 
+    def ends_of(self, version: int) -> dict[str, int]:
+        """Return how many attempts of a version ended in which way."""
+        ends = {outcome.name.lower(): 0 for outcome, _ in _ENDS}
+        for (place, outcome, _), count in self._requests.counts.items():
+            if place == version:
+                ends[Outcome(outcome).name.lower()] += count
+        return ends
+
     def render(self) -> bytes:
         """Return all figures in Prometheus' text format."""
         return generate_latest(self._registry)

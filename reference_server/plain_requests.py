@@ -17,7 +17,7 @@ from reference_server.answers import HttpAnswer, as_bytes
 from reference_server.dispatch_loop import Answer, Key
 from reference_server.errors import BadRequest, too_slow
 from reference_server.predictions import Predictions
-from reference_server.request_text import ATTEMPT_HEADER
+from reference_server.request_text import ATTEMPT_HEADER, STICKY_HEADER, VERSION_HEADER, Asked
 from reference_server.slow_senders import SlowSenders
 
 __all__ = ["IDLE_S", "LINGER_S", "Head", "Owner", "PlainConnection", "read_head"]
@@ -39,14 +39,14 @@ _UNUSUAL = frozenset(
     (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"trailer", b"te", b"sec-websocket-key1")
 )
 _LENGTH_DIGITS_MAX = 12  # of Content-Length
-_ATTEMPT = ATTEMPT_HEADER.lower().encode()
+_ASKED = tuple(name.lower().encode() for name in (ATTEMPT_HEADER, STICKY_HEADER, VERSION_HEADER))
 
 
 class Head(NamedTuple):
     """The head of a plain request."""
 
     length: int  # bytes of the body
-    number: str | None  # of the attempt, as its header has it
+    asked: Asked
     closes: bool  # the client wants the connection closed after the answer
 
 
@@ -63,11 +63,12 @@ def read_head(head: bytes) -> Head | None:
         fields[name.lower()] = value.strip(b" \t")
     if len(fields) < len(lines) or b"host" not in fields or not _UNUSUAL.isdisjoint(fields):
         return None
-    length, number = fields.get(b"content-length", b""), fields.get(_ATTEMPT)
+    length = fields.get(b"content-length", b"")
     connection = fields.get(b"connection", b"keep-alive").lower()
     if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or connection not in (b"keep-alive", b"close"):
         return None
-    return Head(int(length), None if number is None else number.decode(), connection == b"close")
+    told = [None if value is None else value.decode() for value in map(fields.get, _ASKED)]
+    return Head(int(length), Asked(*told), connection == b"close")
 
 
 class Owner(Protocol):
@@ -180,7 +181,7 @@ class PlainConnection(asyncio.Protocol):
             self._in_flight = self._answering = False
             self._predictions.dispatch.hung_up(self._key)
         elif self._head is not None:
-            self._predictions.abandon(self._head.number, self._received_ns)
+            self._predictions.abandon(self._head.asked.number, self._received_ns)
 
     # Reading
 
@@ -240,8 +241,8 @@ class PlainConnection(asyncio.Protocol):
         self._owner.slow_senders.end(self)
         self._head = head
         try:
-            self._key = self._predictions.key(head.number)
-            self._bare = self._predictions.begin(self._key, body, self._received_ns, self._answer)
+            self._key = self._predictions.key(head.asked.number)
+            self._bare = self._predictions.begin(self._key, head.asked, body, self._received_ns, self._answer)
         except BadRequest as problem:
             self._say(self._predictions.turn_away(problem))
             self._loop.call_soon(self._go_on)

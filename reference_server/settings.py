@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,11 @@ _ROWS_MAX = 10_000_000
 _CONNECTIONS_MAX = 1_000_000
 _RECEIVE_MAX_S = 3_600.0
 _FIXED = fixed_fleet()
+
+TOKEN_LEAST = 16
+"""The fewest characters of a token: 16 random ones of 64 are 96 bits."""
+
+_TOKEN = re.compile(rf"[\x21-\x7e]{{{TOKEN_LEAST},}}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class ServerSettings:
     journal_file: Path | None = None  # written while it runs, see journal.py
     pass_timeout_ns: int = 60 * 10**9  # a pass that takes longer costs its process its life
     start_timeout_ns: int = 120 * 10**9  # of a replica process, until its backend is ready
+    admin_token: str | None = field(default=None, repr=False)  # of the admin API; None: it is off
     blocking: bool = False  # run passes in the event loop: a mistake, to be looked at
 
     def __post_init__(self) -> None:
@@ -70,6 +77,9 @@ class ServerSettings:
         check_count("server.timeline_rows", self.timeline_rows, 1, _ROWS_MAX)
         check_time_ns("server.pass_timeout", self.pass_timeout_ns, 1)
         check_time_ns("server.start_timeout", self.start_timeout_ns, 1)
+        if self.admin_token is not None and not _TOKEN.fullmatch(self.admin_token):
+            allowed = f"{TOKEN_LEAST} or more visible ASCII characters"
+            raise SettingError("server.admin_token", allowed, f"{len(self.admin_token)} characters")
         if self.blocking:
             self._check_blocking()
 

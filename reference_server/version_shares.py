@@ -69,6 +69,16 @@ class VersionShares:
         """Where the rollout stands."""
         return self._state
 
+    @property
+    def rule(self) -> RolloutRule | None:
+        """The rule of the rollout, if there is one."""
+        return self._rule
+
+    def counted(self, version: int) -> dict[str, int]:
+        """Return how the attempts and copies of a version ended, as its rollout counts them."""
+        ended = self._ended[version]
+        return {"answered": ended.answered, "failed": ended.failed, "slow": ended.slow}
+
     def of(self, version: int) -> tuple[int, int]:
         """Return the weight of a version and its share of copies, parts of WEIGHT_ONE."""
         return self._weights.weights[version], self._shadow[version]

@@ -21,6 +21,7 @@ COMMANDS = (
     Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
     Command("check", "servecast.commands.check", "check forecasts against a live server, at several loads"),
     Command("serve", "servecast.commands.serve", "run the reference server of a scenario"),
+    Command("rollout", "servecast.commands.rollout", "see and order what the versions of a server get"),
     Command("load", "servecast.commands.load", "send a scenario's traffic to a server, and say what came back"),
     Command("calibrate", "servecast.commands.calibrate", "measure a server, and write a calibration file"),
     Command("replay", "servecast.commands.replay", "confirm every decision in the journal of a live server"),

@@ -2,6 +2,7 @@
 
 ServecastError
 |-- UsageError     the command line is wrong                       exit 2
+|-- OrderRefused   a server did not carry out an order             exit 1
 `-- CouldNotRun    a part is missing, a server does not come up    exit 4
 
 Errors of the parts below keep their own trees (policy, sim, calibration, reference_server); exit_of() maps them.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
-__all__ = ["CouldNotRun", "Exit", "ServecastError", "UsageError", "exit_of"]
+__all__ = ["CouldNotRun", "Exit", "OrderRefused", "ServecastError", "UsageError", "exit_of"]
 
 
 class Exit(IntEnum):
@@ -35,12 +36,20 @@ class UsageError(ServecastError):
     """The command line is wrong."""
 
 
+class OrderRefused(ServecastError):
+    """A server did not carry out an order; the message is its sentence."""
+
+
 class CouldNotRun(ServecastError):
     """Something that the command needs is missing or does not work."""
 
 
 _EXITS = {
-    "servecast.errors": {"UsageError": Exit.BAD_INPUT, "CouldNotRun": Exit.COULD_NOT_RUN},
+    "servecast.errors": {
+        "UsageError": Exit.BAD_INPUT,
+        "OrderRefused": Exit.MISSED,
+        "CouldNotRun": Exit.COULD_NOT_RUN,
+    },
     "policy.errors": {"SettingError": Exit.BAD_INPUT},
     "sim.errors": {"ScenarioError": Exit.BAD_INPUT, "RefusedToAnswer": Exit.REFUSED, "SimError": Exit.COULD_NOT_RUN},
     "reference_server.errors": {"ServerError": Exit.COULD_NOT_RUN},

@@ -15,12 +15,10 @@ from threading import current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
+from servecast.admin_token import TOKEN_VARIABLE
 from servecast.errors import CouldNotRun
 
-__all__ = ["TOKEN_VARIABLE", "own_server"]
-
-TOKEN_VARIABLE = "SERVECAST_ADMIN_TOKEN"
-"""The environment variable that holds the token of a server's admin API."""
+__all__ = ["own_server"]
 
 _READY_LIMIT_S = 60.0
 _STOP_LIMIT_S = 15.0

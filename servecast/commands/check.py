@@ -14,13 +14,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from servecast.admin_token import TOKEN_VARIABLE, admin_token
 from servecast.api import load_scenario, seed_of, with_calibration
 from servecast.command_line import (
     Parser,
@@ -36,7 +36,7 @@ from servecast.command_line import (
 )
 from servecast.commands.calibrate import add_processes, calibrated_profile
 from servecast.errors import Exit, UsageError
-from servecast.own_server import TOKEN_VARIABLE, own_server
+from servecast.own_server import own_server
 from servecast.streams import Talk, print_json, print_text, write_json
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _operator(scenario: Scenario, options: argparse.Namespace, served: list[str]
         return Operator(token, lambda: own_server(served, token))
     if options.repeats > 1:
         raise UsageError("--repeats must be 1 with --url: a rollout has one start in a server's life")
-    known = os.environ.get(TOKEN_VARIABLE)
+    known = admin_token(None)
     if not known:
         raise UsageError(f"--url needs {TOKEN_VARIABLE}, the token of the server's admin API, to start the rollout")
     return Operator(known, lambda: nullcontext(options.url))

@@ -2,7 +2,8 @@
 
 The emulated backend keeps a device busy for the pass time that the scenario states, spread included; model.serve_with
 names a real model in its place, which is loaded now and not by any request. POST /predict takes {"input": ...,
-"size": 17}; GET /health, /metrics, /config and /timeline tell what it does. SIGTERM or Ctrl-C: it takes nothing new,
+"size": 17}; GET /health, /metrics, /config and /timeline tell what it does; with a token /admin takes orders about
+versions (servecast rollout). SIGTERM or Ctrl-C: it takes nothing new,
 finishes what it holds and ends with exit code 0; a second one stops it at once.
 
 Example: servecast serve sentiment --port 8080
@@ -18,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from servecast.admin_token import add_token_file, admin_token
 from servecast.api import load_scenario, seed_of
 from servecast.command_line import Parser, add_quiet, add_scenario, add_seed, count, output_file, seconds
 from servecast.errors import CouldNotRun, Exit
@@ -77,6 +79,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="TIME",
         help="give up on a replica process that takes longer to be ready (default: 120s)",
     )
+    add_token_file(parser, "the admin API is off without one")
     add_seed(parser)
     add_quiet(parser)
 
@@ -99,6 +102,7 @@ def run(options: argparse.Namespace) -> Exit:
         connections_max=options.connections,
         pass_timeout_ns=round(options.pass_timeout * 1e9),
         start_timeout_ns=round(options.start_timeout * 1e9),
+        admin_token=admin_token(options.token_file),
     )
     talk = Talk(quiet=options.quiet)
 
