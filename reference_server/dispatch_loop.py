@@ -326,6 +326,7 @@ class DispatchLoop:
                     original = self._carried[action.request, action.attempt % COPIES_FROM]
                     copy = _Carried(original.input, original.size, UNSET, _drop)
                     self._carried[action.request, action.attempt] = copy
+                    self.shadows.expect()
                 case Decided():
                     self._verdict = Refusal(action.refusal)
                 case DrainReplica():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from policy.timeline import Outcome
 from reference_server.plain_requests import Head, read_head
+from reference_server.request_text import Asked
 from tests.reference_server.gate import ECHO, GATED, Gate
 from tests.reference_server.live import run, running, server_settings, until
 from tests.reference_server.talk import Talk, request
@@ -24,10 +25,15 @@ HOST = START + b"Host: a\r\n"
 @pytest.mark.parametrize(
     ("lines", "head"),
     [
-        (b"Host: a\r\nContent-Length: 5\r\n", Head(5, None, False)),
-        (b"content-length:5\r\nhost: a\r\nx-servecast-attempt: 7.1\r\n", Head(5, "7.1", False)),
-        (b"HOST:\r\nContent-Length: \t 5 \r\nConnection: Close\r\n", Head(5, None, True)),
-        (b"Connection: keep-alive\r\nHost: a\r\nContent-Length: 0\r\n", Head(0, None, False)),
+        (b"Host: a\r\nContent-Length: 5\r\n", Head(5, Asked(), False)),
+        (b"content-length:5\r\nhost: a\r\nx-servecast-attempt: 7.1\r\n", Head(5, Asked("7.1"), False)),
+        (b"HOST:\r\nContent-Length: \t 5 \r\nConnection: Close\r\n", Head(5, Asked(), True)),
+        (
+            b"X-Servecast-Version: v2\r\nHost: a\r\nContent-Length: 1\r\nx-servecast-key: bob\r\n",
+            Head(1, Asked(None, "bob", "v2"), False),
+        ),
+        (b"X-Servecast-Attempt:\r\nHost: a\r\nContent-Length: 1\r\n", Head(1, Asked(""), False)),
+        (b"Connection: keep-alive\r\nHost: a\r\nContent-Length: 0\r\n", Head(0, Asked(), False)),
     ],
 )
 def test_plain_head_is_read(lines: bytes, head: Head) -> None:
@@ -106,7 +112,7 @@ def test_what_is_plain_means_the_same_to_aiohttp(lines: list[tuple[str, str, str
     ((message, _),) = asyncio.run(scene())
     assert (message.method, message.path, message.chunked, message.compression) == ("POST", "/predict", False, None)
     assert int(message.headers["Content-Length"]) == head.length
-    assert message.headers.get("X-Servecast-Attempt") == head.number
+    assert message.headers.get("X-Servecast-Attempt") == head.asked.number
     assert message.should_close == head.closes
 
 
