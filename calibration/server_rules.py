@@ -37,6 +37,9 @@ def require_same_rules(url: str, config: Mapping[str, object], scenario: Scenari
     for key, wanted in (*_leaves(_in_words(scenario)), *_leaves(_versions_in_words(scenario))):
         if served.get(key) != wanted:
             raise BadSamples(f"The server at {url} runs with {key} {served.get(key)}, and the scenario says {wanted}.")
+    shares = config.get("shares")
+    if scenario.rollout is None and isinstance(shares, Mapping) and shares.get("rollout") is not None:
+        raise BadSamples(f"The server at {url} runs with a rollout, and the scenario says none.")
     _require_model_served(url, config, scenario.model.serve_with)
     profile = profile_of(scenario)
     if profile is not None:

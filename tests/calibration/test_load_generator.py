@@ -14,7 +14,7 @@ import pytest
 
 from calibration.errors import BadAddress, ServerUnreachable
 from calibration.load_generator import LoadGenerator
-from calibration.load_plan import LoadPlan, LoadRun
+from calibration.load_plan import LoadPlan, LoadRun, PlannedOrder
 from policy.dice import Stream, die
 from policy.instant import UNSET
 from policy.retries import JITTER_ONE, RetryRule, wait_ns
@@ -192,3 +192,37 @@ def test_other_machine_is_not_loaded() -> None:
     """The generator itself refuses, whoever made the plan."""
     with pytest.raises(BadAddress):
         _drive(_plan("http://192.0.2.1:80", [0.0]))
+
+
+def test_requests_say_who_sends_them_and_which_version_they_name(tiny_server: Start) -> None:
+    """In headers of their own; who names none says nothing of versions."""
+    server = tiny_server(lambda _: (0.0, OK))
+    who = {"users": np.array([7, 8, 7]), "pins": np.array([UNSET, 1, UNSET]), "versions": ("a", "b")}
+    _drive(_plan(server.url, [0.0, 1.0, 2.0], **who))
+    heads = sorted(text.split(b"\r\n\r\n")[0] for text in server.received)
+    keys = [[line for line in head.split(b"\r\n") if line.startswith(b"X-Servecast-Key")] for head in heads]
+    assert keys == [[b"X-Servecast-Key: 7"], [b"X-Servecast-Key: 8"], [b"X-Servecast-Key: 7"]]
+    assert [b"X-Servecast-Version: b" in head for head in heads] == [False, True, False]
+
+
+def test_orders_go_out_at_their_moment_with_the_token(tiny_server: Start) -> None:
+    """Between the requests, and are none of the rows; one that is not carried out is counted."""
+
+    def answer(text: bytes) -> tuple[float, bytes]:
+        return 0.0, FULL if b"/admin/no" in text else OK
+
+    server = tiny_server(answer)
+    orders = tuple(
+        PlannedOrder(round(at * MS), path, "{}", "secret") for at, path in ((15, "/admin/no"), (5, "/admin/yes"))
+    )
+    run = _drive(_plan(server.url, [0.0, 10.0, 30.0], orders=orders))
+    assert [text.split()[1] for text in server.received] == [
+        b"/predict",
+        b"/admin/yes",
+        b"/predict",
+        b"/admin/no",
+        b"/predict",
+    ]
+    assert b"\r\nAuthorization: Bearer secret\r\n" in server.received[1]
+    assert server.received[1].endswith(b"Content-Length: 2\r\n\r\n{}")
+    assert (run.orders_refused, run.outcomes()["answered"], len(run.attempts)) == (1, 3, 3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from calibration.errors import BadAddress, BadSamples
-from calibration.load_plan import Lateness, LoadPlan, LoadRun, SentAttempt, parse_address
+from calibration.load_plan import Lateness, LoadPlan, LoadRun, PlannedOrder, SentAttempt, parse_address
 from policy.retries import RetryRule
 from policy.timeline import Outcome
 
@@ -94,6 +96,19 @@ def test_plan_survives_the_way_to_its_process() -> None:
     assert (again.seed, again.retry, again.sizes.tolist()) == (plan.seed, plan.retry, [4, 5, 6])
     assert again.input == plan.input
     assert again.timeouts_ns.tolist() == [7, 8, 9]
+
+
+def test_users_pins_and_orders_survive_it_too() -> None:
+    """And a plan that has none says so."""
+    plain = _plan([1, 2, 2], [4, 5, 6], [7, 8, 9])
+    order = PlannedOrder(5, "/admin/rollout", '{"command": "start"}', "token")
+    told = replace(plain, users=np.array([3, 1, 3]), pins=np.array([-1, 1, -1]), versions=("a", "b"), orders=(order,))
+    again = LoadPlan.from_bytes(told.to_bytes())
+    assert (again.users.tolist(), again.pins.tolist()) == ([3, 1, 3], [-1, 1, -1])
+    assert (again.versions, again.orders) == (("a", "b"), (order,))
+    assert len(plain.users) == len(plain.pins) == len(plain.orders) == 0
+    with pytest.raises(BadSamples, match="one timeout, user and pin each, or none at all"):
+        replace(plain, users=np.array([1]))
 
 
 def _run(lateness_ns: list[int]) -> LoadRun:

@@ -9,7 +9,7 @@ from calibration.errors import BadSamples
 from calibration.load_plan import LoadRun, SentAttempt
 from calibration.samples import ServerLog, join, parse_log
 from policy.instant import UNSET
-from policy.timeline import Attempt, Outcome, Pass, Reason
+from policy.timeline import Attempt, Outcome, Pass, Reason, RolloutMove, Share, copy_number
 
 ORIGIN = 1_000_000
 
@@ -116,3 +116,27 @@ def test_log_of_something_else_is_refused(content: dict[str, object]) -> None:
     """An answer that is no timeline, or lacks a column, is named."""
     with pytest.raises(BadSamples, match=r"The server's timeline (has no attempts|lacks the column)"):
         parse_log(content)
+
+
+def test_what_a_server_says_of_versions_is_joined_too() -> None:
+    """Copies in the order of their requests, shares and moves counted from the run's start; all may be missing."""
+    copies = [_logged(request, copy_number(0, 1), version=1) for request in (1, 0)]
+    content = {
+        "attempts": [list(_logged(request)) for request in (0, 1)],
+        "attempt_columns": list(Attempt._fields),
+        "passes": [],
+        "pass_columns": list(Pass._fields),
+        "copies": [list(row) for row in copies],
+        "shares": [list(Share(ORIGIN + 30, 1, 500, 100)), list(Share(7, 0, 10_000, 0))],
+        "share_columns": list(Share._fields),
+        "rollout": [list(RolloutMove(ORIGIN + 30, 1, 1, 1, 0, 500, 100))],
+        "rollout_columns": list(RolloutMove._fields),
+    }
+    timeline = join(_run([_sent(0), _sent(1)]), parse_log(content))
+    assert timeline.copied("request").tolist() == [0, 1]
+    assert timeline.copied("enqueued_ns").tolist() == [21, 21]
+    assert timeline.shares.tolist() == [[30, 1, 500, 100], [0, 0, 10_000, 0]]
+    assert timeline.rollout.tolist() == [[30, 1, 1, 1, 0, 500, 100]]
+    bare = {key: content[key] for key in ("attempts", "attempt_columns", "passes", "pass_columns")}
+    plain = join(_run([_sent(0), _sent(1)]), parse_log(bare))
+    assert [len(table) for table in (plain.copies, plain.shares, plain.rollout)] == [0, 0, 0]

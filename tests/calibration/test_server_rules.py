@@ -10,6 +10,8 @@ import pytest
 
 from calibration.errors import BadSamples
 from calibration.server_rules import changes, identity_of, require_same_rules
+from reference_server.settings import in_words
+from servecast.commands.serve import server_settings
 from sim.scenario.load import load_scenario
 from sim.scenario.spec import Scenario
 
@@ -198,3 +200,39 @@ def test_what_changed_between_two_answers_is_named(after: dict[str, Any], said: 
 def test_many_changes_are_cut_to_a_few() -> None:
     """Another server altogether still makes one sentence."""
     assert len(changes(CONFIG, {})) == 3
+
+
+SEVERAL: dict[str, Any] = {
+    **SCENARIO,
+    "versions": [{"name": "v1"}, {"name": "v2", "role": "canary", "weight": "10%", "fleet": {"replicas": 2}}],
+    "rollout": {"steps": [{"weight": "50%"}]},
+    "split": {"salt": 3},
+}
+
+
+def told_of_several() -> dict[str, Any]:
+    """Return what a server of these versions says of itself."""
+    settings = server_settings(load_scenario(SEVERAL), host="127.0.0.1", port=0, seed=0, timeline_file=None)
+    return dict(json.loads(json.dumps(in_words(settings))))
+
+
+def test_versions_of_a_server_are_those_of_the_scenario() -> None:
+    """Fleets, weights, rollout and salt, as `servecast serve` tells them."""
+    require_same_rules(URL, told_of_several(), load_scenario(SEVERAL))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"versions": [{"name": "v1"}, {"name": "v2", "role": "canary", "weight": "10%"}]}, "versions.1.replicas 2"),
+        ({"rollout": {"steps": [{"weight": "60%"}]}}, "shares.rollout.steps.0.weight 5000, and the scenario says 6000"),
+        ({"rollout": None}, "runs with a rollout, and the scenario says none"),
+        ({"split": {"salt": 4}}, "salt 3, and the scenario says 4"),
+    ],
+)
+def test_other_versions_are_named(change: dict[str, Any], said: str) -> None:
+    """The first difference."""
+    scenario = load_scenario({**SEVERAL, **change})
+    with pytest.raises(BadSamples) as error:
+        require_same_rules(URL, told_of_several(), scenario)
+    assert said in str(error.value)

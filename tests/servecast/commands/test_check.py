@@ -44,6 +44,7 @@ class Seen:
 
     def __init__(self) -> None:
         self.served: list[list[str]] = []
+        self.tokens: list[str | None] = []
         self.calibrated: list[str] = []
         self.checked: list[str] = []
         self.profiles: list[Profile] = []
@@ -57,8 +58,9 @@ def seen(monkeypatch: pytest.MonkeyPatch, profile_file: Path) -> Seen:
     seen = Seen()
 
     @contextmanager
-    def server(arguments: Sequence[str]) -> Iterator[str]:
+    def server(arguments: Sequence[str], token: str | None = None) -> Iterator[str]:
         seen.served.append(list(arguments))
+        seen.tokens.append(token)
         yield f"http://127.0.0.1:{len(seen.served)}"
 
     def calibrate(urls: Sequence[str], scenario: Scenario, **_: object) -> Profile:
@@ -194,3 +196,38 @@ def test_check_of_a_live_server_has_every_part(
     assert code == Exit.REFUSED or {"latency_ms.p50", "refused_share"} <= {each["figure"] for each in point["scores"]}
     assert all(attempt["attempts"]["answered"] == point["requests"] for attempt in point["attempts"])
     assert (tmp_path / "check.png").exists()
+
+
+CANARY = [
+    argument
+    for change in ("versions=[{name: v1}, {name: v2, role: canary}]", "rollout={steps: [{weight: 10%}], start: 1s}")
+    for argument in ("--set", change)
+]
+
+
+def test_rollout_has_an_operator_with_a_fresh_server_for_each_run(seen: Seen, shop: str) -> None:
+    """The servers that it starts have one token, which the operator knows; nobody else starts a rollout."""
+    assert main(["check", shop, "--processes", "1", *CANARY]) == Exit.DONE
+    operator = seen.options["operator"]
+    with operator.fresh_server() as url:
+        assert url == "http://127.0.0.1:3"
+    assert seen.tokens == [None, operator.token, operator.token]
+    assert len(operator.token) > 20
+    assert main(["check", shop, "--processes", "1"]) == Exit.DONE
+    assert seen.options["operator"] is None
+    assert seen.tokens[-1] is None
+
+
+def test_given_server_needs_its_token_and_one_run(
+    seen: Seen, shop: str, profile_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollout has one start in a server's life."""
+    given = ["check", shop, "--calibration", str(profile_file), "--url", "http://127.0.0.1:9", *CANARY]
+    monkeypatch.delenv("SERVECAST_ADMIN_TOKEN", raising=False)
+    assert main(given) == Exit.BAD_INPUT
+    assert "--url needs SERVECAST_ADMIN_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("SERVECAST_ADMIN_TOKEN", "correct-horse-battery")
+    assert main([*given, "--repeats", "2"]) == Exit.BAD_INPUT
+    assert "--repeats must be 1 with --url" in capsys.readouterr().err
+    assert main(given) == Exit.DONE
+    assert seen.options["operator"].token == "correct-horse-battery"
