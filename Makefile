@@ -55,7 +55,7 @@ check-fleet: $(VENV)/.base | $(OUT) ## how right it is for fleets: a load step, 
 		cat $(OUT)/check-fleet-$$like.txt; test ! -s $(OUT)/check-fleet-$$like.txt || mv $(OUT)/check-fleet-$$like.txt docs/; \
 	done
 
-chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, malformed requests; 3 minutes
+chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, a rollback, malformed requests; 4 minutes
 	$(BIN)/python -m tests.chaos --file docs/chaos.txt
 
 models: $(VENV)/.models ## install PyTorch and the text model (84 MB), which nothing else here needs

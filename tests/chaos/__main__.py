@@ -1,9 +1,9 @@
-"""Kills, hangs, hang-ups, a signal, overload, malformed requests, slow senders: is every request answered exactly once?
+"""Kills, hangs, hang-ups, a signal, overload, a rollback, malformed and slow senders: is every request answered once?
 
     python -m tests.chaos [--file FILE] [--seed N] [--only WORD]
 
 Each scene has a fresh server and clients of its own, prints what came and what was expected, and ends with exit code 1
-if anything was not as expected. Takes about three minutes.
+if anything was not as expected. Takes about four minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.text import Text
 from sim.forecast.provenance import host, versions
 from sim.report.tables import as_text
 from sim.report.units import new_table
-from tests.chaos.acts import hang_in_pass, hang_up, kill_in_pass, overload, signal_under_load
+from tests.chaos.acts import hang_in_pass, hang_up, kill_in_pass, kill_in_rollout, overload, signal_under_load
 from tests.chaos.hostile import send_malformed, send_slowly
 from tests.chaos.scene import Result
 from tests.chaos.server import Usage
@@ -38,6 +38,7 @@ SCENES: dict[str, Callable[[int], Coroutine[Any, Any, Result]]] = {
     "signal-2": lambda seed: signal_under_load(64, seed=seed + 1),
     "signal-3": lambda seed: signal_under_load(64, seed=seed + 2),
     "overload": lambda seed: overload(20.0, seed=seed),
+    "rollout": lambda seed: kill_in_rollout(60.0, seed=seed),
     "malformed": lambda seed: send_malformed(2000, seed=seed),
     "slow": lambda seed: send_slowly(200, seed=seed),
 }

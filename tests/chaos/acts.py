@@ -1,4 +1,4 @@
-"""What is done to the server: kills, hangs, hang-ups, a signal, overload. Malformed bytes, slow senders: hostile.py.
+"""What is done to the server: kills, hangs, hang-ups, a signal, overload, a rollback; the rest is in hostile.py.
 
 Each act is a function of how much of it, so that the tests play the same acts in small.
 """
@@ -9,11 +9,14 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import suppress
 
 from policy.instant import UNSET
+from policy.rollout import Action
 from policy.timeline import Outcome
 from tests.chaos.client import Asked, Wire, prediction
 from tests.chaos.scene import Result, Scene, play
+from tests.chaos.serve import TOKEN
 
 _PAD_BYTES = 8_000_000
 """Of an answer that no socket takes at one go: its client can hang up in the middle."""
@@ -194,6 +197,77 @@ async def overload(seconds: float, *, seed: int, cap: int = 128, timed: bool = T
     settings = {"base_ms": base_ms, "per_item_ms": per_item_ms, "max_batch": max_batch, "cap": cap}
     name = f"10x overload for {seconds:g} s"
     return await play(name, act, seed=seed, warm_up=warm_up, deadline_ms=round(deadline_s * 1e3), **settings)
+
+
+async def kill_in_rollout(seconds: float, *, seed: int, warm_up: int = 400) -> Result:
+    """Kill replicas at random while a canary gets half, roll it back in the middle, let the fleet go to none and back.
+
+    The other scenes have one replica that stays; here an autoscaler starts and ends them meanwhile.
+    """
+
+    async def act(scene: Scene) -> None:
+        kills = 0
+
+        async def kill_for(how_long_s: float) -> None:
+            nonlocal kills
+            until = time.perf_counter() + how_long_s
+            while time.perf_counter() < until:
+                await asyncio.sleep(scene.rng.uniform(0.05, 0.4))
+                victims = scene.server.children()
+                if victims:
+                    with suppress(ProcessLookupError):  # it may have ended by itself meanwhile
+                        os.kill(scene.rng.choice(victims), signal.SIGKILL)
+                        kills += 1
+
+        async with scene.under_load(24):
+            started, _ = await scene.clients.order("/admin/rollout", '{"command": "start"}', TOKEN)
+            await kill_for(seconds / 2)
+            in_flight = [asked for asked in scene.book.asked if asked.status is None]
+            aborted, _ = await scene.clients.order("/admin/rollout", '{"command": "abort"}', TOKEN)
+            await kill_for(seconds / 2)
+        scene.expect("start and rollback were carried out", (started, aborted) == (200, 200))
+        ends = {asked.status for asked in in_flight}
+        scene.notes.append(f"{kills} kills; {len(in_flight)} requests in flight at the rollback")
+        scene.expect("those were answered or failed with their pass", ends <= {200, 500})
+        await _until_ready(scene, 0)
+        first = await scene.clients.ask("from none")
+        scene.notes.append(f"from none to an answer: {first.ended_s - first.began_s:.2f} s")
+        scene.expect("the first request behind the pause was answered", first.status == 200)
+        await _until_ready(scene, 0)
+
+        def judge() -> None:
+            moves = scene.server.table("rollout")
+            back_ns = next(move["at_ns"] for move in moves if move["action"] == Action.ROLL_BACK)
+            canary = [row for row in scene.rows if row.version == 1]
+            lives = [life for life in scene.server.table("replicas") if life["version"] == 0]
+            failed = scene.book.statuses()["500"]
+            scene.notes.append(
+                f"{len(canary)} requests met v2, {failed} failed with a pass; {len(lives)} replicas of v1 in all"
+            )
+            scene.expect(
+                "v2 got requests, and none behind the rollback", all(row.enqueued_ns < back_ns for row in canary)
+            )
+            scene.expect("some met it", len(canary) > 0)
+            scene.expect("v1 had replicas started and ended", len(lives) > 2)
+
+        scene.when_over(judge)
+        _expect_statuses(scene, {"200", "500", "503"})
+
+    settings = {"base_ms": 20, "per_item_ms": 1, "max_batch": 4, "canary": True}
+    name = f"kills for {seconds:g} s around a rollback"
+    return await play(name, act, seed=seed, warm_up=warm_up, at_rest=1, **settings)
+
+
+async def _until_ready(scene: Scene, replicas: int) -> None:
+    """Wait until so many replicas of v1 are ready."""
+    give_up = time.perf_counter() + _BACK_LIMIT_S
+    line = f'servecast_ready_replicas{{version="v1"}} {replicas}.0'.encode()
+    while time.perf_counter() < give_up:
+        _, figures = await scene.clients.get("/metrics")
+        if line in figures:
+            return
+        await asyncio.sleep(0.05)
+    scene.expect(f"v1 came to {replicas} replicas", False)
 
 
 async def _back(scene: Scene, victim: int = 0) -> None:

@@ -227,10 +227,19 @@ class Clients:
 
     async def get(self, path: str) -> tuple[int, bytes]:
         """Ask about the server; the book has no entry of it."""
+        return await self._talk(f"GET {path} HTTP/1.1\r\nHost: chaos\r\nConnection: close\r\n\r\n")
+
+    async def order(self, path: str, body: str, token: str) -> tuple[int, bytes]:
+        """Give the server an order."""
+        head = f"POST {path} HTTP/1.1\r\nHost: chaos\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+        return await self._talk(f"{head}Content-Length: {len(body)}\r\n\r\n{body}")
+
+    async def _talk(self, text: str) -> tuple[int, bytes]:
+        """Send a request that is none of the book's and return the answer."""
         wire = Wire(Book())
         await asyncio.get_running_loop().create_connection(lambda: wire, "127.0.0.1", self._port)
         asked = Asked(-1, 0.0)
-        status = await wire.ask(asked, f"GET {path} HTTP/1.1\r\nHost: chaos\r\nConnection: close\r\n\r\n".encode())
+        status = await wire.ask(asked, text.encode())
         wire.close()
         await wire.closed
         return status, asked.body

@@ -105,6 +105,12 @@ class ChaosServer:
             await asyncio.sleep(_POLL_S)
         return self.usage()
 
+    def table(self, name: str) -> list[dict[str, int]]:
+        """Return another table that it wrote when it ended, rows by the names of their columns."""
+        page = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))
+        columns = page[{"rollout": "rollout_columns", "replicas": "replica_columns"}[name]]
+        return [dict(zip(columns, row, strict=True)) for row in page[name]]
+
     def rows(self) -> tuple[list[Attempt], list[Pass]]:
         """Return the rows that it wrote when it ended."""
         page = json.loads((self.folder / "rows.json").read_text(encoding="utf-8"))

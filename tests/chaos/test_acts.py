@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from tests.chaos.acts import hang_in_pass, hang_up, kill_in_pass, overload, signal_under_load
+from tests.chaos.acts import hang_in_pass, hang_up, kill_in_pass, kill_in_rollout, overload, signal_under_load
 from tests.chaos.hostile import send_malformed, send_slowly
 from tests.chaos.malformed import malformed_requests
 from tests.chaos.scene import Result
@@ -49,6 +49,11 @@ def test_overload_is_refused_and_the_device_stays_at_work() -> None:
     """Ten times the capacity for 1.5 s."""
     result = require_as_expected(overload(1.5, seed=1, cap=16, **SMALL))
     assert result.statuses["429"] > result.statuses["200"] / 2
+
+
+def test_rollback_among_kills_loses_nothing() -> None:
+    """Three seconds of kills, a rollback in the middle, then down to none and back."""
+    assert require_as_expected(kill_in_rollout(3.0, seed=1, warm_up=20)).statuses["200"] > 50
 
 
 def test_malformed_requests_are_told_so_and_go_no_further() -> None:
