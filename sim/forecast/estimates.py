@@ -135,6 +135,7 @@ METRICS: dict[str, Metric] = {
     "refused_share": Metric(partial(_share, outcome=Outcome.REFUSED), _requests, most=1.0),
     "timed_out_share": Metric(partial(_share, outcome=Outcome.TIMED_OUT), _requests, most=1.0),
     "abandoned_share": Metric(partial(_share, outcome=Outcome.ABANDONED), _requests, most=1.0),
+    "failed_share": Metric(partial(_share, outcome=Outcome.FAILED), _requests, most=1.0),
     "batch_size_mean": Metric(_batch_size, _passes),
     "gpu_busy_share": Metric(_gpu_busy, _passes, most=1.0),
     "replicas.mean": Metric(partial(_per_run, read=lambda run: run.replicas_mean), _replicas_paid),

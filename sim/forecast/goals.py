@@ -17,6 +17,7 @@ _FIGURES = {
     "refused": "refused_share",
     "timed_out": "timed_out_share",
     "abandoned": "abandoned_share",
+    "failed": "failed_share",
 }
 """The figure that each goal is about."""
 

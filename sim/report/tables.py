@@ -51,6 +51,7 @@ _NAMES = {
     "refused_share": "refused",
     "timed_out_share": "timed out (504)",
     "abandoned_share": "abandoned",
+    "failed_share": "failed (500)",
     "batch_size_mean": "mean batch",
     "gpu_busy_share": "device busy",
     "replicas.mean": "replicas, mean",

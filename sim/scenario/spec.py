@@ -165,6 +165,7 @@ class Goals(Section):
     refused: Share | None = Field(None, description="Share of requests that are refused.")
     timed_out: Share | None = Field(None, description="Share of requests that the server gives up (504).")
     abandoned: Share | None = Field(None, description="Share of requests whose client hangs up.")
+    failed: Share | None = Field(None, description="Share of requests that are taken, and lost or broken (500).")
 
 
 class Cost(Section):

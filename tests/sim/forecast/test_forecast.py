@@ -23,6 +23,7 @@ FIGURES = {
     "refused_share",
     "timed_out_share",
     "abandoned_share",
+    "failed_share",
     "batch_size_mean",
     "gpu_busy_share",
     "gpu_hours",
@@ -248,6 +249,7 @@ def test_recorded_trace_leaves_only_the_dice_to_chance() -> None:
 def test_impossible_outcomes_are_exactly_zero(short: Forecast) -> None:
     """Without a cap nobody is refused; with one that was never reached there is an upper limit instead."""
     assert short["refused_share"].high == 0.0
+    assert (short["failed_share"].value, short["failed_share"].high) == (0.0, 0.0)
     capped = forecast(scenario(*SHORT, "queue.cap=256"), seed=7)["refused_share"]
     assert capped.value == 0.0
     assert capped.high is not None
