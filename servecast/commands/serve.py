@@ -31,7 +31,17 @@ __all__ = ["add_arguments", "run", "server_settings"]
 
 _NEEDED = ("aiohttp", "prometheus_client")
 
-_OF_THE_RUN = ("seed", "max_batch", "cold_start_tables", "replica", "ordered_ns")
+_OF_THE_RUN = (
+    "seed",
+    "max_batch",
+    "cold_start_tables",
+    "restart_from",
+    "crash_table",
+    "faults",
+    "replica",
+    "life",
+    "ordered_ns",
+)
 """Settings of a backend that do not make another model of it."""
 
 
@@ -151,15 +161,23 @@ def _backend(scenario: Scenario, seed: int) -> tuple[str, dict[str, object]]:
     from reference_server.models import MODELS
     from sim.scenario.costs import costs_of
     from sim.scenario.distributions import spread_table
-    from sim.scenario.lower import cold_start_tables
+    from sim.scenario.fleet_spec import RESTART_FROM
+    from sim.scenario.lower import cold_start_tables, crash_table
     from sim.scenario.rules import serving_rules
 
-    model, pass_time = scenario.model, serving_rules(scenario).pass_time
+    model, rules = scenario.model, serving_rules(scenario)
+    pass_time = rules.pass_time
     if model.serve_with == "emulated":
         spread = [int(knot) for knot in spread_table(costs_of(scenario).spread)]
         cold_start = [[int(knot) for knot in table] for table in cold_start_tables(scenario)]
         return "emulated", emulated_settings(
-            pass_time=pass_time, spread_table=spread, cold_start_tables=cold_start, seed=seed
+            pass_time=pass_time,
+            spread_table=spread,
+            cold_start_tables=cold_start,
+            restart_from=RESTART_FROM,
+            crash_table=[int(knot) for knot in crash_table(scenario) or ()],
+            fault_rule=rules.faults,
+            seed=seed,
         )
     return "torch", torch_settings(
         factory=MODELS.get(model.serve_with, model.serve_with),

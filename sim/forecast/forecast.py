@@ -157,7 +157,7 @@ def _figures(
         ("refused_share", scenario.queue.cap),
         ("timed_out_share", scenario.queue.deadline),
         ("abandoned_share", scenario.traffic.timeout),
-        ("failed_share", None),
+        ("failed_share", scenario.fleet.crash_every),
     ):
         if is_possible is None:
             figures[name] = exact(0.0, requests)

@@ -8,13 +8,19 @@ from sim.scenario.spec import ColdStart, Network, Scenario, Turnaround
 
 __all__ = ["ONE_REPLICA", "calibrated", "one_replica"]
 
-ONE_REPLICA = ("fleet.replicas=1", "fleet.autoscaler=none", "fleet.cold_start={}")
+ONE_REPLICA = (
+    "fleet.replicas=1",
+    "fleet.autoscaler=none",
+    "fleet.cold_start={}",
+    "fleet.crash_every=none",
+    "fleet.slow=none",
+)
 """What one_replica changes, as `--set` takes it."""
 
 
 def one_replica(scenario: Scenario) -> Scenario:
-    """Return the scenario of a single replica that is there from the start: replicas are alike, so one is measured."""
-    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart()}
+    """Return the scenario of a single sound replica that is there from the start: replicas are alike but for faults."""
+    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart(), "crash_every": None, "slow": None}
     return scenario.model_copy(update={"fleet": scenario.fleet.model_copy(update=alone)})
 
 

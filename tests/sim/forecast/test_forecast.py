@@ -256,6 +256,15 @@ def test_impossible_outcomes_are_exactly_zero(short: Forecast) -> None:
     assert 0.0 < capped.high < 0.05
 
 
+def test_crashes_show_as_failed_requests_and_can_be_limited_by_a_goal() -> None:
+    """Lives of 1 s and passes of some 10 ms: about 1 % fail, which a goal of 0.1 % does not allow."""
+    crashing = ("fleet.crash_every=1s", "fleet.cold_start.load=50ms", "fleet.replicas=4", "goals.failed=0.1%")
+    found = forecast(scenario(*SHORT, *crashing), seed=7)
+    assert found["failed_share"].value == pytest.approx(0.01, rel=0.5)
+    assert [(goal.figure, goal.verdict) for goal in found.goals] == [("failed_share", "missed")]
+    assert found["refused_share"].high == 0.0
+
+
 def test_cost_is_that_of_the_measured_time() -> None:
     """One replica for 4 s at 3600 an hour: 4, in the currency that is stated; without a price there is none."""
     found = forecast(scenario(*SHORT, "cost={replica_hour: 3600, currency: EUR}"))
