@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from policy.timeline import Outcome
 from sim.errors import ScenarioError
 from sim.forecast.estimates import METRICS, Figure, estimate, exact
+from sim.forecast.goal_metrics import goal_metrics
 from sim.forecast.goals import GoalResult, judge
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
@@ -150,7 +151,8 @@ def _figures(
 ) -> dict[str, Figure]:
     """Return every figure of the forecast."""
     figures = {
-        name: estimate(metric, central, drawn, calibration_known=calibration_known) for name, metric in METRICS.items()
+        name: estimate(metric, central, drawn, calibration_known=calibration_known)
+        for name, metric in (METRICS | goal_metrics(scenario.goals)).items()
     }
     requests = sum(run.requests for run in central)
     for name, is_possible in (

@@ -18,6 +18,7 @@ _FIGURES = {
     "timed_out": "timed_out_share",
     "abandoned": "abandoned_share",
     "failed": "failed_share",
+    "breach": "breach_share",
 }
 """The figure that each goal is about."""
 

@@ -98,6 +98,9 @@ def check_rules(scenario: Scenario) -> None:
                 raise SettingError(key, "1 with front_end.blocking, where one event loop does everything", count)
     check_count("horizon.runs", scenario.horizon.runs, 2, RUNS_MAX)
     _check_fleet(scenario)
+    goals = scenario.goals
+    if goals.breach is not None and goals.p99 is None and goals.refused is None:
+        raise SettingError("goals.breach", "stated beside goals.p99 or goals.refused, whose breaches it limits", "none")
     traffic, costs = scenario.traffic, costs_of(scenario)
     spread_table(costs.spread)
     time_table(costs.request, "front_end.request")
