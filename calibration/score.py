@@ -36,6 +36,7 @@ SCORED = (
     "refused_share",
     "timed_out_share",
     "abandoned_share",
+    "failed_share",
     "batch_size_mean",
     "throughput_per_s",
     "server_latency_ms.p50",

@@ -14,7 +14,19 @@ from enum import IntEnum
 from policy.routing import DIE_ONE
 from policy.versions import point
 
-__all__ = ["CELLS", "LEVELS", "Stream", "die", "draw", "happens", "mix", "route_die", "signed"]
+__all__ = [
+    "CELLS",
+    "LEVELS",
+    "Stream",
+    "cold_start_ns",
+    "crash_after_ns",
+    "die",
+    "draw",
+    "happens",
+    "mix",
+    "route_die",
+    "signed",
+]
 
 _MASK = 2**64 - 1
 _ROUTE_DIVISOR = 2**64 // DIE_ONE
@@ -44,13 +56,15 @@ class Stream(IntEnum):
     PASS_RESULT = 11  # request, attempt of the first member of the batch: the front end's work on its results
     TIMER = 12  # replica, number of the timer: the front end's work on it
     ROUTE = 13  # request, attempt: which replica takes it
-    COLD_START = 14  # replica, number of the part of its start
+    COLD_START = 14  # replica, number of the part of its start: those of later lives go on counting
     PHASE = 15  # draw of a prediction, 0: where in a tick of the autoscaler its load begins
     VERSION = 16  # request, 0: which version takes it, where no key is to stay with one
     COPY = 17  # request, version: whether that shadow version gets a copy
     ERROR = 18  # request, 0: whether a version fails on it; one that fails more often fails on these and more
     USER = 19  # request, 0: who sends it
     PINNED = 20  # request, 0: which version it names
+    CRASH = 21  # replica, number of its life (0: before its first crash): when that ends
+    SLOW = 22  # replica, 0: whether it is slow for all its lives; where more are slow, these are and more
 
 
 def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
@@ -63,6 +77,17 @@ def die(seed: int, stream: int, entity: int, ordinal: int) -> int:
 def route_die(seed: int, request: int, attempt: int) -> int:
     """Return the die with which an attempt is routed, an integer in [0, policy.routing.DIE_ONE)."""
     return die(seed, Stream.ROUTE, request, attempt) // _ROUTE_DIVISOR
+
+
+def cold_start_ns(tables: Sequence[Sequence[int]], seed: int, replica: int, life: int, restart_from: int) -> int:
+    """Return how long the start of a replica takes: all parts the first time, later those from `restart_from` on."""
+    parts = range(restart_from if life else 0, len(tables))
+    return sum(draw(tables[part], die(seed, Stream.COLD_START, replica, life * len(tables) + part)) for part in parts)
+
+
+def crash_after_ns(table: Sequence[int], seed: int, replica: int, life: int) -> int:
+    """Return how long after its readiness a life of a replica ends in a crash, at least 1."""
+    return max(draw(table, die(seed, Stream.CRASH, replica, life)), 1)
 
 
 def happens(share: int, of: int, bits: int) -> bool:

@@ -31,6 +31,10 @@ moment of the autoscaler, that comes while the front end is busy is seen with th
 work on its timer is done. DEADLINE has its place in the order; where only a request that has passed the front end in no
 time calls the dispatcher, deadlines are taken in behind the requests of that instant.
 
+A process that crashes is heard of at once: its instance has failed, and the pass that it ran is lost. What it had sent
+before comes first, so one whose pass had ended by then (in that very instant, too) is heard of right behind RETURNED.
+It starts again from the moment at which it is heard of; what waits for it waits on.
+
 A timer is the moment for which the dispatcher asked in its latest decision; each decision replaces it. One that has
 come is a job of worker 0 and is not called back.
 """

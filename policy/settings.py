@@ -23,16 +23,20 @@ from policy.batching import (
 )
 from policy.deadlines import DeadlineRule
 from policy.errors import SettingError
+from policy.faults import FaultRule
 from policy.fleet import Drain
 from policy.instant import NEVER_NS
-from policy.pass_time import PADDED_SIZES_MAX, TABLE_POINTS_MAX, PassTimeRule
+from policy.pass_time import PADDED_SIZES_MAX, SPREAD_ONE, TABLE_POINTS_MAX, PassTimeRule
 from policy.retries import RetryRule
+from policy.rollout import SHARE_ONE
 from policy.routing import NO_LIMIT, Balance, RoutingRule, Tie
 
 __all__ = [
     "COUNT_MAX",
+    "FAULT_FACTOR_MAX",
     "HELD_MAX",
     "SIZE_MAX",
+    "SPREAD_MAX",
     "TIME_MAX_NS",
     "admission_rule",
     "batching_rule",
@@ -41,6 +45,7 @@ __all__ = [
     "check_time_ns",
     "deadline_rule",
     "drain_order",
+    "fault_rule",
     "pass_time_rule",
     "retry_rule",
     "routing_in_words",
@@ -62,6 +67,12 @@ HELD_MAX = 1_000_000
 
 SIZE_MAX = 10_000_000
 """The largest size of one request in the model's unit."""
+
+SPREAD_MAX = 2**16
+"""The largest factor of a pass time: with it, every product of policy/pass_time.py stays below 2**62."""
+
+FAULT_FACTOR_MAX = 1_000
+"""The largest factor by which a slow replica or a first pass takes longer."""
 
 Name = TypeVar("Name", bound=IntEnum)
 
@@ -199,6 +210,36 @@ def routing_rule(
 def drain_order(name: str) -> int:
     """Return which replica is drained first, a policy.fleet.Drain. Raises SettingError."""
     return int(check_name("fleet.drain", name, Drain))
+
+
+def fault_rule(
+    *,
+    slow_share: float = 0.0,
+    slow_factor: float = 1.0,
+    first_count: int = 0,
+    first_factor: float = 1.0,
+    spread_most: int = SPREAD_ONE,
+) -> FaultRule:
+    """Return the rule of slow replicas and slow first passes.
+
+    `spread_most` is the largest factor of a pass time without them, in units of 1 / SPREAD_ONE. Raises SettingError.
+    """
+    for key, factor in (("fleet.slow.factor", slow_factor), ("fleet.cold_start.first_passes.factor", first_factor)):
+        if not 1.0 <= factor <= FAULT_FACTOR_MAX:
+            raise SettingError(key, f"a ratio from 1 to {FAULT_FACTOR_MAX}", factor)
+    if not 0.0 <= slow_share <= 1.0:
+        raise SettingError("fleet.slow.share", "a percentage from 0% to 100%", slow_share)
+    check_count("fleet.cold_start.first_passes.count", first_count, 0)
+    most = spread_most / SPREAD_ONE * slow_factor * first_factor
+    if most > SPREAD_MAX:
+        allowed = f"such that with the spread of a pass and first_passes its factor stays below {SPREAD_MAX}"
+        raise SettingError("fleet.slow.factor", allowed, f"{most:.3g}")
+    return FaultRule(
+        slow_share=round(slow_share * SHARE_ONE),
+        slow_factor=round(slow_factor * SPREAD_ONE),
+        first_count=first_count,
+        first_factor=round(first_factor * SPREAD_ONE),
+    )
 
 
 def routing_in_words(routing: RoutingRule, admission: AdmissionRule) -> dict[str, Any]:

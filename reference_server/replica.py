@@ -150,6 +150,7 @@ class ReplicaProcess:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._incarnation = 0
+        self._lost_ns = UNSET  # when the process was lost whose place the present one takes
         self._process: Process | None = None
         self._channels: dict[int, Channel] = {}  # by instance; empty while there is no process
         self._spare: list[socket.socket] = []  # for the instances that the process may not want to host
@@ -287,6 +288,7 @@ class ReplicaProcess:
     def _lose(self, how: str, sentences: Mapping[int, str] | None = None) -> None:
         """The process is gone; the sentences are for the clients of passes whose end is known better than that."""
         was_ready = self._is_ready
+        self._lost_ns = perf_counter_ns()
         self._let_go()
         if not self._first_loaded.done():
             self._fail_first_start(f"The process of {self._name} {how} before it was ready.")
@@ -343,8 +345,15 @@ class ReplicaProcess:
             ours.pop_all()
         channel, self._spare = self._open_channel(ends[0]), ends[1:]
         self._channels = {self._instances[0]: channel}
-        channel.send(Load(self._incarnation, self._instances, hosted.backend, dict(hosted.settings)))
+        channel.send(Load(self._incarnation, self._instances, hosted.backend, self._settings_now()))
         self._start_watch = self._loop.call_later(hosted.start_timeout_ns / 1e9, self._give_up_start)
+
+    def _settings_now(self) -> dict[str, object]:
+        """Return the backend's settings; an emulated device takes its next life and its restart from there."""
+        settings = dict(self._hosted.settings)
+        if self._incarnation > 1 and {"life", "ordered_ns"} <= set(settings):
+            settings |= {"life": self._incarnation - 1, "ordered_ns": self._lost_ns}
+        return settings
 
     def _open_channel(self, end: socket.socket) -> Channel:
         return Channel(end, self._take, self._lose)

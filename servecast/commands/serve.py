@@ -33,7 +33,18 @@ __all__ = ["add_arguments", "run", "server_settings"]
 
 _NEEDED = ("aiohttp", "prometheus_client")
 
-_OF_THE_RUN = ("seed", "max_batch", "cold_start_tables", "error_share", "replica", "ordered_ns")
+_OF_THE_RUN = (
+    "seed",
+    "max_batch",
+    "cold_start_tables",
+    "restart_from",
+    "crash_table",
+    "faults",
+    "error_share",
+    "replica",
+    "life",
+    "ordered_ns",
+)
 """Settings of a backend that do not make another model of it."""
 
 
@@ -176,10 +187,12 @@ def _backend(scenario: Scenario, seed: int, error_share: int) -> tuple[str, dict
     from reference_server.models import MODELS
     from sim.scenario.costs import costs_of
     from sim.scenario.distributions import spread_table
-    from sim.scenario.lower import cold_start_tables
+    from sim.scenario.fleet_spec import RESTART_FROM
+    from sim.scenario.lower import cold_start_tables, crash_table
     from sim.scenario.rules import serving_rules
 
-    model, pass_time = scenario.model, serving_rules(scenario).pass_time
+    model, rules = scenario.model, serving_rules(scenario)
+    pass_time = rules.pass_time
     if model.serve_with == "emulated":
         spread = [int(knot) for knot in spread_table(costs_of(scenario).spread)]
         cold_start = [[int(knot) for knot in table] for table in cold_start_tables(scenario)]
@@ -187,6 +200,9 @@ def _backend(scenario: Scenario, seed: int, error_share: int) -> tuple[str, dict
             pass_time=pass_time,
             spread_table=spread,
             cold_start_tables=cold_start,
+            restart_from=RESTART_FROM,
+            crash_table=[int(knot) for knot in crash_table(scenario) or ()],
+            fault_rule=rules.faults,
             error_share=error_share,
             seed=seed,
         )

@@ -14,6 +14,7 @@ from policy.autoscaling_rule import AutoscalingRule
 from policy.autoscaling_settings import fixed_fleet
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
+from policy.faults import FAULTLESS, FaultRule
 from policy.fleet import Drain
 from policy.orders import Order
 from policy.pass_time import PassTimeRule
@@ -81,6 +82,9 @@ class FleetInput:
     autoscaler: AutoscalingRule = _FIXED
     drain: int = int(Drain.YOUNGEST)
     cold_start_tables: tuple[Table, ...] = ()  # ns of each part of a replica's start, one behind the other
+    restart_from: int = 0  # the first of these parts that a replica goes through again after a crash
+    crash_table: Table | None = None  # ns of a replica's being ready until it crashes; None: never
+    faults: FaultRule = FAULTLESS  # of its pass times
     loaded: bool = True  # at the start; one that is not has no replicas until it is deployed
     error_share: int = 0  # of the requests that the version fails on, parts of policy.rollout.SHARE_ONE
 

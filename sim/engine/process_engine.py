@@ -16,14 +16,15 @@ import simpy
 from simpy.events import EventPriority
 
 from policy import deadlines, retries
-from policy.dice import Stream, die, draw, happens, route_die
-from policy.instant import NEVER_NS, Change
+from policy.dice import Stream, cold_start_ns, crash_after_ns, die, draw, happens, route_die
+from policy.faults import FAULTLESS, is_slow, spread_with_faults
+from policy.instant import NEVER_NS, UNSET, Change
 from policy.orders import Order, Refusal
 from policy.pass_time import pass_ns
 from policy.rollout import SHARE_ONE
 from policy.timeline import Outcome, Reason, RolloutMove, Scaling, Share, is_copy
 from sim.engine.engine_input import EngineInput, OrderAt, Table
-from sim.engine.process_replica import Batch, LiveAttempt
+from sim.engine.process_replica import Batch, Life, LiveAttempt
 from sim.engine.process_versions import Versions
 from sim.engine.timelines import Timeline, timeline_from_rows
 from sim.engine.version_keys import key_bits, pinned_to
@@ -65,12 +66,14 @@ class _Run:
         self._traffic = engine_input.traffic
         self._env = simpy.Environment()
         self._changes: list[
-            tuple[int, int, int, LiveAttempt | Batch | OrderAt | None]
+            tuple[int, int, int, LiveAttempt | Batch | OrderAt | Life | None]
         ] = []  # a heap, ordered by the law
         self._instant_is_open = False
         self._to_decide = True  # the dispatcher is called in this instant
         self._arrived: list[LiveAttempt] = []
-        self._ready: list[tuple[int, int]] = []  # version and serial of replicas whose cold start ends in this instant
+        self._ready: list[Life] = []  # whose cold start ends in this instant
+        self._crashed: list[Life] = []  # that end in this instant
+        self._passes_begun: dict[tuple[int, int], int] = {}  # by replica and instance, since it was ready
         self._deadlines: list[tuple[int, int, int, LiveAttempt]] = []  # heaps by (moment, request, attempt)
         self._hang_ups: list[tuple[int, int, int, LiveAttempt]] = []
         self._timer_ns = NEVER_NS  # the moment for which the dispatcher asked
@@ -93,6 +96,9 @@ class _Run:
             self._env.process(self._open_loop())
         for number, order in enumerate(self._input.versions.orders):
             self._order_later(number, order)
+        for replica in self._versions.lives():  # that are ready from the start
+            for instance in range(self._fleets[replica.version].instances):
+                self._crash_later(Life(replica.version, replica.replica, instance, 0))
         self._end_instant_later()  # the decision at time 0
         self._env.timeout(self._input.stop_ns).callbacks.append(lambda _: self._finish())
         self._env.run(until=self._finished)
@@ -271,23 +277,65 @@ class _Run:
     def _run_pass(self, batch: Batch) -> Process:
         """Run a batch on its instance."""
         yield self._env.timeout(self._batch_in_ns(batch))
+        if batch.is_lost:
+            return
         batch.started_ns = self._now
         yield self._env.timeout(self._pass_ns(batch))
+        if batch.is_lost:
+            return
         batch.ended_ns = self._now
         yield self._env.timeout(self._results_out_ns(batch))
         self._report(Change.RESULTS, batch.replica, batch.instance, batch)
 
     def replica_ordered(self, version: int, serial: int) -> None:
         """Let a replica that was ordered go through its cold start."""
-        tables = enumerate(self._fleets[version].cold_start_tables)
-        start_ns = sum(self._roll(table, Stream.COLD_START, serial, part) for part, table in tables)
+        for instance in range(self._fleets[version].instances):
+            self._start_later(Life(version, serial, instance, 0))
+
+    def _start_later(self, life: Life) -> None:
+        """Let an instance go through its cold start: all of it, or what a process that has crashed takes again."""
+        fleet = self._fleets[life.version]
+        tables, restart_from = fleet.cold_start_tables, fleet.restart_from
+        start_ns = cold_start_ns(tables, self._input.seed, life.replica, life.number, restart_from)
 
         def become_ready(_: simpy.Event) -> None:
             self._to_decide = True
-            self._ready.append((version, serial))
+            self._ready.append(life)
             self._end_instant_later()
 
         self._env.timeout(max(start_ns, 1)).callbacks.append(become_ready)
+
+    def _crash_later(self, life: Life) -> None:
+        """Let an instance that has just become ready crash when its life is over. Those of a replica do so together."""
+        table = self._fleets[life.version].crash_table
+        if table is None:
+            return
+
+        def crash(_: simpy.Event) -> None:
+            self._crashed.append(life)
+            self._end_instant_later()
+
+        after_ns = crash_after_ns(table, self._input.seed, life.replica, life.number)
+        self._env.timeout(after_ns).callbacks.append(crash)
+
+    def _crash(self, life: Life) -> None:
+        """Let a life end. What its process has sent before comes first: a pass that has ended is not lost."""
+        if not self._versions.has(life.replica):
+            return
+        batch = self._versions.running_on(life.replica, life.instance)
+        if batch is not None and batch.ended_ns != UNSET:
+            batch.crash = life
+        else:
+            heapq.heappush(self._changes, (Change.RETURNED, life.replica, life.instance, life))
+
+    def _fail(self, life: Life) -> None:
+        """Take in that an instance is gone, with the pass that it ran, and start it again."""
+        self._to_decide = True
+        batch = self._versions.break_down(life.replica, life.instance, self._now)
+        for attempt in batch.members if batch is not None else ():
+            if attempt.outcome == Outcome.IN_FLIGHT:
+                self._end(attempt, Outcome.FAILED, Reason.NONE)
+        self._start_later(life._replace(number=life.number + 1))
 
     def replica_drained(self, serial: int) -> None:
         """Nothing is to be done: the fleet sends it no more."""
@@ -326,7 +374,17 @@ class _Run:
         fleet = self._fleets[batch.version]
         longest = max(attempt.size for attempt in batch.members)
         spread = self._roll(fleet.spread_table, Stream.PASS_SPREAD, *batch.first)
+        if fleet.faults != FAULTLESS:
+            spread = self._with_faults(batch, spread)
         return pass_ns(fleet.pass_time, len(batch.members), longest, spread)
+
+    def _with_faults(self, batch: Batch, spread: int) -> int:
+        """Return the factor of a pass on a replica that may be slow, by an instance that may be new."""
+        rule, place = self._fleets[batch.version].faults, (batch.replica, batch.instance)
+        before = self._passes_begun.get(place, 0)
+        self._passes_begun[place] = before + 1
+        slow = is_slow(rule, die(self._input.seed, Stream.SLOW, batch.replica, 0))
+        return spread_with_faults(rule, spread, slow, before)
 
     # Instants
 
@@ -343,10 +401,14 @@ class _Run:
     def _end_instant(self, _: simpy.Event) -> None:
         """Take in all changes of this instant, then decide until nothing more is to be decided."""
         self._instant_is_open = False
-        for version, serial in self._ready:
-            for instance in range(self._fleets[version].instances):
-                self._versions.become_ready(serial, instance, self._now)
+        for life in self._ready:
+            self._versions.become_ready(life.replica, life.instance, self._now)
+            self._passes_begun.pop((life.replica, life.instance), None)
+            self._crash_later(life)
         self._ready.clear()
+        for life in self._crashed:
+            self._crash(life)
+        self._crashed.clear()
         while True:
             if self._to_decide and self._deadlines:
                 self._collect_deadlines()
@@ -357,6 +419,8 @@ class _Run:
                 self._take_in_attempt(change, what)
             elif isinstance(what, OrderAt):
                 self._versions.order(what.order)
+            elif isinstance(what, Life):
+                self._fail(what)
             elif what is not None:
                 self._take_in_batch(change, what)
             elif change == Change.TIMER:
@@ -394,6 +458,8 @@ class _Run:
             for attempt in batch.members:
                 if attempt.outcome == Outcome.IN_FLIGHT:
                     self._end(attempt, self._outcome_of(attempt), Reason.NONE)
+            if batch.crash is not None:
+                self._fail(batch.crash)
 
     def _outcome_of(self, attempt: LiveAttempt) -> Outcome:
         """Return what a pass gives one of its members: an answer, or an error of the model."""

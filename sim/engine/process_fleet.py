@@ -143,12 +143,15 @@ class Fleet:
         self._members[batch.replica].replica.take_back(batch, now_ns)
         self._end_pass(batch, now_ns)
 
+    def running_on(self, serial: int, instance: int) -> Batch | None:
+        """Return the batch that an instance has not returned yet, if any."""
+        running = self._running.values()
+        return next((each for each in running if (each.replica, each.instance) == (serial, instance)), None)
+
     def break_down(self, serial: int, instance: int, now_ns: int) -> Batch | None:
         """Note that an instance is gone and return the batch that is lost with it, if any."""
-        member = self._members[serial]
-        running = self._running.values()
-        batch = next((each for each in running if (each.replica, each.instance) == (serial, instance)), None)
-        member.replica.break_down(instance, batch, now_ns)
+        batch = self.running_on(serial, instance)
+        self._members[serial].replica.break_down(instance, batch, now_ns)
         if batch is not None:
             self._end_pass(batch, now_ns)
         return batch

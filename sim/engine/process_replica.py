@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from policy import admission, batching, deadlines
 from policy.instant import NEVER_NS, UNSET
 from policy.timeline import Attempt, Outcome, Pass, Reason, copy_number
 from sim.engine.engine_input import FleetInput
 
-__all__ = ["Batch", "LiveAttempt", "Replica"]
+__all__ = ["Batch", "Life", "LiveAttempt", "Replica"]
+
+
+class Life(NamedTuple):
+    """A life of one instance, from its readiness until it crashes, if it does."""
+
+    version: int
+    replica: int
+    instance: int
+    number: int  # 0 before the first crash
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +102,8 @@ class Batch:
     started_ns: int = UNSET
     ended_ns: int = UNSET
     returned_ns: int = UNSET
+    is_lost: bool = False  # with its instance
+    crash: Life | None = None  # of its instance, when its results were on their way: it is heard of behind them
 
     @property
     def first(self) -> tuple[int, int]:
@@ -198,6 +210,7 @@ class Replica:
         """Note that an instance is gone, with the batch that it ran; it takes no other before become_ready()."""
         self._idle_since_ns.pop(instance, None)
         if batch is not None:
+            batch.is_lost, batch.started_ns, batch.ended_ns = True, UNSET, UNSET
             self._end_pass(batch, now_ns)
 
     def become_ready(self, instance: int, now_ns: int) -> None:

@@ -97,6 +97,15 @@ class Versions:
         """Note that an instance has returned its batch and is idle."""
         self._fleets[batch.members[0].version].take_back(batch, now_ns)
 
+    def has(self, serial: int) -> bool:
+        """Return whether a replica of this number is there and not gone."""
+        return self._fleet_of(serial) is not None
+
+    def running_on(self, serial: int, instance: int) -> Batch | None:
+        """Return the batch that an instance has not returned yet, if any."""
+        fleet = self._fleet_of(serial)
+        return None if fleet is None else fleet.running_on(serial, instance)
+
     def break_down(self, serial: int, instance: int, now_ns: int) -> Batch | None:
         """Note that an instance is gone and return the batch that is lost with it, if any."""
         fleet = self._fleet_of(serial)

@@ -30,7 +30,7 @@ from sim.forecast.intervals import (
 from sim.outcome.measures import RunMeasures
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
 
-__all__ = ["METRICS", "Figure", "Metric", "estimate", "exact", "latencies_ms", "mean_of_runs"]
+__all__ = ["METRICS", "Figure", "Metric", "estimate", "exact", "latencies_ms", "mean_of_runs", "requests_of"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Metric:
     samples: Callable[[RunMeasures], int]
     most: float = math.inf
     q: float | None = None  # of a quantile
+    cases: Callable[[Sequence[RunMeasures]], float] | None = None  # of a share: independent ones that runs are worth
 
 
 def latencies_ms(runs: Sequence[RunMeasures]) -> npt.NDArray[np.float64]:
@@ -84,7 +85,8 @@ def _answered(run: RunMeasures) -> int:
     return run.count(Outcome.ANSWERED)
 
 
-def _requests(run: RunMeasures) -> int:
+def requests_of(run: RunMeasures) -> int:
+    """Return the requests of which the shares are shares."""
     return run.requests
 
 
@@ -128,13 +130,25 @@ def _replicas_paid(run: RunMeasures) -> int:
     return run.replicas_peak
 
 
+def _independent_requests(runs: Sequence[RunMeasures]) -> float:
+    """Return what the requests are worth by their latencies: what leads to a refusal comes in clusters as they do."""
+    return len(runs) * effective_samples([run.answered_latencies_ns for run in runs])
+
+
 METRICS: dict[str, Metric] = {
     "latency_ms.mean": Metric(_mean_ms, _answered),
     **{f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), _answered, q=q) for name, q in QUANTILE_NAMES.items()},
     "throughput_per_s": Metric(_throughput, _answered),
-    "refused_share": Metric(partial(_share, outcome=Outcome.REFUSED), _requests, most=1.0),
-    "timed_out_share": Metric(partial(_share, outcome=Outcome.TIMED_OUT), _requests, most=1.0),
-    "abandoned_share": Metric(partial(_share, outcome=Outcome.ABANDONED), _requests, most=1.0),
+    "refused_share": Metric(
+        partial(_share, outcome=Outcome.REFUSED), requests_of, most=1.0, cases=_independent_requests
+    ),
+    "timed_out_share": Metric(
+        partial(_share, outcome=Outcome.TIMED_OUT), requests_of, most=1.0, cases=_independent_requests
+    ),
+    "abandoned_share": Metric(
+        partial(_share, outcome=Outcome.ABANDONED), requests_of, most=1.0, cases=_independent_requests
+    ),
+    "failed_share": Metric(partial(_share, outcome=Outcome.FAILED), requests_of, most=1.0, cases=_independent_requests),
     "batch_size_mean": Metric(_batch_size, _passes),
     "gpu_busy_share": Metric(_gpu_busy, _passes, most=1.0),
     "replicas.mean": Metric(partial(_per_run, read=lambda run: run.replicas_mean), _replicas_paid),
@@ -175,7 +189,9 @@ def estimate(
             return Figure(None, samples=samples, effective_samples=worth, why=_too_few(worth, metric.q))
     figure = _from_runs(value, runs, others, is_drawn=drawn is not None, known=calibration_known, most=metric.most)
     figure = replace(figure, samples=samples, effective_samples=worth)
-    return _with_unseen(figure, central) if metric.samples is _requests and value == 0.0 and not any(others) else figure
+    if metric.cases is not None and value == 0.0 and not any(others):
+        return _with_unseen(figure, central, metric.cases)
+    return figure
 
 
 def mean_of_runs(
@@ -237,15 +253,13 @@ def _calibration_half(central: Sequence[float], drawn: Sequence[float]) -> float
     return student_t(LEVEL, len(shifts) - 1) * math.sqrt(mean_square)
 
 
-def _with_unseen(figure: Figure, runs: Sequence[RunMeasures]) -> Figure:
-    """Return a share of which nothing was seen with the upper limit that so many independent requests give.
-
-    Requests are counted by what their latencies are worth: what leads to a refusal comes in clusters just as they do.
-    """
+def _with_unseen(
+    figure: Figure, runs: Sequence[RunMeasures], cases: Callable[[Sequence[RunMeasures]], float]
+) -> Figure:
+    """Return a share of which nothing was seen with the upper limit that so many independent cases give."""
     if all(np.array_equal(run.latency_ns, runs[0].latency_ns) for run in runs):
         return figure  # nothing is left to chance: a recorded schedule and constant times
-    answered = [run.answered_latencies_ns for run in runs]
-    high = none_seen_high(len(runs) * effective_samples(answered))
+    high = none_seen_high(cases(runs))
     bounds = Bounds(0.0, high)
     unseen = PredictionBounds(0.0, high, "none seen", len(runs))
     return Figure(0.0, 0.0, high, bounds, figure.calibration, unseen, figure.samples)

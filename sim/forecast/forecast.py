@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from policy.timeline import Outcome
 from sim.errors import ScenarioError
 from sim.forecast.estimates import METRICS, Figure, estimate, exact
+from sim.forecast.goal_metrics import goal_metrics
 from sim.forecast.goals import GoalResult, judge
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
@@ -170,19 +171,22 @@ def _figures(
 ) -> dict[str, Figure]:
     """Return every figure of the forecast."""
     figures = {
-        name: estimate(metric, central, drawn, calibration_known=calibration_known) for name, metric in METRICS.items()
+        name: estimate(metric, central, drawn, calibration_known=calibration_known)
+        for name, metric in (METRICS | goal_metrics(scenario.goals)).items()
     }
     requests = sum(run.requests for run in central)
+    alone, rules = each_version(scenario), version_rules(scenario)
+    is_missed = any(share and not there for share, there in zip(rules.pinned, rules.loaded, strict=True))
     for name, is_possible in (
-        ("refused_share", scenario.queue.cap),
-        ("timed_out_share", scenario.queue.deadline),
-        ("abandoned_share", scenario.traffic.timeout),
+        ("refused_share", scenario.queue.cap is not None or is_missed),
+        ("timed_out_share", scenario.queue.deadline is not None),
+        ("abandoned_share", scenario.traffic.timeout is not None),
+        ("failed_share", any(rules.error_shares) or any(version.fleet.crash_every is not None for version in alone)),
     ):
-        if is_possible is None:
+        if not is_possible:
             figures[name] = exact(0.0, requests)
-    alone = each_version(scenario)
     if scenario.rollout is None and all(version.fleet.autoscaler is None for version in alone):
-        loaded = version_rules(scenario).loaded
+        loaded = rules.loaded
         replicas = float(sum(version.fleet.replicas for version, there in zip(alone, loaded, strict=True) if there))
         hours = replicas * scenario.horizon.duration / 3.6e12
         figures |= {"replicas.mean": exact(replicas), "replicas.peak": exact(replicas), "gpu_hours": exact(hours)}

@@ -17,6 +17,8 @@ _FIGURES = {
     "refused": "refused_share",
     "timed_out": "timed_out_share",
     "abandoned": "abandoned_share",
+    "failed": "failed_share",
+    "breach": "breach_share",
 }
 """The figure that each goal is about."""
 

@@ -32,7 +32,15 @@ _FLEET: dict[str, Callable[[FleetCourse], Steps]] = {
     "replicas.ready": lambda fleet: fleet.ready,
 }
 
-_SHOWN = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "refused_share", "timed_out_share", "abandoned_share")
+_SHOWN = (
+    "latency_ms.mean",
+    "latency_ms.p50",
+    "latency_ms.p99",
+    "refused_share",
+    "timed_out_share",
+    "abandoned_share",
+    "failed_share",
+)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ _NAMES = {
     "refused_share": "refused",
     "timed_out_share": "timed out (504)",
     "abandoned_share": "abandoned",
+    "failed_share": "failed (500)",
+    "within_goal_share": "within goal p99",
+    "breach_share": "windows in breach",
     "batch_size_mean": "mean batch",
     "gpu_busy_share": "device busy",
     "replicas.mean": "replicas, mean",
@@ -58,7 +61,7 @@ _NAMES = {
 
 _OF_THE_FLEET = ("replicas.mean", "replicas.peak", "gpu_hours")
 
-_GOALS = {"mean": "mean", "p999": "p99.9", "timed_out": "timed out"}
+_GOALS = {"mean": "mean", "p999": "p99.9", "timed_out": "timed out", "breach": "windows in breach"}
 _PARTS = {
     "held": "waiting for a replica",
     "front_end": "front end",
@@ -100,7 +103,9 @@ def figures_table(forecast: Forecast) -> RenderableType:
     table = new_table("", "forecast", "95 % confidence", "95 % of single runs")
     reasons = []
     for name, label in _NAMES.items():
-        figure = forecast[name]
+        figure = forecast.figures.get(name)
+        if figure is None:
+            continue  # one that only a goal makes possible
         unit = f" {forecast.currency}" if name == "cost" and forecast.currency else ""
         if name in _OF_THE_FLEET and figure.prediction is not None and figure.prediction.method == "exact":
             continue  # the scenario says it

@@ -8,16 +8,24 @@ from sim.scenario.spec import ColdStart, Fleet, Network, Scenario, Split, Turnar
 
 __all__ = ["ONE_REPLICA", "calibrated", "one_replica"]
 
-ONE_REPLICA = ("fleet.replicas=1", "fleet.autoscaler=none", "fleet.cold_start={}", "versions=[]", "rollout=none")
+ONE_REPLICA = (
+    "fleet.replicas=1",
+    "fleet.autoscaler=none",
+    "fleet.cold_start={}",
+    "fleet.crash_every=none",
+    "fleet.slow=none",
+    "versions=[]",
+    "rollout=none",
+)
 """What one_replica changes, as `--set` takes it."""
 
 
 def one_replica(scenario: Scenario) -> Scenario:
-    """Return the scenario of a single replica that is there from the start: replicas are alike, so one is measured.
+    """Return the scenario of a single sound replica that is there from the start: replicas are alike but for faults.
 
     Of several versions it is that of `model`.
     """
-    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart()}
+    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart(), "crash_every": None, "slow": None}
     fleet = scenario.fleet.model_copy(update=alone)
     return scenario.model_copy(update={"fleet": fleet, "versions": (), "split": Split(), "rollout": None})
 

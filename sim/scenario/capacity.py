@@ -14,6 +14,7 @@ from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import DayCurve, Mmpp, Spike, Steps
 from sim.scenario.costs import costs_of
 from sim.scenario.distributions import mean_of, size_table
+from sim.scenario.fleet_spec import COLD_START_PARTS, RESTART_FROM
 from sim.scenario.rules import serving_rules
 from sim.scenario.schedule import expected_requests
 from sim.scenario.spec import Scenario
@@ -36,8 +37,9 @@ def mean_rate_per_s(scenario: Scenario) -> float:
 def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float:
     """Return the rate above which the backlog grows: that of full batches back to back, or of the front end.
 
-    Of a fleet with an autoscaler it is that of the most replicas; of several versions, that of the one which is full
-    first by what it gets at the start.
+    Of a fleet with an autoscaler it is that of the most replicas; of one with faults that of its mean replica, up as
+    much of the time and slow as often as all of them are in the long run (first passes do not count); of several
+    versions, that of the one which is full first by what it gets at the start.
 
     It is an upper bound: batches that are closed before they are full (freeze timer, slots above instances) take less,
     and so do results and timers that wait for the front end. Results are its worker 0's job, and passes that block it.
@@ -58,7 +60,8 @@ def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float
     front_end_ns = request_ns + of_front_end_ns / size
     front_end_per_s = NS_PER_S / front_end_ns if front_end_ns else math.inf
     replicas = scenario.fleet.replicas if scenario.fleet.autoscaler is None else rules.autoscaler.replicas_max
-    return min(replicas * at_once * size / cycle_ns * NS_PER_S, front_end_per_s)
+    replicas_per_s = replicas * at_once * size / cycle_ns * NS_PER_S
+    return min(replicas_per_s * _availability(scenario) * _mean_speed(scenario), front_end_per_s)
 
 
 def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:
@@ -91,6 +94,20 @@ def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:
     changed = scenario.model_copy(update={"traffic": traffic})
     check_trace(changed)
     return changed
+
+
+def _availability(scenario: Scenario) -> float:
+    """Return the share of the time that a replica is up: an alternating renewal process of lives and restarts."""
+    up_ns, start = scenario.fleet.crash_every, scenario.fleet.cold_start
+    if up_ns is None:
+        return 1.0
+    return up_ns / (up_ns + sum(mean_of(getattr(start, part)) for part in COLD_START_PARTS[RESTART_FROM:]))
+
+
+def _mean_speed(scenario: Scenario) -> float:
+    """Return how fast the mean replica is against one that is not slow."""
+    slow = scenario.fleet.slow
+    return 1.0 if slow is None else 1.0 - slow.share + slow.share / slow.factor
 
 
 def _longest(scenario: Scenario, batch_size: int) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from policy.dice import CELLS, LEVELS
 from policy.errors import SettingError
 from policy.pass_time import SPREAD_ONE
-from policy.settings import SIZE_MAX, check_count, check_time_ns
+from policy.settings import SIZE_MAX, SPREAD_MAX, check_count, check_time_ns
 from sim.engine.engine_input import Table
 from sim.scenario.distribution_spec import (
     Choices,
@@ -31,14 +31,11 @@ from sim.scenario.distribution_spec import (
     Uniform,
 )
 
-__all__ = ["SPREAD_MAX", "mean_of", "size_table", "spread_table", "time_table"]
+__all__ = ["lifetime_table", "mean_of", "size_table", "spread_table", "time_table"]
 
 Floats = npt.NDArray[np.float64]
 Law = TimeLaw | SizeLaw | Spread
 SurvivalQuantile = Callable[[Floats], Floats]  # from P(X > x) to x: exact in the tail, where 1 - p is not
-
-SPREAD_MAX: Final = 2**16
-"""The largest factor of a pass time: with it, every product of policy/pass_time.py stays below 2**62."""
 
 _SURVIVAL: Final = np.concatenate(
     [2.0 ** (-10 * level) * (1 - np.arange(CELLS + 1) / CELLS) for level in range(LEVELS)]
@@ -59,6 +56,12 @@ def time_table(law: TimeLaw, key: str, least_ns: int = 0) -> Table:
     knots = np.maximum(np.rint(_real_knots(law)), least_ns)
     check_time_ns(key, int(knots.max()), least_ns)
     return _as_table(knots)
+
+
+def lifetime_table(mean_ns: int) -> Table:
+    """Return the table of an exponential time until a crash, at least 1 ns; it may be longer than any run lasts."""
+    knots = _real_knots(ExponentialSpread(distribution="exponential")) * mean_ns
+    return _as_table(np.maximum(np.rint(knots), 1))
 
 
 def size_table(law: SizeLaw, key: str = "traffic.sizes") -> Table:

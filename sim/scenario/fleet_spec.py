@@ -5,7 +5,7 @@ Ranges of rules are rejected in policy/settings.py and policy/autoscaling_settin
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -24,15 +24,17 @@ from policy.autoscaling_rule import (
 )
 from policy.fleet import Drain
 from policy.routing import Balance, Tie
-from policy.settings import HELD_MAX
+from policy.settings import FAULT_FACTOR_MAX, HELD_MAX
 from sim.scenario.distribution_spec import TimeLaw
 from sim.scenario.fields import (
     Count,
     Kind,
     OrNone,
     PolicyTime,
+    PositiveDuration,
     PositivePolicyTime,
     Section,
+    Share,
     count_up_to,
     name_of,
     ratio,
@@ -40,9 +42,26 @@ from sim.scenario.fields import (
 )
 from sim.scenario.traffic_spec import FROM_PROFILE
 
-__all__ = ["Autoscaler", "ColdStart", "Fleet", "Routing", "Turnaround"]
+__all__ = [
+    "COLD_START_PARTS",
+    "RESTART_FROM",
+    "Autoscaler",
+    "ColdStart",
+    "FirstPasses",
+    "Fleet",
+    "Routing",
+    "Slow",
+    "Turnaround",
+]
+
+COLD_START_PARTS: Final = ("provision", "image", "load", "warm_up")
+"""The parts of a start that last a time, in their order."""
+
+RESTART_FROM: Final = COLD_START_PARTS.index("load")
+"""The first part that a replica goes through again after a crash: its machine and its image are still there."""
 
 _FACTOR = ratio(0, 1e6)
+_SLOWER = ratio(1, FAULT_FACTOR_MAX)
 _PERCENT = count_up_to(1_000_000, 0)
 _REPLICAS = count_up_to(REPLICAS_MAX, 0)
 
@@ -83,6 +102,20 @@ class Routing(Section):
     )
 
 
+class FirstPasses(Section):
+    """What an instance pays on its first passes, counted anew after each crash, for what its warm-up did not run."""
+
+    count: Count = Field(description="Passes of an instance, from its readiness on, that take longer.")
+    factor: Annotated[float, _SLOWER] = Field(description="How many times as long each of them takes.")
+
+
+class Slow(Section):
+    """Replicas that are slow for their life: a worse machine, a noisy neighbour."""
+
+    share: Share = Field(description="Share of the replicas that are slow; which ones is drawn.")
+    factor: Annotated[float, _SLOWER] = Field(description="How many times as long their passes take.")
+
+
 class ColdStart(Section):
     """What passes between the order of a replica and its readiness, one part behind the other."""
 
@@ -90,6 +123,13 @@ class ColdStart(Section):
     image: TimeLaw = written("0ms", "Until its image is there.")
     load: TimeLaw = written("0ms", "Until the model is loaded.")
     warm_up: TimeLaw = written("0ms", "Until it has run its first passes and is seen to be ready.")
+    first_passes: Annotated[FirstPasses | None, OrNone] = Field(
+        None,
+        description=(
+            "First passes that take longer although the instance is ready: all that a warm-up has left out, whether "
+            "there is one or not. Default: none does."
+        ),
+    )
 
 
 class Autoscaler(Section):
@@ -248,3 +288,15 @@ class Fleet(Section):
         "youngest", description="Which replica goes first when there are too many: youngest, or idlest."
     )
     cold_start: ColdStart = Field(default_factory=ColdStart, description="The start of a replica.")
+    crash_every: Annotated[PositiveDuration | None, OrNone] = Field(
+        None,
+        description=(
+            "Mean time, exponential, from a replica's readiness to its crash. Its running passes are lost (500), its "
+            "queue waits and still fills, and it starts again at once: load and warm_up of its cold start are taken "
+            "anew, its machine and image are still there. Served live, emulated devices do so for real, and restart no "
+            "faster than a process starts, some 0.2s. Default: never."
+        ),
+    )
+    slow: Annotated[Slow | None, OrNone] = Field(
+        None, description="Replicas that are slow for their life; served live, emulated devices. Default: none is."
+    )

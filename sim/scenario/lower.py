@@ -24,14 +24,23 @@ from sim.engine.engine_input import (
 )
 from sim.errors import RefusedToAnswer
 from sim.scenario.costs import Costs, costs_of, profile_of
-from sim.scenario.distributions import size_table, spread_table, time_table
+from sim.scenario.distributions import lifetime_table, size_table, spread_table, time_table
+from sim.scenario.fleet_spec import COLD_START_PARTS, RESTART_FROM
 from sim.scenario.profile import Draw, Profile
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.schedule import Schedule, dice_seed, draw_schedule
-from sim.scenario.spec import ColdStart, Scenario
+from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version, version_rules
 
-__all__ = ["TAIL_LEAST_NS", "TAIL_PATIENCE_MAX_NS", "cold_start_tables", "lower", "tail_ns", "versions_input"]
+__all__ = [
+    "TAIL_LEAST_NS",
+    "TAIL_PATIENCE_MAX_NS",
+    "cold_start_tables",
+    "crash_table",
+    "lower",
+    "tail_ns",
+    "versions_input",
+]
 
 TAIL_LEAST_NS: Final = 10 * 10**9
 TAIL_PATIENCE_MAX_NS: Final = 3_600 * 10**9
@@ -172,6 +181,9 @@ def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
         autoscaler=rules.autoscaler,
         drain=rules.drain,
         cold_start_tables=cold_start_tables(scenario),
+        restart_from=RESTART_FROM,
+        crash_table=crash_table(scenario),
+        faults=rules.faults,
     )
 
 
@@ -194,7 +206,13 @@ def versions_input(scenario: Scenario, rollout_origin_ns: int = 0) -> VersionsIn
 def cold_start_tables(scenario: Scenario) -> tuple[Table, ...]:
     """Return the tables of the parts of a replica's start, in their order."""
     written = scenario.fleet.cold_start
-    return tuple(time_table(getattr(written, part), f"fleet.cold_start.{part}") for part in ColdStart.model_fields)
+    return tuple(time_table(getattr(written, part), f"fleet.cold_start.{part}") for part in COLD_START_PARTS)
+
+
+def crash_table(scenario: Scenario) -> Table | None:
+    """Return the table of a replica's time from its readiness to its crash, None if it never does."""
+    mean_ns = scenario.fleet.crash_every
+    return None if mean_ns is None else lifetime_table(mean_ns)
 
 
 def _check_calibrated(scenario: Scenario) -> None:

@@ -11,6 +11,7 @@ from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
 from policy.errors import SettingError
+from policy.faults import FAULTLESS, FaultRule
 from policy.pass_time import PassTimeRule
 from policy.retries import RetryRule
 from policy.routing import RoutingRule
@@ -20,14 +21,16 @@ from policy.settings import (
     check_count,
     deadline_rule,
     drain_order,
+    fault_rule,
     pass_time_rule,
     retry_rule,
     routing_rule,
 )
 from sim.scenario.costs import Costs, costs_of
 from sim.scenario.distributions import size_table, spread_table, time_table
+from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.profile import Draw
-from sim.scenario.spec import Autoscaler, ColdStart, Scenario
+from sim.scenario.spec import Autoscaler, Fleet, Scenario
 from sim.scenario.traces import recorded_sizes
 
 __all__ = ["ServingRules", "check_rules", "serving_rules"]
@@ -46,6 +49,7 @@ class ServingRules(NamedTuple):
     routing: RoutingRule
     autoscaler: AutoscalingRule
     drain: int  # policy.fleet.Drain
+    faults: FaultRule
 
 
 def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules:
@@ -53,6 +57,7 @@ def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules
     batching = scenario.batching
     instances = check_count("fleet.instances", scenario.fleet.instances)
     retries, routing = scenario.traffic.retries, scenario.fleet.routing
+    costs = costs_of(scenario, profile_draw)
     return ServingRules(
         batching=batching_rule(
             max_batch=batching.max_batch,
@@ -72,10 +77,11 @@ def serving_rules(scenario: Scenario, profile_draw: Draw = None) -> ServingRules
             backoff_max_ns=retries.backoff_max,
             jitter=retries.jitter,
         ),
-        pass_time=_pass_time(scenario, costs_of(scenario, profile_draw)),
+        pass_time=_pass_time(scenario, costs),
         routing=routing_rule(balance=routing.balance, tie=routing.tie, outstanding_max=routing.outstanding_max),
         autoscaler=_autoscaler(scenario.fleet.autoscaler),
         drain=drain_order(scenario.fleet.drain),
+        faults=_faults(scenario.fleet, costs),
     )
 
 
@@ -92,6 +98,9 @@ def check_rules(scenario: Scenario) -> None:
                 raise SettingError(key, "1 with front_end.blocking, where one event loop does everything", count)
     check_count("horizon.runs", scenario.horizon.runs, 2, RUNS_MAX)
     _check_fleet(scenario)
+    goals = scenario.goals
+    if goals.breach is not None and goals.p99 is None and goals.refused is None:
+        raise SettingError("goals.breach", "stated beside goals.p99 or goals.refused, whose breaches it limits", "none")
     traffic, costs = scenario.traffic, costs_of(scenario)
     spread_table(costs.spread)
     time_table(costs.request, "front_end.request")
@@ -131,8 +140,25 @@ def _check_fleet(scenario: Scenario) -> None:
         raise SettingError(
             "fleet.replicas", "1 with front_end.blocking, where one event loop does everything", fleet.replicas
         )
-    for part in ColdStart.model_fields:
+    if scenario.front_end.blocking and fleet.crash_every is not None:
+        allowed = "none with front_end.blocking, where a crash takes the server along"
+        raise SettingError("fleet.crash_every", allowed, f"{fleet.crash_every / 1e9:g}s")
+    for part in COLD_START_PARTS:
         time_table(getattr(fleet.cold_start, part), f"fleet.cold_start.{part}")
+
+
+def _faults(fleet: Fleet, costs: Costs) -> FaultRule:
+    """Return the rule of slow replicas and slow first passes."""
+    slow, first = fleet.slow, fleet.cold_start.first_passes
+    if slow is None and first is None:
+        return FAULTLESS
+    return fault_rule(
+        slow_share=slow.share if slow else 0.0,
+        slow_factor=slow.factor if slow else 1.0,
+        first_count=check_count("fleet.cold_start.first_passes.count", first.count) if first else 0,
+        first_factor=first.factor if first else 1.0,
+        spread_most=max(spread_table(costs.spread)),
+    )
 
 
 def _pass_time(scenario: Scenario, costs: Costs) -> PassTimeRule:

@@ -171,6 +171,14 @@ class Goals(Section):
     refused: Share | None = Field(None, description="Share of requests that are refused.")
     timed_out: Share | None = Field(None, description="Share of requests that the server gives up (504).")
     abandoned: Share | None = Field(None, description="Share of requests whose client hangs up.")
+    failed: Share | None = Field(None, description="Share of requests that are taken, and lost or broken (500).")
+    breach: Share | None = Field(
+        None,
+        description=(
+            "Share of the measured time's windows, 5s each, in which p99 or refused is missed; a window of fewer than "
+            "100 answers is judged by the slowest. Needs one of the two."
+        ),
+    )
 
 
 class Cost(Section):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import ATTEMPT_COLUMNS, PASS_COLUMNS, REPLICA_COLUMNS, Timeline
+from tests.laws.downtime import Down, crashes_lose_what_runs, down_times, factor_of
 from tests.laws.station import decisions_have_an_occasion, front_end_serves_in_order, is_nothing, seen_by
 
 __all__ = ["audit"]
@@ -93,10 +94,13 @@ class Books:
         self.given = given
         self.rule = given.fleet.batching
         self.ready_ns = 0
+        self.downs: dict[int, list[Down]] = {}  # of one replica, by instance
         self.lives = [LifeRow(**dict(zip(REPLICA_COLUMNS, row, strict=True))) for row in timeline.replicas.tolist()]
         self.scalings = list(zip(timeline.scaling("at_ns").tolist(), timeline.scaling("wanted").tolist(), strict=True))
         self.rows = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.attempts.tolist()]
         self.passes = [PassRow(**dict(zip(PASS_COLUMNS, row, strict=True))) for row in timeline.passes.tolist()]
+        seen_ns = [row.enqueued_ns for row in self.rows] + [each.returned_ns for each in self.passes]
+        self.last_ns = max(seen_ns, default=0)  # the run went so far at least
         self._index()
         self.seen_by = seen_by(self)
 
@@ -104,6 +108,7 @@ class Books:
         """Return the books of one replica: its rows and passes, and the front end of all."""
         own = copy(self)
         own.ready_ns = life.ready_ns
+        own.downs = {each: down_times(self, life, each) for each in range(self.given.fleet.instances)}
         own.rows = [row for row in self.rows if row.replica == life.replica]
         own.passes = [each for each in self.passes if each.replica == life.replica]
         own._index()
@@ -154,6 +159,7 @@ def audit(given: EngineInput, timeline: Timeline) -> list[str]:
         fleet_is_what_is_wanted,
         nobody_is_held_beside_a_ready_replica,
         holding_has_its_limit,
+        crashes_lose_what_runs,
     )
     return breaches_of_replicas(books) + [f"{law.__name__}: {breach}" for law in of_the_fleet for breach in law(books)]
 
@@ -213,6 +219,10 @@ def _free_since_ns(books: Books, this: PassRow) -> int:
             changes.append((each.closed_ns, 1))
             if each.returned_ns != NONE and each.returned_ns <= this.closed_ns:
                 changes.append((each.returned_ns, -1))
+    if books.rule.collector == EXCLUSIVE:  # an instance that is down is no free one
+        downs = [down for each in books.downs.values() for down in each if down.from_ns <= this.closed_ns]
+        changes += [(down.from_ns, 1) for down in downs]
+        changes += [(down.to_ns, -1) for down in downs if down.to_ns <= this.closed_ns]
     taken, since_ns = 0, 0
     for moment_ns, change in sorted(changes):
         was_full = taken >= free
@@ -363,6 +373,9 @@ def instances_run_one_pass(books: Books) -> Iterator[str]:
     """An instance is handed a batch only when it has returned the one before; busy time is the sum of passes."""
     idle_since: dict[int, int] = defaultdict(lambda: books.ready_ns)
     for each in sorted(books.passes, key=lambda each: (each.handed_ns, each.serial)):
+        for down in books.downs.get(each.instance, ()):
+            if idle_since[each.instance] <= down.to_ns <= each.handed_ns:
+                idle_since[each.instance] = down.to_ns
         if each.idle_since_ns != idle_since[each.instance]:
             yield f"pass {each.serial} says idle since {each.idle_since_ns}, not {idle_since[each.instance]}"
         if each.handed_ns < idle_since[each.instance] or each.handed_ns < each.closed_ns:
@@ -387,8 +400,8 @@ def passes_last_what_they_cost(books: Books) -> Iterator[str]:
         return
     cost = fleet.pass_time
     for each in books.passes:
-        if each.returned_ns == NONE:
-            continue
+        if each.returned_ns == NONE or each.started_ns == NONE:
+            continue  # one that was lost with its instance has no end
         allowed = [size for size in cost.padded[: cost.padded_count] if size >= each.batch_size]
         padded = min(allowed, default=each.batch_size)
         line_ns = cost.base_ns + cost.per_item_ns * padded
@@ -397,7 +410,8 @@ def passes_last_what_they_cost(books: Books) -> Iterator[str]:
             (low, low_ns), (high, high_ns) = points[0], points[-1]
             line_ns = low_ns + (high_ns - low_ns) * (padded - low) // (high - low)
         longest = max(row.size for row in books.members[each.serial])
-        expected_ns = max((line_ns + cost.per_unit_ns * padded * longest) * fleet.spread_table[0] // 2**20, 1)
+        spread = fleet.spread_table[0] * factor_of(books, each) // 2**20
+        expected_ns = max((line_ns + cost.per_unit_ns * padded * longest) * spread // 2**20, 1)
         if each.ended_ns - each.started_ns != expected_ns:
             yield f"pass {each.serial} lasted {each.ended_ns - each.started_ns}, it costs {expected_ns}"
         yield from _turnaround(books, each)

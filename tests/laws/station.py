@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.engine.engine_input import FrontEndInput, Table
+from tests.laws.downtime import all_downs
 
 if TYPE_CHECKING:
     from tests.laws.audit import Books, PassRow, Row
@@ -20,7 +21,7 @@ __all__ = ["decisions_have_an_occasion", "front_end_serves_in_order", "is_nothin
 NONE = -1
 NEVER = 2**62
 FIXED = 0  # the formula of no autoscaler
-ANSWERED, REFUSED, TIMED_OUT, ABANDONED = 1, 2, 3, 4
+ANSWERED, REFUSED, TIMED_OUT, ABANDONED, FAILED = 1, 2, 3, 4, 5
 RESULTS, BLOCKING_LATER, RESPONSE, REQUEST, REFUSAL, BLOCKING_AT_ONCE = range(6)  # the order within an instant
 
 
@@ -59,7 +60,7 @@ def jobs_of(books: Books) -> list[Job]:
             front_end.pass_result_table,
         )
         for each in books.passes
-        if each.returned_ns != NONE
+        if each.returned_ns != NONE and each.started_ns != NONE  # one that was lost with its instance has no results
     ]
 
 
@@ -75,12 +76,12 @@ def _jobs_of_row(books: Books, row: Row) -> Iterator[Job]:
     if row.enqueued_ns == NONE:
         return
     work = front_end.response_table
-    member = (RESPONSE, row.instance, row.enqueued_ns, row.request, row.attempt)
+    member = (RESPONSE, row.replica, row.instance, row.enqueued_ns, row.request, row.attempt)
     limit_ns = row.enqueued_ns + books.given.fleet.deadline.deadline_ns
     returned_ns = NEVER if row.returned_ns == NONE else row.returned_ns
     if row.reason:
         yield _job(row.enqueued_ns, (REFUSAL, row.request, row.attempt), row.answered_ns, work)
-    elif row.outcome == ANSWERED:
+    elif row.outcome in (ANSWERED, FAILED):
         yield _job(row.returned_ns, member, row.answered_ns, work)
     elif row.outcome == TIMED_OUT:
         yield _job(limit_ns, member, row.answered_ns, work, row.answered_ns)
@@ -179,6 +180,7 @@ def decisions_have_an_occasion(books: Books) -> Iterator[str]:
     occasions = {row.enqueued_ns for row in books.rows} | {each.returned_ns for each in books.passes}
     occasions |= {row.delivered_ns for row in books.rows if row.outcome == ABANDONED}
     occasions |= {life.ready_ns for life in books.lives}
+    occasions |= {moment_ns for down in all_downs(books) for moment_ns in down[:2]}
     timer_ns = front_end.timer_table[0]
     busy = [(job.done_ns - job.least_ns, job.done_ns) for job in jobs_of(books) if job.done_ns != NONE and job.least_ns]
     first_due_ns = min(due_moments(books), default=NEVER)

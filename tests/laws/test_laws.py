@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 
 from policy import admission, batching, deadlines, pass_time, retries
-from policy.instant import Change
+from policy.instant import UNSET, Change
 from policy.timeline import Outcome, Reason
 from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
-from tests.laws.audit import audit
+from tests.laws.audit import Books, audit
+from tests.laws.downtime import all_downs
+from tests.parity import faults
 from tests.parity.faults import decides_without_an_occasion
-from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs
+from tests.parity.inputs import busy_input, faulty_input, faulty_inputs, fleet_inputs, front_end_input, inputs
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -32,6 +34,13 @@ def test_any_timeline_of_the_engine_keeps_every_law(given_: EngineInput) -> None
 @given(fleet_inputs())
 def test_any_timeline_of_a_fleet_keeps_every_law(given_: EngineInput) -> None:
     """With several replicas, an autoscaler and cold starts too."""
+    assert audit(given_, run(given_)) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(faulty_inputs())
+def test_any_timeline_with_faults_keeps_every_law(given_: EngineInput) -> None:
+    """Crashes lose what runs and nothing else; slow replicas and first passes take what they cost."""
     assert audit(given_, run(given_)) == []
 
 
@@ -66,6 +75,21 @@ def test_front_end_input_has_no_breach_and_waits_for_timers(blocking: bool) -> N
     assert audit(front_end_input(blocking=blocking), timeline) == []
     assert {int(Outcome.ANSWERED), int(Outcome.TIMED_OUT)} <= set(timeline.attempt("outcome").tolist())
     assert int(batching.Cause.WAITED) in timeline.passed("cause").tolist()
+
+
+def test_faulty_input_has_no_breach_and_every_kind_of_crash() -> None:
+    """In a pass, between two, and with results on their way, which are answered: the last shows as a restart alone."""
+    given_ = faulty_input()
+    timeline = run(given_)
+    assert audit(given_, timeline) == []
+    assert {int(Outcome.ANSWERED), int(Outcome.FAILED)} <= set(timeline.attempt("outcome").tolist())
+    lost = set(timeline.passed("serial")[(timeline.passed("started_ns") == UNSET)].tolist())
+    downs = all_downs(Books(given_, timeline))
+    returned = set(timeline.passed("returned_ns").tolist())
+    kinds = {
+        "in a pass" if down.lost in lost else "behind results" if down.from_ns in returned else "idle" for down in downs
+    }
+    assert kinds == {"in a pass", "behind results", "idle"}
 
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -273,4 +297,23 @@ def test_fault_of_the_front_end_is_found_by_its_law(
     """The station, its timers and its blocking passes have laws that can be broken, too."""
     plant(monkeypatch)
     breaches = audit(front_end_input(blocking=blocking), run(front_end_input(blocking=blocking)))
+    assert law in {breach.split(":")[0] for breach in breaches}
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (faults.takes_the_whole_start_again, "instances_run_one_pass"),
+        (faults.never_crashes, "crashes_lose_what_runs"),
+        (faults.crashes_when_idle_alone, "crashes_lose_what_runs"),
+        (faults.first_passes_never_end, "passes_last_what_they_cost"),
+        (faults.first_passes_come_once, "passes_last_what_they_cost"),
+        (faults.nobody_is_slow, "passes_last_what_they_cost"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value,
+)
+def test_fault_of_the_faults_is_found_by_its_law(plant: Patch, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a replica is down, what that loses and what a pass then costs can be judged from the outside."""
+    plant(monkeypatch)
+    breaches = audit(faulty_input(), run(faulty_input()))
     assert law in {breach.split(":")[0] for breach in breaches}

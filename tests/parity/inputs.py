@@ -23,6 +23,7 @@ from policy.settings import (
     admission_rule,
     batching_rule,
     deadline_rule,
+    fault_rule,
     pass_time_rule,
     retry_rule,
     routing_rule,
@@ -214,6 +215,35 @@ def autoscalers(draw: st.DrawFn) -> AutoscalingRule:
 
 
 @st.composite
+def faulty_inputs(draw: st.DrawFn) -> EngineInput:
+    """A whole run of a fleet whose replicas crash, or are slow, or pay for their first passes."""
+    given = draw(fleet_inputs())
+    return replace(given, fleet=draw(with_faults(given.fleet)))
+
+
+@st.composite
+def with_faults(draw: st.DrawFn, fleet: FleetInput) -> FleetInput:
+    """The same fleet with faults; crashes come after a few passes, or after so many that one instance sees few."""
+    some = draw(grid(3, 60))
+    return replace(
+        fleet,
+        restart_from=draw(st.integers(0, len(fleet.cold_start_tables))),
+        crash_table=draw(st.sampled_from([None, [some], crash_times(some)])),
+        faults=fault_rule(
+            slow_share=draw(st.sampled_from([0.0, 0.5, 1.0])),
+            slow_factor=draw(st.sampled_from([1.0, 1.5, 3.0])),
+            first_count=draw(st.integers(0, 3)),
+            first_factor=draw(st.sampled_from([1.0, 2.0, 2.5])),
+        ),
+    )
+
+
+def crash_times(some: int) -> list[int]:
+    """A table whose draws are often `some`, and else five times as much."""
+    return [some] * (CELLS // 2) + [5 * some] * (LEVELS * (CELLS + 1) - CELLS // 2)
+
+
+@st.composite
 def version_inputs(draw: st.DrawFn) -> EngineInput:
     """A whole run of several versions: each with a fleet of its own, shadows, pins, errors, a rollout and orders."""
     given = draw(fleet_inputs())
@@ -250,6 +280,14 @@ def version_inputs(draw: st.DrawFn) -> EngineInput:
             pinned=draw(st.sampled_from([(), (SHARE_ONE // 10,) * count])),
         ),
     )
+
+
+@st.composite
+def faulty_version_inputs(draw: st.DrawFn) -> EngineInput:
+    """A whole run of several versions, each of which may have faulty replicas."""
+    given = draw(version_inputs())
+    fleet, *others = [draw(with_faults(each)) if draw(st.booleans()) else each for each in given.fleets]
+    return replace(given, fleet=fleet, other_fleets=tuple(others))
 
 
 @st.composite
@@ -378,6 +416,27 @@ def front_end_input(*, blocking: bool = False) -> EngineInput:
             deadline=deadline_rule(deadline_ns=200),
             batch_in_table=[0],
             results_out_table=[10],
+        ),
+        measure_to_ns=int(arrivals[-1]) + 1,
+    )
+
+
+def faulty_input() -> EngineInput:
+    """A load on two replicas that crash in passes, between them and with results on their way; one of them is slow."""
+    busy = busy_input()
+    arrivals = np.cumsum(np.random.default_rng(5).integers(0, 9, 400)) * 10
+    return replace(
+        busy,
+        traffic=replace(busy.traffic, arrivals_ns=arrivals.astype(np.int64), timeout_table=[400]),
+        fleet=replace(
+            busy.fleet,
+            replicas=2,
+            deadline=deadline_rule(deadline_ns=500),
+            results_out_table=[30],
+            cold_start_tables=([40], COIN, [60]),
+            restart_from=1,
+            crash_table=crash_times(220),
+            faults=fault_rule(slow_share=0.5, slow_factor=1.5, first_count=2, first_factor=2.0),
         ),
         measure_to_ns=int(arrivals[-1]) + 1,
     )

@@ -16,8 +16,18 @@ from sim.engine import process_engine, process_replica
 from sim.engine.engine_input import EngineInput
 from sim.engine.process_engine import run
 from sim.engine.timelines import REPLICA_COLUMNS, Table, Timeline
+from tests.parity import faults
 from tests.parity.faults import decides_without_an_occasion
-from tests.parity.inputs import busy_input, fleet_inputs, front_end_input, inputs, version_inputs
+from tests.parity.inputs import (
+    busy_input,
+    faulty_input,
+    faulty_inputs,
+    faulty_version_inputs,
+    fleet_inputs,
+    front_end_input,
+    inputs,
+    version_inputs,
+)
 from tests.parity.virtual_server import VirtualServer
 
 
@@ -78,10 +88,30 @@ def test_any_fleet_gives_the_same_timeline_on_both(given_: EngineInput) -> None:
     assert final_before(timeline, given_.measure_to_ns) == final_before(played, given_.measure_to_ns)
 
 
+@settings(max_examples=200, deadline=None)
+@given(faulty_inputs())
+def test_any_faults_give_the_same_timeline_on_both(given_: EngineInput) -> None:
+    """Crashes with ties of every kind, restarts, slow replicas, first passes: the same rows, lost passes among them."""
+    timeline, played = run(given_), VirtualServer(given_).play()
+    assert fleet_before(timeline, given_.measure_to_ns) == fleet_before(played, given_.measure_to_ns)
+    assert final_before(timeline, given_.measure_to_ns) == final_before(played, given_.measure_to_ns)
+
+
 @settings(max_examples=300, deadline=None)
 @given(version_inputs())
 def test_any_versions_give_the_same_timeline_on_both(given_: EngineInput) -> None:
     """Weights, sticky users, pins, shadows, errors, rollouts and orders: the same rows, copies, shares and moves."""
+    timeline, played = run(given_), VirtualServer(given_).play()
+    end_ns = given_.measure_to_ns
+    assert versions_before(timeline, end_ns) == versions_before(played, end_ns)
+    assert fleet_before(timeline, end_ns) == fleet_before(played, end_ns)
+    assert final_before(timeline, end_ns) == final_before(played, end_ns)
+
+
+@settings(max_examples=150, deadline=None)
+@given(faulty_version_inputs())
+def test_any_versions_with_faults_give_the_same_timeline_on_both(given_: EngineInput) -> None:
+    """Replicas that crash while a rollout counts its failures, while copies run, while a version is retired."""
     timeline, played = run(given_), VirtualServer(given_).play()
     end_ns = given_.measure_to_ns
     assert versions_before(timeline, end_ns) == versions_before(played, end_ns)
@@ -150,6 +180,29 @@ def test_driver_with_another_front_end_is_told_from_the_other(
 ) -> None:
     """Who joins first, when the dispatcher looks and which timer rings: each shows in the timeline."""
     given_ = front_end_input(blocking=blocking)
+    played = final_before(VirtualServer(given_).play(), given_.measure_to_ns)
+    assert final_before(run(given_), given_.measure_to_ns) == played
+    plant(monkeypatch)
+    assert final_before(run(given_), given_.measure_to_ns) != played
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        faults.takes_the_whole_start_again,
+        faults.never_crashes,
+        faults.crashes_when_idle_alone,
+        faults.first_passes_never_end,
+        faults.first_passes_come_once,
+        faults.nobody_is_slow,
+    ],
+    ids=lambda plant: plant.__name__,
+)
+def test_driver_with_other_faults_is_told_from_the_other(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who crashes when, what it costs to come back, and which passes take longer: each shows in the timeline."""
+    given_ = faulty_input()
     played = final_before(VirtualServer(given_).play(), given_.measure_to_ns)
     assert final_before(run(given_), given_.measure_to_ns) == played
     plant(monkeypatch)

@@ -16,7 +16,7 @@ from policy import retries
 from policy.autoscaling_rule import Formula
 from policy.dice import Stream, die, draw
 from policy.instant import NEVER_NS, UNSET
-from policy.pass_time import pass_ns
+from policy.pass_time import SPREAD_ONE, pass_ns
 from policy.rollout import SHARE_ONE
 from policy.routing import DIE_ONE
 from policy.sticky import sticky_bits
@@ -26,6 +26,7 @@ from reference_server.actions import (
     Answered,
     Arrived,
     Event,
+    Failed,
     HungUp,
     Log,
     LogPass,
@@ -51,6 +52,7 @@ AFTER_NS = 20_000
 """Behind the measured part no generated attempt or pass lasts as long as this."""
 
 Key = tuple[int, int]
+Place = tuple[int, int]  # replica and instance
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Ended(NamedTuple):
 
     replica: int
     instance: int
+    serial: int
     first: Key
     started_ns: int
     ended_ns: int
@@ -86,6 +89,7 @@ class Due:
     results: list[Ended] = field(default_factory=list)  # at the front end, which is yet to work on them
     blocking: list[StartPass] = field(default_factory=list)  # at a front end that runs passes itself
     at_server: list[Event] = field(default_factory=list)  # passes back, responses written
+    crashes: list[Place] = field(default_factory=list)  # of processes; the server has yet to hear of it
     woken: bool = False  # the work on a timer is done
     hang_up: list[Key] = field(default_factory=list)
     sent: list[Key] = field(default_factory=list)
@@ -115,6 +119,11 @@ class VirtualServer:
         self.calendar: list[int] = [0]
         self.due: dict[int, Due] = defaultdict(Due)
         self.clients: dict[Key, Client] = {}
+        self.running: dict[Place, tuple[int, int]] = {}  # serial of the pass, and when it ends
+        self.lives_begun: dict[Place, int] = {}
+        self.passes_begun: dict[Place, int] = {}  # since the instance was ready
+        self.lost: set[int] = set()  # passes whose process is gone
+        self.heard_behind: set[Place] = set()  # crashes that are told behind results on their way
         self.free_ns = [0] * given.front_end.workers
         self.unanswered: set[Key] = set()  # taken in by the core, and not yet told to respond
         self.timer_ns = NEVER_NS
@@ -151,9 +160,14 @@ class VirtualServer:
             self.think(client, 0, 0)
         for when, order in self.given.versions.orders:
             self.at(when).at_server.append(Ordered(*order))
-        # An autoscaler or a rollout may ask to be woken for ever: play on until what is compared must be over.
+        for life in self.core.lives():
+            for instance in range(self.fleet_of(life.replica).instances):
+                self.begin_life((life.replica, instance))
+        # An autoscaler or a rollout may ask to be woken, and a replica crash, for ever: play on until what is compared
+        # must be over.
         scales = any(fleet.autoscaler.formula != Formula.FIXED for fleet in self.given.fleets)
         scales = scales or self.given.versions.rollout is not None
+        scales = scales or any(fleet.crash_table is not None for fleet in self.given.fleets)
         until = self.given.measure_to_ns + AFTER_NS if scales else NEVER_NS
         while self.calendar and self.calendar[0] <= until:
             self.now = heapq.heappop(self.calendar)
@@ -204,6 +218,8 @@ class VirtualServer:
 
     def instant(self) -> None:
         due = self.due.pop(self.now, Due())
+        for place in sorted(due.crashes):
+            self.crash(place, due)
         self.join_without_attempt(due)
         at_once = self.due.pop(self.now, Due())  # of a job that was done in the instant in which it joined
         gone = sorted(key for key in due.hang_up if self.in_flight(key))
@@ -243,8 +259,54 @@ class VirtualServer:
         return self.clients[key].outcome == Outcome.IN_FLIGHT
 
     def take_in(self, events: Sequence[Event]) -> None:
-        if events:
-            self.carry_out(self.core.take_in(events, self.now))
+        heard: list[Event] = []
+        for event in events:
+            heard.append(event)
+            if isinstance(event, Ready) and event.replica in self.core.stages():
+                self.begin_life((event.replica, event.instance))
+            if isinstance(event, Returned):
+                place = event.replica, event.instance
+                del self.running[place]
+                if place in self.heard_behind:
+                    self.heard_behind.remove(place)
+                    heard.append(Failed(*place))
+                    self.start_instance(place)
+        if heard:
+            self.carry_out(self.core.take_in(heard, self.now))
+
+    # processes that crash
+
+    def begin_life(self, place: Place) -> None:
+        """Let a process that is ready run until its life is over."""
+        self.passes_begun[place] = 0
+        table = self.fleet_of(place[0]).crash_table
+        number = self.lives_begun.get(place, 0)
+        self.lives_begun[place] = number + 1
+        if table is not None:
+            self.at(self.now + max(self.roll(table, Stream.CRASH, place[0], number), 1)).crashes.append(place)
+
+    def crash(self, place: Place, due: Due) -> None:
+        """End a process: results that it has sent come first, a pass that it runs is lost."""
+        if place[0] not in self.core.stages():
+            return
+        serial, ended = self.running.get(place, (UNSET, NEVER_NS))
+        if ended <= self.now:
+            self.heard_behind.add(place)
+            return
+        if self.running.pop(place, None) is not None:
+            self.lost.add(serial)
+        due.at_server.append(Failed(*place))
+        self.start_instance(place)
+
+    def start_instance(self, place: Place) -> None:
+        """Begin what a start takes: all parts the first time, later those that a crash calls for."""
+        fleet, life = self.fleet_of(place[0]), self.lives_begun.get(place, 0)
+        parts = len(fleet.cold_start_tables)
+        start = sum(
+            self.roll(fleet.cold_start_tables[part], Stream.COLD_START, place[0], life * parts + part)
+            for part in range(fleet.restart_from if life else 0, parts)
+        )
+        self.at(self.now + max(start, 1)).at_server.append(Ready(*place))
 
     # the front end
 
@@ -256,7 +318,7 @@ class VirtualServer:
     def join_without_attempt(self, due: Due) -> None:
         """Let results, the timer and blocking passes join, which are worker 0's."""
         front_end = self.given.front_end
-        for ended in sorted(due.results):
+        for ended in sorted(each for each in due.results if each.serial not in self.lost):
             done = self.join(0, self.roll(front_end.pass_result_table, Stream.PASS_RESULT, *ended.first))
             times = ended.started_ns, ended.ended_ns
             self.at(done).at_server.append(Returned(ended.replica, ended.instance, *times, ended.failed))
@@ -271,6 +333,7 @@ class VirtualServer:
         """Let the front end run a pass itself."""
         work = self.pass_ns(batch)
         ended = self.join(0, work)
+        self.running[batch.replica, batch.instance] = batch.serial, ended
         fleet = self.fleet_of(batch.replica)
         back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *batch.members[0])
         failed = self.failed_of(batch)
@@ -322,9 +385,10 @@ class VirtualServer:
                 self.at(there).blocking.append(batch)
             return
         ended = there + self.pass_ns(batch)
+        self.running[batch.replica, batch.instance] = batch.serial, ended
         back = ended + self.roll(fleet.results_out_table, Stream.RESULTS_OUT, *first)
         failed = self.failed_of(batch)
-        self.at(back).results.append(Ended(batch.replica, batch.instance, first, there, ended, failed))
+        self.at(back).results.append(Ended(batch.replica, batch.instance, batch.serial, first, there, ended, failed))
 
     def failed_of(self, batch: StartPass) -> tuple[Key, ...]:
         """Return the members on which the model fails."""
@@ -335,16 +399,18 @@ class VirtualServer:
         )
 
     def start_replica(self, serial: int) -> None:
-        fleet = self.fleet_of(serial)
-        start = sum(
-            self.roll(table, Stream.COLD_START, serial, part) for part, table in enumerate(fleet.cold_start_tables)
-        )
-        due = self.at(self.now + max(start, 1))
-        due.at_server += [Ready(serial, instance) for instance in range(fleet.instances)]
+        for instance in range(self.fleet_of(serial).instances):
+            self.start_instance((serial, instance))
 
     def pass_ns(self, batch: StartPass) -> int:
         fleet = self.fleet_of(batch.replica)
         spread = self.roll(fleet.spread_table, Stream.PASS_SPREAD, *batch.members[0])
+        rule, place = fleet.faults, (batch.replica, batch.instance)
+        if (die(self.given.seed, Stream.SLOW, batch.replica, 0) >> 33) * SHARE_ONE >> 31 < rule.slow_share:
+            spread = spread * rule.slow_factor // SPREAD_ONE
+        self.passes_begun[place] += 1
+        if self.passes_begun[place] <= rule.first_count:
+            spread = spread * rule.first_factor // SPREAD_ONE
         return pass_ns(fleet.pass_time, len(batch.members), batch.longest, spread)
 
     def respond(self, key: Key, outcome: int) -> None:

@@ -16,6 +16,7 @@ from policy import (
     autoscaling_settings,
     batching,
     deadlines,
+    faults,
     fleet,
     pass_time,
     recommendation,
@@ -32,6 +33,7 @@ from policy.settings import (
     admission_rule,
     batching_rule,
     deadline_rule,
+    fault_rule,
     pass_time_rule,
     retry_rule,
     routing_rule,
@@ -42,6 +44,7 @@ BATCHING = batching_rule(max_batch=4, max_wait_ns=100, collector="competing", in
 STATE = batching.closed_collector()
 VIEW = batching.CollectorView(True, 1, 2, 5, 0, 0)
 SERIALS = np.array([0, 1], dtype=np.int64)
+FAULTS = fault_rule(slow_share=0.5, slow_factor=1.5, first_count=2, first_factor=4.0)
 PASS = pass_time_rule(base_ns=5, max_batch=4)
 SCALING = autoscaling_settings.autoscaling_rule(**preset("ray_serve"))
 FLEET = autoscaling.FleetView(3, 9, 12, 40, 2, 1, 3)
@@ -76,6 +79,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     batching.step: (BATCHING, STATE, VIEW, 50),
     deadlines.due_ns: (deadline_rule(deadline_ns=9), 5),
     deadlines.frees_its_place: (True,),
+    faults.is_slow: (FAULTS, 1 << 61),
+    faults.spread_with_faults: (FAULTS, 3 * 2**19, True, 1),
     fleet.missing: (3, 1, 1),
     fleet.next_to_drain: (0, 1, SERIALS, SERIALS, 2),
     pass_time.pad: (PASS, 3),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from policy.settings import pass_time_rule
 from reference_server.backends import Batch
+from reference_server.backends.emulated import emulated_settings
 from reference_server.errors import CouldNotServe
 from reference_server.frames import Broken, Hosting, Loaded, PassDone, encode
 from reference_server.replica import FAILED_PASS, Hosted, ProcessReplica
@@ -277,6 +280,27 @@ def test_process_that_sends_nonsense_is_replaced(caplog: pytest.LogCaptureFixtur
 
     run(scene())
     assert "sent nonsense (These 0 bytes are no frame of kind 255.) and is started again" in caplog.text
+
+
+def test_emulated_device_that_crashes_takes_its_restart_anew() -> None:
+    """No machine and image again, 300 s; but the load, whose 200 ms count from the loss on."""
+
+    async def scene() -> None:
+        settings = emulated_settings(
+            pass_time=pass_time_rule(base_ns=MS), cold_start_tables=[[0], [200 * MS]], crash_table=[300 * MS]
+        )
+        settings |= {"restart_from": 1, "cold_start_tables": [[300_000 * MS], [200 * MS]]}
+        ordered_ns = time.perf_counter_ns() - 300_200 * MS
+        async with started("emulated", settings | {"ordered_ns": ordered_ns}) as (replica, listener):
+            (first,) = replica.pids
+            assert await listener.next_events(1) == ["lost 0"]
+            lost_ns = time.perf_counter_ns()
+            assert await listener.next_events(1) == ["ready 0"]
+            assert time.perf_counter_ns() - lost_ns > 190 * MS, "it was heard of a little before it was told here"
+            assert replica.pids != [first]
+            assert await listener.next_events(2) == ["lost 0", "ready 0"]
+
+    run(scene())
 
 
 # Several instances

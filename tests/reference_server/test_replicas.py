@@ -151,3 +151,21 @@ def test_config_tells_the_fleet() -> None:
             assert [row.replica for row in await client.attempts()].count(1) == 5
 
     run(scene())
+
+
+def test_replicas_that_crash_fail_what_they_run_and_come_back(tmp_path: Path) -> None:
+    """Emulated devices end their processes: some requests get a 500, the others an answer; every decision replays."""
+
+    async def scene() -> None:
+        emulated = emulated_settings(pass_time=pass_time_rule(base_ns=50 * MS, max_batch=1), crash_table=[170 * MS])
+        settings = replace(server_settings(backend_settings=emulated), journal_file=tmp_path / "journal")
+        statuses = set()
+        async with running(settings) as (_, client):
+            while await client.figure("servecast_replica_restarts_total") < 3 or len(statuses) < 2:
+                statuses.add((await client.predict()).status)
+            outcomes = {row.outcome for row in await client.attempts()}
+        assert statuses == {200, 500}
+        assert outcomes == {Outcome.ANSWERED, Outcome.FAILED}
+
+    run(scene())
+    assert replay(tmp_path / "journal").agrees

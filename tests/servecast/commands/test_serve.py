@@ -166,3 +166,18 @@ def test_time_to_receive_a_request_has_an_upper_end(shop: str, capsys: pytest.Ca
     """A limit of hours would be none."""
     assert main(["serve", shop, "--receive-timeout", "2h"]) == Exit.BAD_INPUT
     assert "server.receive_timeout must be more than 0 and at most 3600 seconds" in capsys.readouterr().err
+
+
+def test_faults_of_the_scenario_reach_the_backend(shop: str) -> None:
+    """What the engine does to its replicas the emulated devices do for real; they pass for the same model."""
+    more = ["fleet.crash_every=5s", "fleet.slow={share: 10%, factor: 2}"]
+    sound, faulty = (
+        server_settings(load_scenario(shop, sets), host="127.0.0.1", port=0, seed=0, timeline_file=None).versions[0]
+        for sets in ([], more)
+    )
+    table = faulty.backend_settings["crash_table"]
+    assert isinstance(table, list)
+    assert table[512] == pytest.approx(5e9 * 0.693, rel=0.01)
+    assert faulty.backend_settings["faults"] == [100_000, 2 * SPREAD_ONE, 0, SPREAD_ONE]
+    assert faulty.backend_settings["restart_from"] == 2
+    assert (sound.backend_settings["crash_table"], sound.model) == ([], faulty.model)

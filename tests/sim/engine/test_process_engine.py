@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from policy.pass_time import SPREAD_ONE
-from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
+from policy.settings import admission_rule, batching_rule, deadline_rule, fault_rule, pass_time_rule, retry_rule
 from policy.timeline import Outcome
 from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, TrafficInput
 from sim.engine.process_engine import run
@@ -275,3 +275,55 @@ def test_seed_and_only_the_seed_changes_the_dice(changed: str) -> None:
     given = given_input([0] * 20, cap=2, retry={"attempts": 4, "backoff_ns": 500, "backoff_max_ns": 10_000})
     other = given if changed == "nothing" else EngineInput(**{**given.__dict__, "seed": 2})
     assert (run(given).tobytes() == run(other).tobytes()) == (changed == "nothing")
+
+
+def crashing(**changes: Any) -> EngineInput:
+    """Return two requests, at 10 and 20, on one instance that crashes 60 after each readiness and restarts in 50."""
+    given = given_input([10, 20], until=1000, **{"results_out": 5, **changes.pop("options", {})})
+    faulty = {"crash_table": [60], "cold_start_tables": ([1000], [50]), "restart_from": 1, **changes}
+    return replace(given, fleet=replace(given.fleet, **faulty))
+
+
+def test_crash_loses_the_pass_that_runs_and_its_queue_waits() -> None:
+    """A pass of 100 never ends in lives of 60: the first fails at 60, the second, begun at 110, at 170."""
+    timeline = run(crashing())
+    assert timeline.attempt("outcome").tolist() == [Outcome.FAILED] * 2
+    assert timeline.attempt("answered_ns").tolist() == [60, 170]
+    assert timeline.passed("handed_ns").tolist() == [10, 110], "the machine stays: 1000 would be that of a new one"
+    assert timeline.passed("returned_ns").tolist() == [60, 170]
+    assert timeline.passed("started_ns").tolist() == [-1, -1], "a pass that is lost has no times"
+
+
+@pytest.mark.parametrize(
+    ("lives", "answered", "handed"),
+    [
+        (100, 60, 110),  # the crash comes in a pass
+        (110, 115, 165),  # in the very instant in which it ends: its results come first, the restart counts from there
+        (114, 115, 165),
+        (115, 115, 165),  # in the instant in which they are there
+        (116, 115, 115),  # behind them: the second pass has begun, and is lost
+    ],
+)
+def test_results_on_their_way_survive_a_crash(lives: int, answered: int, handed: int) -> None:
+    """A pass from 10 to 110, whose results are there at 115."""
+    timeline = run(crashing(crash_table=[lives]))
+    first = Outcome.FAILED if lives < 110 else Outcome.ANSWERED
+    assert timeline.attempt("outcome").tolist()[0] == first
+    assert timeline.attempt("answered_ns").tolist()[0] == (100 if lives < 110 else answered)
+    assert timeline.passed("handed_ns").tolist()[1] == (150 if lives < 110 else handed)
+
+
+def test_crash_between_passes_holds_up_the_next() -> None:
+    """Ready until 5, again from 55 on: the request of 10 begins then, and nothing failed."""
+    timeline = run(crashing(crash_table=[5, *[5] * 0], options={"results_out": 0}))
+    assert timeline.passed("idle_since_ns").tolist()[:1] == [55]
+    assert timeline.passed("handed_ns").tolist()[:1] == [55]
+
+
+def test_slow_replica_and_first_passes_take_longer() -> None:
+    """Passes of 100: three times as long on a slow replica, the first two of an instance twice that."""
+    given = given_input([0] * 3)
+    slow = replace(given.fleet, faults=fault_rule(slow_share=1.0, slow_factor=3.0, first_count=2, first_factor=2.0))
+    timeline = run(replace(given, fleet=slow))
+    lasted = timeline.passed("ended_ns") - timeline.passed("started_ns")
+    assert lasted.tolist() == [600, 600, 300]

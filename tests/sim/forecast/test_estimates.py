@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from policy.timeline import Outcome
 from sim.forecast.estimates import METRICS, Figure, estimate, exact, latencies_ms
 from sim.forecast.intervals import confidence, prediction
 from tests.sim.forecast.made_runs import made_run, noisy_runs
@@ -179,6 +181,14 @@ def test_other_figures_are_read_from_what_was_counted(name: str, value: float) -
     """100 answers and 25 refusals in 10 s, 250 requests in 100 passes, half the time busy."""
     runs = [made_run(np.arange(100.0) + shift, refused=25) for shift in (0, 1)]
     assert estimate(METRICS[name], runs).value == pytest.approx(value)
+
+
+def test_failed_requests_are_a_share_of_their_own() -> None:
+    """20 of 120 taken and lost: neither refused nor answered."""
+    run = made_run(np.ones(100), refused=20)
+    lost = replace(run, outcomes=np.where(run.outcomes == Outcome.REFUSED, Outcome.FAILED, run.outcomes))
+    assert METRICS["failed_share"].pooled([lost]) == pytest.approx(1 / 6)
+    assert METRICS["refused_share"].pooled([lost]) == 0.0
 
 
 def test_pooled_batch_size_weighs_runs_by_their_passes() -> None:

@@ -23,6 +23,7 @@ FIGURES = {
     "refused_share",
     "timed_out_share",
     "abandoned_share",
+    "failed_share",
     "batch_size_mean",
     "gpu_busy_share",
     "gpu_hours",
@@ -248,10 +249,38 @@ def test_recorded_trace_leaves_only_the_dice_to_chance() -> None:
 def test_impossible_outcomes_are_exactly_zero(short: Forecast) -> None:
     """Without a cap nobody is refused; with one that was never reached there is an upper limit instead."""
     assert short["refused_share"].high == 0.0
+    assert (short["failed_share"].value, short["failed_share"].high) == (0.0, 0.0)
     capped = forecast(scenario(*SHORT, "queue.cap=256"), seed=7)["refused_share"]
     assert capped.value == 0.0
     assert capped.high is not None
     assert 0.0 < capped.high < 0.05
+
+
+def test_breaches_over_time_are_a_figure_and_a_goal() -> None:
+    """A goal at about the p99 itself is missed in many windows; without one there is no such figure."""
+    goals = "goals={p99: 30ms, refused: 1%, breach: 5%}"
+    found = forecast(scenario("traffic.arrivals.rate=400/s", "horizon={duration: 20s, runs: 3}", goals), seed=7)
+    breach, within = found["breach_share"], found["within_goal_share"]
+    assert breach.value is not None
+    assert within.value is not None
+    assert 0.0 <= breach.value <= 1.0
+    assert 0.9 < within.value <= 1.0
+    assert next(goal for goal in found.goals if goal.goal == "breach").value == breach.value
+    assert {"breach_share", "within_goal_share"} <= set(found.to_json())
+
+
+def test_figures_of_goals_are_absent_without_them(short: Forecast) -> None:
+    """Neither null nor zero."""
+    assert not {"breach_share", "within_goal_share"} & set(short.to_json())
+
+
+def test_crashes_show_as_failed_requests_and_can_be_limited_by_a_goal() -> None:
+    """Lives of 1 s and passes of some 10 ms: about 1 % fail, which a goal of 0.1 % does not allow."""
+    crashing = ("fleet.crash_every=1s", "fleet.cold_start.load=50ms", "fleet.replicas=4", "goals.failed=0.1%")
+    found = forecast(scenario(*SHORT, *crashing), seed=7)
+    assert found["failed_share"].value == pytest.approx(0.01, rel=0.5)
+    assert [(goal.figure, goal.verdict) for goal in found.goals] == [("failed_share", "missed")]
+    assert found["refused_share"].high == 0.0
 
 
 def test_cost_is_that_of_the_measured_time() -> None:

@@ -41,14 +41,17 @@ def test_stated_goals_come_with_limits_in_the_units_of_the_figures() -> None:
 def test_every_goal_has_its_figure() -> None:
     """Each kind of goal is judged on the figure of its name."""
     names = ("mean", "p50", "p90", "p95", "p99", "p999")
-    text = ", ".join([*(f"{name}: 7ms" for name in names), "refused: 1%", "timed_out: 1%", "abandoned: 1%"])
-    figures = {name: exact(place / 1_000) for place, name in enumerate(METRICS)}
+    shares = ("refused", "timed_out", "abandoned", "failed", "breach")
+    text = ", ".join([*(f"{name}: 7ms" for name in names), *(f"{name}: 1%" for name in shares)])
+    figures = {name: exact(place / 2_000) for place, name in enumerate([*METRICS, "breach_share"])}
     results = judge(scenario(f"goals={{{text}}}").goals, figures)
     assert [result.figure for result in results] == [
         *(f"latency_ms.{name}" for name in names),
         "refused_share",
         "timed_out_share",
         "abandoned_share",
+        "failed_share",
+        "breach_share",
     ]
     assert all(result.met for result in results)
 

@@ -78,6 +78,15 @@ def test_figures_of_versions_add_up(canary: Forecast) -> None:
     assert math.fsum(rate or 0.0 for rate in rates) == pytest.approx(canary["throughput_per_s"].value)
 
 
+def test_failures_of_a_version_are_failures_of_the_whole(canary: Forecast) -> None:
+    """In their shares of the requests."""
+    parts = [(version["request_share"].value, version["failed_share"].value) for version in canary.versions]
+    whole = canary["failed_share"].value
+    assert whole is not None
+    assert 0.002 < whole < 0.02
+    assert math.fsum((share or 0.0) * (failed or 0.0) for share, failed in parts) == pytest.approx(whole, rel=0.05)
+
+
 def test_json_and_text_hold_them(canary: Forecast) -> None:
     """Every part under its name, plain values only, and the answer in words."""
     content = json.loads(json.dumps(canary.to_json(), allow_nan=False))

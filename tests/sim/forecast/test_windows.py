@@ -68,6 +68,7 @@ def test_json_groups_the_latencies() -> None:
         "refused_share",
         "timed_out_share",
         "abandoned_share",
+        "failed_share",
         "latency_ms",
         "replicas",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.scenario.calibrated import calibrated
+from sim.scenario.calibrated import ONE_REPLICA, calibrated, one_replica
 from sim.scenario.costs import costs_of
 from sim.scenario.load import load_scenario
 from tests.sim.scenario.example import DATA, content
@@ -32,3 +32,16 @@ def test_rules_traffic_and_model_stay() -> None:
     assert (result.model.serve_with, result.model.options) == ("minilm", {"max_tokens": 16})
     assert (result.batching, result.queue) == (scenario.batching, scenario.queue)
     assert result.traffic.arrivals == scenario.traffic.arrivals
+
+
+def test_one_replica_is_measured_without_its_faults() -> None:
+    """A calibration is of a sound replica; the words for --set say the same."""
+    faulty = [
+        "fleet.replicas=3",
+        "fleet.crash_every=5s",
+        "fleet.slow={share: 10%, factor: 2}",
+        "fleet.cold_start={load: 1s, first_passes: {count: 5, factor: 2}}",
+    ]
+    alone = one_replica(load_scenario(content(), faulty))
+    assert alone == load_scenario(content())
+    assert load_scenario(content(), [*faulty, *ONE_REPLICA]) == alone

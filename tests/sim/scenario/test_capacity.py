@@ -141,3 +141,11 @@ def test_peaks_keep_their_proportion_at_another_rate() -> None:
         "ramp": 0,
         "cv": 1.0,
     }
+
+
+def test_faults_take_their_share_of_the_capacity() -> None:
+    """Up 4 s of every 5, since provisioning is not taken anew; a tenth of the replicas twice as slow."""
+    sound = capacity_per_s(scenario())
+    crashing = scenario("fleet.crash_every=4s", "fleet.cold_start={provision: 9s, load: 700ms, warm_up: 300ms}")
+    assert capacity_per_s(crashing) == pytest.approx(0.8 * sound)
+    assert capacity_per_s(scenario("fleet.slow={share: 10%, factor: 2}")) == pytest.approx(0.95 * sound)

@@ -12,6 +12,7 @@ from scipy import stats
 from policy.dice import CELLS, LEVELS, die, draw
 from policy.errors import SettingError
 from policy.pass_time import SPREAD_ONE
+from policy.settings import SPREAD_MAX
 from sim.scenario.distribution_spec import (
     ChoicesSize,
     ChoicesTime,
@@ -27,7 +28,7 @@ from sim.scenario.distribution_spec import (
     UniformSize,
     UniformTime,
 )
-from sim.scenario.distributions import SPREAD_MAX, mean_of, size_table, spread_table, time_table
+from sim.scenario.distributions import lifetime_table, mean_of, size_table, spread_table, time_table
 
 MEAN_NS = 5_000_000
 CVS = (0.02, 0.3, 1.0, 2.0, 5.0)
@@ -272,3 +273,11 @@ def test_largest_uniform_size_is_allowed() -> None:
 def test_mean_of_a_law_is_exact(law: Any, mean: float) -> None:
     """Means are computed from the parameters, not from the table."""
     assert mean_of(law) == mean
+
+
+def test_life_until_a_crash_is_exponential() -> None:
+    """Mean and quartile of the law; nobody crashes at once."""
+    table = lifetime_table(MEAN_NS)
+    assert mean_drawn(table) == pytest.approx(MEAN_NS, rel=1e-6)
+    assert quantile_drawn(table, 0.75) == pytest.approx(MEAN_NS * np.log(4), rel=3e-3)
+    assert min(lifetime_table(1)) == 1

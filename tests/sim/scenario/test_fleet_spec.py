@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import pytest
 
 from policy.autoscaler_presets import PRESETS, preset
 from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.errors import SettingError
+from policy.faults import FAULTLESS, FaultRule
 from policy.fleet import Drain
+from policy.pass_time import SPREAD_ONE
 from policy.routing import Balance
 from sim.errors import ScenarioError
 from sim.scenario.fleet_spec import Autoscaler
@@ -81,9 +84,47 @@ def test_cold_start_and_routing_reach_the_engine() -> None:
         ("fleet.autoscaler={target: 3, max_replicas: 4, tick: 5}", "fleet.autoscaler.tick"),
         ("fleet.autoscaler={target: 3, max_replicas: 4, ticks: 5s}", "fleet.autoscaler.ticks"),
         ("fleet.cold_start.load=-1s", "fleet.cold_start.load"),
+        ("fleet.crash_every=0s", "fleet.crash_every"),
+        ("fleet={crash_every: 1s, turnaround: {}, slow: {share: 5%}}", "fleet.slow.factor"),
+        ("fleet.slow={share: 5%, factor: 0.5}", "fleet.slow.factor"),
+        ("fleet.slow={share: 105%, factor: 2}", "fleet.slow.share"),
+        ("fleet.cold_start.first_passes={count: 0, factor: 2}", "fleet.cold_start.first_passes.count"),
+        ("fleet.cold_start.first_passes={count: 3, factor: 2000}", "fleet.cold_start.first_passes.factor"),
     ],
 )
 def test_bad_fleet_is_refused_with_its_key(override: str, key: str) -> None:
     """One sentence each."""
     with pytest.raises((ScenarioError, SettingError), match=key):
         scenario(override)
+
+
+def test_faults_reach_the_engine() -> None:
+    """Crashes with what they take anew, slow replicas and first passes, in the units of the rules."""
+    fleet = lower(
+        scenario(
+            "fleet.crash_every=30d",  # whose tail is longer than any time that a rule may have
+            "fleet.slow={share: 10%, factor: 150%}",
+            "fleet.cold_start.first_passes={count: 5, factor: 4}",
+        ),
+        seed=1,
+        warm_up_ns=0,
+    ).fleet
+    assert fleet.faults == FaultRule(100_000, SPREAD_ONE * 3 // 2, 5, 4 * SPREAD_ONE)
+    assert fleet.crash_table is not None
+    assert fleet.crash_table[1024 * 3 // 4] == pytest.approx(30 * 86_400e9 * math.log(4), rel=0.01)
+    assert fleet.crash_table[-1] > 31 * 86_400e9
+    assert (len(fleet.cold_start_tables), fleet.restart_from) == (4, 2)
+    sound = lower(scenario(), seed=1, warm_up_ns=0).fleet
+    assert (sound.crash_table, sound.faults) == (None, FAULTLESS)
+
+
+def test_faults_can_be_switched_off_by_a_word() -> None:
+    """As other optional settings, with --set."""
+    written = scenario("fleet.crash_every=5s", "fleet.slow={share: 10%, factor: 2}", "fleet.crash_every=none")
+    assert (written.fleet.crash_every, scenario("fleet.slow=none").fleet.slow) == (None, None)
+
+
+def test_crash_of_a_blocking_server_is_refused() -> None:
+    """It would take the whole server along."""
+    with pytest.raises(SettingError, match=r"^fleet\.crash_every must be none with front_end\.blocking"):
+        scenario("front_end.blocking=true", "fleet.crash_every=5s")

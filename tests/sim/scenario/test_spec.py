@@ -34,7 +34,9 @@ def test_minimal_scenario_has_every_documented_default() -> None:
         "routing": {"balance": "round_robin", "tie": "random", "outstanding_max": None, "held_max": 1_000_000},
         "autoscaler": None,
         "drain": "youngest",
-        "cold_start": {"provision": 0, "image": 0, "load": 0, "warm_up": 0},
+        "cold_start": {"provision": 0, "image": 0, "load": 0, "warm_up": 0, "first_passes": None},
+        "crash_every": None,
+        "slow": None,
     }
     assert dumped["horizon"] == {"duration": 60_000_000_000, "warm_up": "auto", "runs": 10}
     assert (loaded.batching.timer_origin, loaded.batching.freeze) == ("enqueue", "pull")
