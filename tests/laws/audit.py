@@ -97,6 +97,8 @@ class Books:
         self.scalings = list(zip(timeline.scaling("at_ns").tolist(), timeline.scaling("wanted").tolist(), strict=True))
         self.rows = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.attempts.tolist()]
         self.passes = [PassRow(**dict(zip(PASS_COLUMNS, row, strict=True))) for row in timeline.passes.tolist()]
+        self.copies = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.copies.tolist()]
+        self.rollout_moments = timeline.rollout[:, 0].tolist()
         self._index()
         self.seen_by = seen_by(self)
 
