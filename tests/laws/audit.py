@@ -101,6 +101,8 @@ class Books:
         self.passes = [PassRow(**dict(zip(PASS_COLUMNS, row, strict=True))) for row in timeline.passes.tolist()]
         seen_ns = [row.enqueued_ns for row in self.rows] + [each.returned_ns for each in self.passes]
         self.last_ns = max(seen_ns, default=0)  # the run went so far at least
+        self.copies = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.copies.tolist()]
+        self.rollout_moments = timeline.rollout[:, 0].tolist()
         self._index()
         self.seen_by = seen_by(self)
 

@@ -14,6 +14,7 @@ from sim.engine.engine_input import FrontEndInput, Table
 from tests.laws.downtime import all_downs
 
 if TYPE_CHECKING:
+    from policy.autoscaling_rule import AutoscalingRule
     from tests.laws.audit import Books, PassRow, Row
 
 __all__ = ["decisions_have_an_occasion", "front_end_serves_in_order", "is_nothing", "seen_by"]
@@ -51,10 +52,10 @@ def jobs_of(books: Books) -> list[Job]:
     each_row = [job for row in books.rows for job in _jobs_of_row(books, row)]
     if front_end.blocking:
         return each_row + [_blocking_job(books, each) for each in books.passes if each.returned_ns != NONE]
-    out_ns = books.given.fleet.results_out_table[0]
+    fleets = {life.replica: books.given.fleets[life.version] for life in books.lives}
     return each_row + [
         _job(
-            each.ended_ns + out_ns,
+            each.ended_ns + fleets[each.replica].results_out_table[0],
             (RESULTS, each.replica, each.instance),
             each.returned_ns,
             front_end.pass_result_table,
@@ -77,7 +78,8 @@ def _jobs_of_row(books: Books, row: Row) -> Iterator[Job]:
         return
     work = front_end.response_table
     member = (RESPONSE, row.replica, row.instance, row.enqueued_ns, row.request, row.attempt)
-    limit_ns = row.enqueued_ns + books.given.fleet.deadline.deadline_ns
+    # Nobody who came to no version has a deadline.
+    limit_ns = NEVER if row.version == NONE else row.enqueued_ns + books.given.fleets[row.version].deadline.deadline_ns
     returned_ns = NEVER if row.returned_ns == NONE else row.returned_ns
     if row.reason:
         yield _job(row.enqueued_ns, (REFUSAL, row.request, row.attempt), row.answered_ns, work)
@@ -155,23 +157,39 @@ def seen_by(books: Books) -> Callable[[int], int]:
 
 def due_moments(books: Books) -> set[int]:
     """Return every moment at which a wait or a deadline ended, and more of them where the wait has another origin."""
-    rule, deadline_ns = books.rule, books.given.fleet.deadline.deadline_ns
-    since = {row.placed_ns for row in books.admitted()} | {row.enqueued_ns for row in books.admitted()}
-    if rule.timer_origin:
-        since |= {each.closed_ns for each in books.passes} | {each.returned_ns for each in books.passes} | {0}
-    waits = range(1, 2 if rule.timer_origin < 2 else 60)  # windows follow each other
-    dues = {at_ns + deadline_ns for at_ns in since} | {at_ns + k * rule.max_wait_ns for at_ns in since for k in waits}
-    return dues | _autoscaler_moments(books)
+    came = [row for row in (*books.rows, *books.copies) if row.enqueued_ns != NONE and row.reason == 0]
+    admitted = {row.placed_ns for row in came} | {row.enqueued_ns for row in came}
+    dues = _rollout_moments(books)
+    for fleet in books.given.fleets:
+        rule, since = fleet.batching, set(admitted)
+        if rule.timer_origin:
+            since |= {each.closed_ns for each in books.passes} | {each.returned_ns for each in books.passes} | {0}
+        waits = range(1, 2 if rule.timer_origin < 2 else 60)  # windows follow each other
+        dues |= {at_ns + fleet.deadline.deadline_ns for at_ns in since}
+        dues |= {at_ns + k * rule.max_wait_ns for at_ns in since for k in waits}
+        dues |= _autoscaler_moments(books, fleet.autoscaler)
+    return dues
 
 
-def _autoscaler_moments(books: Books) -> set[int]:
-    """Return every moment at which the autoscaler may look: multiples of its periods."""
-    rule = books.given.fleet.autoscaler
+def _autoscaler_moments(books: Books, rule: AutoscalingRule) -> set[int]:
+    """Return every moment at which the autoscaler may look: multiples of its periods, from the start or a deploy."""
     if rule.formula == FIXED:
         return set()
     end_ns = max((each.closed_ns for each in books.passes), default=0) + 1
     periods = {rule.sample_ns, rule.tick_ns, rule.poll_ns} - {0}
-    return {at_ns for period_ns in periods for at_ns in range(period_ns, end_ns, period_ns)}
+    starts = {0, *(order.at_ns for order in books.given.versions.orders)}
+    return {at_ns for start in starts for period_ns in periods for at_ns in range(start + period_ns, end_ns, period_ns)}
+
+
+def _rollout_moments(books: Books) -> set[int]:
+    """Return every moment at which a rollout may look: behind whatever made it wait, by each of its times."""
+    rule = books.given.versions.rollout
+    if rule is None:
+        return set()
+    since = {order.at_ns for order in books.given.versions.orders} | set(books.rollout_moments)
+    since |= {moment for life in books.lives for moment in (life.ordered_ns, life.ready_ns, life.drained_ns)}
+    waits = {rule.interval_ns, rule.initial_delay_ns, rule.roll_back_delay_ns, rule.ready_deadline_ns}
+    return {at_ns + wait_ns for at_ns in since for wait_ns in waits | set(rule.step_pause_ns)}
 
 
 def decisions_have_an_occasion(books: Books) -> Iterator[str]:

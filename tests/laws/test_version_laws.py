@@ -15,6 +15,7 @@ from policy.instant import UNSET
 from policy.orders import Order, OrderKind
 from policy.rollout import SHARE_ONE
 from policy.rollout_settings import version_weights
+from policy.settings import deadline_rule
 from policy.timeline import COPIES_FROM, Outcome
 from policy.versions import WEIGHT_ONE, VersionWeights
 from sim.engine.engine_input import EngineInput, OrderAt, VersionsInput
@@ -184,3 +185,15 @@ def test_changed_row_is_found_by_its_law(tamper: Tamper, law: str) -> None:
     """Where no single line of a driver makes the fault, one number of the timeline does."""
     breaches = audit_versions(three_versions(), tamper(run(three_versions())))
     assert law in {breach.split(":")[0] for breach in breaches}
+
+
+def test_versions_that_return_their_passes_otherwise_have_no_breach() -> None:
+    """When the front end was busy is read from each version's own turnaround, not from the first one's."""
+    given_ = three_versions()
+    fleets = [
+        replace(fleet, results_out_table=[out_ns], deadline=deadline_rule(deadline_ns=None))
+        for fleet, out_ns in zip(given_.fleets, (60, 20, 3), strict=True)
+    ]
+    front_end = replace(given_.front_end, pass_result_table=[25], response_table=[0], timer_table=[5])
+    given_ = replace(given_, fleet=fleets[0], other_fleets=tuple(fleets[1:]), front_end=front_end)
+    assert audit_versions(given_, run(given_)) == []

@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 from sim.engine.engine_input import EngineInput, FleetInput
-from sim.engine.timelines import ATTEMPT_COLUMNS, SHARE_COLUMNS, Timeline
+from sim.engine.timelines import SHARE_COLUMNS, Timeline
 from sim.engine.version_keys import pinned_to, user_of
 from tests.laws.audit import (
     ABANDONED,
@@ -40,7 +40,6 @@ EVERY = 1_000_000  # parts of a share of errors
 COPIES_FROM = 2**40
 NOT_LOADED = 4
 WEIGHT, SHADOW = 1, 2  # kinds of orders
-WEIGHT, SHADOW = 1, 2  # kinds of orders
 
 
 class VersionBooks(Books):
@@ -48,7 +47,6 @@ class VersionBooks(Books):
 
     def __init__(self, given: EngineInput, timeline: Timeline) -> None:
         super().__init__(given, timeline)
-        self.copies = [Row(**dict(zip(ATTEMPT_COLUMNS, row, strict=True))) for row in timeline.copies.tolist()]
         self.scaled_version = timeline.scaling("version").tolist()
         rows = [dict(zip(SHARE_COLUMNS, row, strict=True)) for row in timeline.shares.tolist()]
         self.share_moments: list[int] = []

@@ -214,6 +214,11 @@ def autoscalers(draw: st.DrawFn) -> AutoscalingRule:
     )
 
 
+def version_inputs() -> st.SearchStrategy[EngineInput]:
+    """A whole run of several versions."""
+    return fleet_inputs().flatmap(several_versions)
+
+
 @st.composite
 def faulty_inputs(draw: st.DrawFn) -> EngineInput:
     """A whole run of a fleet whose replicas crash, or are slow, or pay for their first passes."""
@@ -244,9 +249,8 @@ def crash_times(some: int) -> list[int]:
 
 
 @st.composite
-def version_inputs(draw: st.DrawFn) -> EngineInput:
-    """A whole run of several versions: each with a fleet of its own, shadows, pins, errors, a rollout and orders."""
-    given = draw(fleet_inputs())
+def several_versions(draw: st.DrawFn, given: EngineInput) -> EngineInput:
+    """The same run with more versions: each with a fleet of its own, shadows, pins, errors, a rollout and orders."""
     fleets_ = [given.fleet]
     for _ in range(draw(st.integers(1, 2))):
         fleet = draw(scaled_fleets(draw(fleets())))

@@ -132,6 +132,9 @@ class VirtualServer:
         self.passes: list[Pass] = []
         self.lives: list[ReplicaLife] = []
         self.now = 0
+        for life in self.core.lives():
+            for instance in range(self.fleet_of(life.replica).instances):
+                self.begin_life((life.replica, instance))
 
     def roll(self, table: Table, stream: Stream, entity: int, ordinal: int) -> int:
         return draw(table, die(self.given.seed, stream, entity, ordinal))
@@ -160,20 +163,24 @@ class VirtualServer:
             self.think(client, 0, 0)
         for when, order in self.given.versions.orders:
             self.at(when).at_server.append(Ordered(*order))
-        for life in self.core.lives():
-            for instance in range(self.fleet_of(life.replica).instances):
-                self.begin_life((life.replica, instance))
         # An autoscaler or a rollout may ask to be woken, and a replica crash, for ever: play on until what is compared
         # must be over.
         scales = any(fleet.autoscaler.formula != Formula.FIXED for fleet in self.given.fleets)
         scales = scales or self.given.versions.rollout is not None
         scales = scales or any(fleet.crash_table is not None for fleet in self.given.fleets)
-        until = self.given.measure_to_ns + AFTER_NS if scales else NEVER_NS
-        while self.calendar and self.calendar[0] <= until:
+        self.play_before(self.given.measure_to_ns + AFTER_NS + 1 if scales else NEVER_NS)
+        return self.timeline()
+
+    def play_before(self, end_ns: int) -> None:
+        """Play every instant before a moment."""
+        while self.calendar and self.calendar[0] < end_ns:
             self.now = heapq.heappop(self.calendar)
             while self.calendar and self.calendar[0] == self.now:
                 heapq.heappop(self.calendar)
             self.instant()
+
+    def timeline(self) -> Timeline:
+        """Return what has happened so far."""
         copies = [row for key, row in self.rows.items() if is_copy(key[1])]
         return timeline_from_rows(
             [self.whole(key) for key in self.clients] + copies,
