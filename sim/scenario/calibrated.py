@@ -14,13 +14,21 @@ ONE_REPLICA = (
     "fleet.cold_start={}",
     "fleet.crash_every=none",
     "fleet.slow=none",
+    "fleet.spare=0",
 )
 """What one_replica changes, as `--set` takes it."""
 
 
 def one_replica(scenario: Scenario) -> Scenario:
     """Return the scenario of a single sound replica that is there from the start: replicas are alike but for faults."""
-    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart(), "crash_every": None, "slow": None}
+    alone = {
+        "replicas": 1,
+        "autoscaler": None,
+        "cold_start": ColdStart(),
+        "crash_every": None,
+        "slow": None,
+        "spare": 0,
+    }
     return scenario.model_copy(update={"fleet": scenario.fleet.model_copy(update=alone)})
 
 

@@ -68,6 +68,8 @@ def _sections(path: str, section: type[Section]) -> Iterator[str]:
     for key, field in section.model_fields.items():
         if (inner := _section_of(field.annotation)) is not None:
             yield from _sections(f"{path}.{key}" if path else key, inner)
+        elif get_origin(field.annotation) is dict and (named := _section_of(get_args(field.annotation)[1])) is not None:
+            yield from _sections(f"{path}.{key}.NAME", named)
 
 
 def _table(title: str, section: type[Section], path: str = "") -> str:
