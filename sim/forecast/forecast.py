@@ -7,15 +7,14 @@ Warm-up is settling.py's, statistics are in intervals.py and estimates.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from policy.timeline import Outcome
 from sim.errors import ScenarioError
 from sim.forecast.estimates import METRICS, Figure, estimate, exact
 from sim.forecast.goal_metrics import goal_metrics
 from sim.forecast.goals import GoalResult, judge
-from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.processes import core_count
 from sim.forecast.provenance import host, versions
@@ -23,6 +22,7 @@ from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
 from sim.forecast.rollout_forecast import AbTest, RolloutForecast, ab_tests, rollout_forecast
 from sim.forecast.settling import RunBatch, settled_runs
+from sim.forecast.spending import fleet_figures
 from sim.forecast.version_forecast import VersionForecast, version_forecasts
 from sim.forecast.windows import Window, windows
 from sim.outcome.breakdown import PARTS
@@ -30,6 +30,7 @@ from sim.outcome.measures import RunMeasures
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.costs import profile_of
 from sim.scenario.identity import resolved, scenario_hash
+from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version, version_names, version_rules
 
@@ -41,8 +42,6 @@ _REQUESTS_INLINE = 100_000
 """Below so many requests in all, starting processes costs more than it saves."""
 
 Progress = Callable[[int, int], None]
-
-Ends = TypeVar("Ends", Bounds | None, PredictionBounds | None)
 
 
 @dataclass(frozen=True)
@@ -125,9 +124,10 @@ def forecast(
     count = scenario.horizon.runs if runs is None else runs
     if count < 2:
         raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
-    refuse_unstable(scenario)
+    tested = without_spare(scenario)
+    refuse_unstable(tested)
     seed = (scenario.seed or 0) if seed is None else seed
-    batch = RunBatch(scenario, seed, count, _workers(scenario, count, workers), progress)
+    batch = RunBatch(tested, seed, count, _workers(scenario, count, workers), progress)
     central, warm_up_ns, how = settled_runs(batch)
     drawn = batch.run(warm_up_ns, drawn=True) if batch.draws > 1 else None
     measures = [one.measures for one in central]
@@ -136,6 +136,7 @@ def forecast(
         refuse_unresolved(sum(run.requests for run in some), sum(run.count(Outcome.IN_FLIGHT) for run in some))
     known = batch.draws != 1
     figures = _figures(scenario, measures, drawn_measures, calibration_known=known)
+    figures |= fleet_figures(scenario, central, drawn, calibration_known=known)
     of_versions = version_forecasts(version_names(scenario), central, drawn, calibration_known=known)
     return Forecast(
         name=scenario.name,
@@ -169,7 +170,7 @@ def _workers(scenario: Scenario, runs: int, workers: int | None) -> int:
 def _figures(
     scenario: Scenario, central: Sequence[RunMeasures], drawn: Sequence[RunMeasures] | None, *, calibration_known: bool
 ) -> dict[str, Figure]:
-    """Return every figure of the forecast."""
+    """Return the figures that are measured."""
     figures = {
         name: estimate(metric, central, drawn, calibration_known=calibration_known)
         for name, metric in (METRICS | goal_metrics(scenario.goals)).items()
@@ -185,32 +186,7 @@ def _figures(
     ):
         if not is_possible:
             figures[name] = exact(0.0, requests)
-    if scenario.rollout is None and all(version.fleet.autoscaler is None for version in alone):
-        loaded = rules.loaded
-        replicas = float(sum(version.fleet.replicas for version, there in zip(alone, loaded, strict=True) if there))
-        hours = replicas * scenario.horizon.duration / 3.6e12
-        figures |= {"replicas.mean": exact(replicas), "replicas.peak": exact(replicas), "gpu_hours": exact(hours)}
-    no_price = Figure(None, why="cost.replica_hour is not stated")
-    return figures | {"cost": _times(figures["gpu_hours"], scenario.cost.replica_hour) if scenario.cost else no_price}
-
-
-def _times(figure: Figure, factor: float) -> Figure:
-    """Return a figure in another unit."""
-    if figure.value is None:
-        return figure
-
-    def scaled(bounds: Ends) -> Ends:
-        return None if bounds is None else replace(bounds, low=bounds.low * factor, high=bounds.high * factor)
-
-    return replace(
-        figure,
-        value=figure.value * factor,
-        low=None if figure.low is None else figure.low * factor,
-        high=None if figure.high is None else figure.high * factor,
-        sampling=scaled(figure.sampling),
-        calibration=scaled(figure.calibration),
-        prediction=scaled(figure.prediction),
-    )
+    return figures
 
 
 def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:
@@ -236,6 +212,7 @@ def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: 
         "duration_s": scenario.horizon.duration / 1e9,
         "warm_up": {"seconds": warm_up_ns / 1e9, "how": how},
         "initial_state": "empty",
+        "spare": spare_of(scenario),
         "intervals_over": _chance(scenario),
         "engine": "process",
         "calibration": calibration,

@@ -95,7 +95,9 @@ def answer_of(forecast: Forecast) -> str:
         interval = _intervals(name, figure)[0]
         known = "not known" if figure.value is None else quantity(name, figure.value)
         said.append(f"{label} {known}" + (f" [{interval}]" if interval else ""))
-    return f"{forecast.name}: {said[0]}, {said[1]}, {said[2]}."
+    spare = forecast.provenance.get("spare", 0)
+    down = f" with {spare} {'replica' if spare == 1 else 'replicas'} down" if spare else ""
+    return f"{forecast.name}{down}: {said[0]}, {said[1]}, {said[2]}."
 
 
 def figures_table(forecast: Forecast) -> RenderableType:

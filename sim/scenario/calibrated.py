@@ -14,6 +14,7 @@ ONE_REPLICA = (
     "fleet.cold_start={}",
     "fleet.crash_every=none",
     "fleet.slow=none",
+    "fleet.spare=0",
     "versions=[]",
     "rollout=none",
 )
@@ -25,7 +26,14 @@ def one_replica(scenario: Scenario) -> Scenario:
 
     Of several versions it is that of `model`.
     """
-    alone = {"replicas": 1, "autoscaler": None, "cold_start": ColdStart(), "crash_every": None, "slow": None}
+    alone = {
+        "replicas": 1,
+        "autoscaler": None,
+        "cold_start": ColdStart(),
+        "crash_every": None,
+        "slow": None,
+        "spare": 0,
+    }
     fleet = scenario.fleet.model_copy(update=alone)
     return scenario.model_copy(update={"fleet": fleet, "versions": (), "split": Split(), "rollout": None})
 

@@ -297,6 +297,19 @@ class Fleet(Section):
             "faster than a process starts, some 0.2s. Default: never."
         ),
     )
+    spare: Annotated[int, _REPLICAS] = Field(
+        0,
+        description=(
+            "Replicas that may be down while the goals still hold: a forecast runs with so many fewer, of an "
+            "autoscaled fleet at both of its limits (at least 1), and cost counts all. A live server runs them all."
+        ),
+    )
+    machine: str | None = Field(
+        None,
+        description="The kind of machine, of cost.machines. Default: none is named, and cost.replica_hour holds.",
+        min_length=1,
+        max_length=100,
+    )
     slow: Annotated[Slow | None, OrNone] = Field(
         None, description="Replicas that are slow for their life; served live, emulated devices. Default: none is."
     )

@@ -66,9 +66,13 @@ def _sections(path: str, section: type[Section], places: dict[type[Section], str
     places[section] = path
     below = {}
     for key, field in section.model_fields.items():
-        if (inner := _section_of(field.annotation)) is not None and inner not in places:
+        place = f"{path}.{key}" if path else key
+        inner = _section_of(field.annotation)
+        if inner is None and get_origin(field.annotation) is dict:
+            place, inner = f"{place}.NAME", _section_of(get_args(field.annotation)[1])
+        if inner is not None and inner not in places:
             below[key] = inner
-            places[inner] = f"{path}.{key}" if path else key
+            places[inner] = place
     title = f"## `{path}`" if path else "## The top level"
     yield _table(title, section, places)
     for inner in below.values():

@@ -140,6 +140,12 @@ def _check_fleet(scenario: Scenario) -> None:
         raise SettingError(
             "fleet.replicas", "1 with front_end.blocking, where one event loop does everything", fleet.replicas
         )
+    there = fleet.replicas if fleet.autoscaler is None else rule.replicas_max
+    if not 0 <= fleet.spare < max(there, 1):
+        raise SettingError("fleet.spare", f"fewer than the replicas that there can be ({there})", fleet.spare)
+    machines = {} if scenario.cost is None else scenario.cost.machines
+    if fleet.machine is not None and fleet.machine not in machines:
+        raise SettingError("fleet.machine", f"one of cost.machines ({', '.join(machines) or 'none'})", fleet.machine)
     if scenario.front_end.blocking and fleet.crash_every is not None:
         allowed = "none with front_end.blocking, where a crash takes the server along"
         raise SettingError("fleet.crash_every", allowed, f"{fleet.crash_every / 1e9:g}s")

@@ -47,6 +47,7 @@ __all__ = [
     "FrontEnd",
     "Goals",
     "Horizon",
+    "Machine",
     "Model",
     "Network",
     "PassTime",
@@ -181,10 +182,21 @@ class Goals(Section):
     )
 
 
+class Machine(Section):
+    """A kind of machine: a node with room for several replicas, which is paid whole."""
+
+    replica_hour: Number = Field(description="The price of one replica's place on a node for an hour, in `currency`.")
+    gpus: Count = Field(1, description="Replicas that fit on one node. It costs gpus * replica_hour an hour.")
+
+
 class Cost(Section):
     """What a replica costs."""
 
     replica_hour: Number = Field(description="The price of one replica for an hour, in `currency`.")
+    machines: Annotated[dict[str, Machine], Words("mapping: name to [machine](#costmachinesname)", "")] = Field(
+        default_factory=dict,
+        description="Kinds of machines by name; that of fleet.machine takes the place of replica_hour.",
+    )
     currency: str = Field("USD", description="The name of the currency.", min_length=1, max_length=10)
 
 

@@ -40,7 +40,7 @@ from sim.scenario.fields import (
 from sim.scenario.fleet_spec import Fleet
 from sim.scenario.model_spec import Model
 
-__all__ = ["Rollout", "Split", "Version", "parts"]
+__all__ = ["Analysis", "Flagger", "Rollout", "RolloutLimit", "RolloutStep", "Split", "Version", "parts"]
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
 _NAME_ALLOWED = "letters, digits, dots, dashes and underscores, at most 50 of them"

@@ -12,6 +12,7 @@ from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.forecast import FORECAST_VERSION, Forecast, forecast
 from sim.forecast.warm_up import RUNGS
 from sim.outcome.queueing_theory import MD1
+from sim.report.tables import answer_of
 from sim.scenario.spec import Scenario
 from tests.sim.scenario.example import calibrated, scenario, trace
 
@@ -272,6 +273,19 @@ def test_breaches_over_time_are_a_figure_and_a_goal() -> None:
 def test_figures_of_goals_are_absent_without_them(short: Forecast) -> None:
     """Neither null nor zero."""
     assert not {"breach_share", "within_goal_share"} & set(short.to_json())
+
+
+def test_spare_replicas_are_down_and_paid_for() -> None:
+    """The latencies are those of one replica fewer, hours and cost those of all; answer and provenance say so."""
+    cost = "cost={replica_hour: 3600}"
+    found = forecast(scenario(*SHORT, cost, "fleet={replicas: 3, spare: 1}"), seed=7)
+    fewer = forecast(scenario(*SHORT, cost, "fleet.replicas=2"), seed=7)
+    assert found["latency_ms.p90"] == fewer["latency_ms.p90"]
+    assert (found["replicas.mean"].value, found["cost"].value) == (3.0, pytest.approx(3 * 4.0))
+    assert (found.provenance["spare"], fewer.provenance["spare"]) == (1, 0)
+    assert found.provenance["scenario_hash"] != fewer.provenance["scenario_hash"]
+    assert answer_of(found).startswith("scenario with 1 replica down: p50 ")
+    assert answer_of(fewer).startswith("scenario: p50 ")
 
 
 def test_crashes_show_as_failed_requests_and_can_be_limited_by_a_goal() -> None:

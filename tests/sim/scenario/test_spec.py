@@ -37,6 +37,8 @@ def test_minimal_scenario_has_every_documented_default() -> None:
         "cold_start": {"provision": 0, "image": 0, "load": 0, "warm_up": 0, "first_passes": None},
         "crash_every": None,
         "slow": None,
+        "spare": 0,
+        "machine": None,
     }
     assert dumped["horizon"] == {"duration": 60_000_000_000, "warm_up": "auto", "runs": 10}
     assert (loaded.batching.timer_origin, loaded.batching.freeze) == ("enqueue", "pull")

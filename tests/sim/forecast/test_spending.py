@@ -1,0 +1,77 @@
+"""What a fleet costs: nodes that are paid whole, and spares that are paid for though they are down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sim.forecast.replications import Replication
+from sim.forecast.spending import fleet_figures
+from sim.outcome.fleet_course import FleetCourse, Steps, steady
+from sim.outcome.measures import RunMeasures
+from sim.outcome.version_runs import VersionRun
+from tests.sim.forecast.made_runs import made_run
+from tests.sim.scenario.example import scenario
+
+COST = "cost={replica_hour: 100, machines: {node: {replica_hour: 3600, gpus: 4}}}"
+
+
+def run_with(paid: Steps, *versions: Steps) -> Replication:
+    """Return a run of 10 s in which so many replicas were paid for, of all versions and of each."""
+
+    def of(steps: Steps) -> RunMeasures:
+        return replace(made_run([1.0], window_s=10.0), fleet=FleetCourse(steps, steps, steps, steps))
+
+    parts = tuple(VersionRun(of(steps), 0, 0, np.zeros(0, dtype=np.int64)) for steps in versions)
+    return Replication(of(paid), {}, None, parts)
+
+
+@pytest.mark.parametrize(
+    ("more", "cost"),
+    [
+        ("fleet.replicas=5", 5 * 100 * 10 / 3600),
+        ("fleet={replicas: 5, machine: node}", 2 * 4 * 10.0),  # two nodes of four, 4 a second each
+        ("fleet={replicas: 4, machine: node}", 1 * 4 * 10.0),
+        ("fleet={replicas: 5, machine: node, spare: 1}", 2 * 4 * 10.0),  # the spare one is among the five
+    ],
+)
+def test_fixed_fleet_costs_what_its_nodes_do(more: str, cost: float) -> None:
+    """10 s, without a run: nodes are paid whole."""
+    found = fleet_figures(
+        scenario(COST, more, "horizon.duration=10s"), [run_with(steady(1).paid)] * 2, None, calibration_known=True
+    )
+    assert found["cost"].value == pytest.approx(cost)
+    assert found["replicas.mean"].value in (4, 5)
+
+
+def test_autoscaled_fleet_pays_for_nodes_over_time_and_for_its_spares() -> None:
+    """3 replicas for 4 s and 5 for 6 s: one node, then two; the 4 with a spare still fit on one, the 5 with two not."""
+    paid = Steps(np.array([0, 4 * 10**9]), np.array([3, 5]))
+    run = run_with(paid)
+    costs, peaks = [], []
+    for spare in (0, 1, 2):
+        fleet = f"fleet={{machine: node, spare: {spare}, autoscaler: {{target: 4, max_replicas: 8}}}}"
+        subject = scenario(COST, fleet, "horizon.duration=10s")
+        found = fleet_figures(subject, [run, run], None, calibration_known=True)
+        costs.append(found["cost"].value)
+        peaks.append(found["replicas.peak"].value)
+    assert costs == pytest.approx([4.0 * (4 + 12), 4.0 * (4 + 12), 4.0 * (8 + 12)])
+    assert peaks == [5.0, 6.0, 7.0]
+
+
+def test_each_version_has_its_own_price() -> None:
+    """v1 on its own replicas, v2 on a node of four that is started after 4 s and paid whole from then on."""
+    first, second = steady(2).paid, Steps(np.array([4 * 10**9]), np.array([1]))
+    both = Steps(np.array([0, 4 * 10**9]), np.array([2, 3]))
+    versions = "versions=[{name: v1}, {name: v2, role: canary, loaded: false, fleet: {machine: node, spare: 0}}]"
+    subject = scenario(
+        COST, versions, "rollout={steps: [{weight: 10%}]}", "fleet.replicas=2", "horizon={duration: 10s, warm_up: 0s}"
+    )
+    run = run_with(both, first, second)
+    found = fleet_figures(subject, [run, run], None, calibration_known=True)
+    assert found["cost"].value == pytest.approx(2 * 100 * 10 / 3600 + 1 * 4 * 6.0)
+    assert found["gpu_hours"].value == pytest.approx((2 * 10 + 6) / 3600)
+    assert found["replicas.mean"].value == pytest.approx(2.6)
+    assert found["replicas.peak"].value == 3.0
