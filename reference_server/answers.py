@@ -9,17 +9,31 @@ from __future__ import annotations
 import functools
 import json
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
 
 from aiohttp import web
 
+from policy.orders import Refusal
 from policy.timeline import Outcome, Reason
-from reference_server.dispatch_loop import Answer
+from reference_server.dispatch_loop import Answer, Key
 from reference_server.errors import BadRequest, Malformed
+from reference_server.request_text import VERSION_HEADER
 
-__all__ = ["JSON_HEADERS", "HttpAnswer", "as_bytes", "as_response", "error", "of_attempt", "of_malformed"]
+__all__ = [
+    "JSON_HEADERS",
+    "HttpAnswer",
+    "as_bytes",
+    "as_response",
+    "error",
+    "of_attempt",
+    "of_malformed",
+    "of_refusal",
+    "ok",
+    "with_version",
+]
 
 JSON_HEADERS = {"Content-Type": "application/json", "Server": "servecast"}
 
@@ -39,6 +53,7 @@ _MALFORMED = {
     Malformed.UNDECODABLE: HTTPStatus.BAD_REQUEST,
     Malformed.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Malformed.DUPLICATE: HTTPStatus.CONFLICT,
+    Malformed.UNKNOWN: HTTPStatus.NOT_FOUND,
     Malformed.TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
 }
 _CLOSING = (Malformed.UNDECODABLE, Malformed.TOO_LARGE, Malformed.TOO_SLOW)  # rather than read on to the end of it
@@ -57,6 +72,16 @@ _UNANSWERED = {
 def error(status: int, sentence: str, *headers: tuple[str, str], closes: bool = False) -> HttpAnswer:
     """Return {"error": sentence}."""
     return HttpAnswer(status, json.dumps({"error": sentence}).encode(), headers, closes)
+
+
+def ok(content: Mapping[str, object]) -> HttpAnswer:
+    """Return a JSON object."""
+    return HttpAnswer(_OK, json.dumps(content).encode())
+
+
+def of_refusal(refusal: Refusal, sentence: str) -> HttpAnswer:
+    """Return what an operator is told whose order is refused."""
+    return error(HTTPStatus.NOT_FOUND if refusal == Refusal.UNKNOWN_VERSION else HTTPStatus.CONFLICT, sentence)
 
 
 def of_malformed(problem: BadRequest) -> HttpAnswer:
@@ -83,6 +108,13 @@ def of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer:
         return error(*_REFUSED[answer.reason], ("Retry-After", str(retry_after_s)))
     status, sentence = _UNANSWERED[answer.outcome]
     return error(status, answer.problem or sentence)
+
+
+def with_version(told: HttpAnswer, key: Key, version: str) -> HttpAnswer:
+    """Return an answer that says whose number it is, and which version gave it unless none did."""
+    number = ("X-Servecast-Request", f"{key[0]}.{key[1]}")
+    more = ((VERSION_HEADER, version), number) if version else (number,)
+    return told._replace(headers=told.headers + more)
 
 
 def as_response(answer: HttpAnswer) -> web.Response:

@@ -17,7 +17,7 @@ from reference_server.answers import HttpAnswer, as_bytes
 from reference_server.dispatch_loop import Answer, Key
 from reference_server.errors import BadRequest, too_slow
 from reference_server.predictions import Predictions
-from reference_server.request_text import ATTEMPT_HEADER
+from reference_server.request_text import ATTEMPT_HEADER, KEY_HEADER, VERSION_HEADER
 from reference_server.slow_senders import SlowSenders
 
 __all__ = ["IDLE_S", "LINGER_S", "Head", "Owner", "PlainConnection", "read_head"]
@@ -39,7 +39,7 @@ _UNUSUAL = frozenset(
     (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"trailer", b"te", b"sec-websocket-key1")
 )
 _LENGTH_DIGITS_MAX = 12  # of Content-Length
-_ATTEMPT = ATTEMPT_HEADER.lower().encode()
+_ATTEMPT, _KEY, _VERSION = (name.lower().encode() for name in (ATTEMPT_HEADER, KEY_HEADER, VERSION_HEADER))
 
 
 class Head(NamedTuple):
@@ -48,6 +48,8 @@ class Head(NamedTuple):
     length: int  # bytes of the body
     number: str | None  # of the attempt, as its header has it
     closes: bool  # the client wants the connection closed after the answer
+    sticky: str | None = None  # the user's key
+    pinned: str | None = None  # the version that it names
 
 
 def read_head(head: bytes) -> Head | None:
@@ -67,7 +69,14 @@ def read_head(head: bytes) -> Head | None:
     connection = fields.get(b"connection", b"keep-alive").lower()
     if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or connection not in (b"keep-alive", b"close"):
         return None
-    return Head(int(length), None if number is None else number.decode(), connection == b"close")
+    sticky, pinned = fields.get(_KEY), fields.get(_VERSION)
+    return Head(
+        int(length),
+        None if number is None else number.decode(),
+        connection == b"close",
+        None if sticky is None else sticky.decode(),
+        None if pinned is None else pinned.decode(),
+    )
 
 
 class Owner(Protocol):
@@ -241,7 +250,9 @@ class PlainConnection(asyncio.Protocol):
         self._head = head
         try:
             self._key = self._predictions.key(head.number)
-            self._bare = self._predictions.begin(self._key, body, self._received_ns, self._answer)
+            self._bare = self._predictions.begin(
+                self._key, body, self._received_ns, self._answer, sticky=head.sticky, pinned=head.pinned
+            )
         except BadRequest as problem:
             self._say(self._predictions.turn_away(problem))
             self._loop.call_soon(self._go_on)
@@ -252,7 +263,7 @@ class PlainConnection(asyncio.Protocol):
         if not self._in_flight or self._transport.is_closing():
             return  # the client has gone: connection_lost has said so, or is about to
         self._in_flight, self._answering = False, True
-        self._say(self._predictions.answer(answer, bare=self._bare))
+        self._say(self._predictions.answer(self._key, answer, bare=self._bare))
         if not self._clogged:
             self._note_answered()
         if self._unread:

@@ -1,4 +1,4 @@
-"""What a client asks for: the number of its attempt and the body of POST /predict, read strictly.
+"""What a client asks for: its attempt's number, its sticky key, the body of POST /predict, read strictly.
 
 This is the border: what passes here is well-formed, everything else ends as one sentence (errors.BadRequest).
 """
@@ -12,12 +12,32 @@ from typing import NamedTuple, NoReturn
 from policy.settings import SIZE_MAX
 from reference_server.errors import BadRequest
 
-__all__ = ["ATTEMPT_HEADER", "NUMBER_MAX", "Prediction", "parse_attempt", "parse_prediction", "parse_rows"]
+__all__ = [
+    "ATTEMPT_HEADER",
+    "KEY_HEADER",
+    "NUMBER_MAX",
+    "VERSION_HEADER",
+    "Prediction",
+    "parse_attempt",
+    "parse_key",
+    "parse_object",
+    "parse_outcome",
+    "parse_prediction",
+    "parse_rows",
+]
 
 ATTEMPT_HEADER = "X-Servecast-Attempt"
 
+KEY_HEADER = "X-Servecast-Key"
+"""What tells one user from another: requests with the same key stay with a version."""
+
+VERSION_HEADER = "X-Servecast-Version"
+"""In a request the version that is to take it, in an answer the one that gave it."""
+
 NUMBER_MAX = 2**40
 """Clients number their requests and attempts below this, the server numbers the others from here up."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,256}")  # visible ASCII
 
 # The way most bodies are written: the text of the input goes on to the backend as it came, and is not encoded anew.
 _BEFORE = re.compile(r'[ \t\n\r]*\{[ \t\n\r]*"(input|text)"[ \t\n\r]*:[ \t\n\r]*')
@@ -86,6 +106,37 @@ def parse_attempt(text: str) -> tuple[int, int]:
         if max(key) < NUMBER_MAX:
             return key
     raise BadRequest(f"{ATTEMPT_HEADER} must be <request>.<attempt>, two whole numbers below 2**40. Got {text[:40]!r}.")
+
+
+def parse_key(text: str) -> str:
+    """Return the checked sticky key of the header KEY_HEADER. Raises BadRequest."""
+    if not _KEY.fullmatch(text):
+        raise BadRequest(f"{KEY_HEADER} must be 1 to 256 characters of visible ASCII. Got {text[:40]!r}.")
+    return text
+
+
+def parse_object(body: bytes) -> dict[str, object]:
+    """Return a body that is to be a JSON object. Raises BadRequest."""
+    try:
+        fields = _decode(body.decode())
+    except (ValueError, RecursionError):
+        raise BadRequest("The body must be a JSON object.") from None
+    if not isinstance(fields, dict):
+        raise BadRequest(f"The body must be a JSON object, not {_in_words(fields)}.")
+    return fields
+
+
+def parse_outcome(body: bytes) -> tuple[tuple[int, int], bool]:
+    """Return which attempt a report is of, and whether it was a success. Raises BadRequest."""
+    fields = parse_object(body)
+    number, success = fields.get("request"), fields.get("success")
+    if fields.keys() != {"request", "success"} or not isinstance(number, str) or not isinstance(success, bool):
+        raise BadRequest('The body must be such as {"request": "17.0", "success": true}.')
+    request, dot, attempt = number.partition(".")
+    # The server's own requests are numbered beyond NUMBER_MAX, attempts never are.
+    if not (dot and _is_number(request) and _is_number(attempt) and int(attempt) < NUMBER_MAX):
+        raise BadRequest(f"The request must be a number from an answer's X-Servecast-Request. Got {number[:40]!r}.")
+    return (int(request), int(attempt)), success
 
 
 def parse_rows(name: str, text: str, least: int) -> int:

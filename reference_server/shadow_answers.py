@@ -38,11 +38,14 @@ class ShadowAnswers:
         self._copies: OrderedDict[Key, list[tuple[int, Output | None]]] = OrderedDict()
         self._has_shadows = False
 
+    def expect_copies(self) -> None:
+        """Keep answers from now on: the first copy of all is taken, and may be over after its original."""
+        self._has_shadows = True
+
     def add(self, row: Attempt, output: Output | None) -> None:
         """Take in an attempt or a copy that is over; None: it has no answer."""
         key = row.request, row.attempt % COPIES_FROM
         if is_copy(row.attempt):
-            self._has_shadows = True
             if key in self._originals:
                 self._compare(row.request, row.version, self._originals[key], output)
             else:

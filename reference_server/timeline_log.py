@@ -51,6 +51,10 @@ class RowRing:
         """Rows that were forgotten since the last clear because the ring was full."""
         return self._added - self._cleared - len(self)
 
+    def latest(self, count: int) -> list[tuple[int, ...]]:
+        """Return the latest rows, the oldest of them first."""
+        return list(self._row.iter_unpack(self.page(max(len(self) - count, 0), count)))
+
     def page(self, offset: int, limit: int) -> bytes:
         """Return up to `limit` rows, the `offset` oldest ones left out, as one block that later rows do not touch."""
         begin = self._added - len(self) + min(offset, len(self))
