@@ -24,6 +24,7 @@ COMMANDS = (
     Command("load", "servecast.commands.load", "send a scenario's traffic to a server, and say what came back"),
     Command("calibrate", "servecast.commands.calibrate", "measure a server, and write a calibration file"),
     Command("replay", "servecast.commands.replay", "confirm every decision in the journal of a live server"),
+    Command("rollout", "servecast.commands.rollout", "order versions and rollout of a running server, or ask of them"),
     Command("schema", "servecast.commands.schema", "print the JSON Schema of a scenario"),
     Command("selftest", "servecast.commands.selftest", "compare the simulator with the known answers of theory"),
     Command("completion", "servecast.commands.completion", "print the completion script of a shell"),

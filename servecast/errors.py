@@ -2,6 +2,7 @@
 
 ServecastError
 |-- UsageError     the command line is wrong                       exit 2
+|-- OrderRefused   a server refuses an order as things stand       exit 1
 `-- CouldNotRun    a part is missing, a server does not come up    exit 4
 
 Errors of the parts below keep their own trees (policy, sim, calibration, reference_server); exit_of() maps them.
@@ -12,14 +13,14 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
-__all__ = ["CouldNotRun", "Exit", "ServecastError", "UsageError", "exit_of"]
+__all__ = ["CouldNotRun", "Exit", "OrderRefused", "ServecastError", "UsageError", "exit_of"]
 
 
 class Exit(IntEnum):
     """What a command's exit code says."""
 
     DONE = 0  # done, and goals met
-    MISSED = 1  # goals missed, a check out of tolerance, or something moved since an older calibration
+    MISSED = 1  # goals missed, a check out of tolerance, something moved since an older calibration, an order refused
     BAD_INPUT = 2
     REFUSED = 3  # refused to answer, or a check that is not valid
     COULD_NOT_RUN = 4
@@ -35,12 +36,20 @@ class UsageError(ServecastError):
     """The command line is wrong."""
 
 
+class OrderRefused(ServecastError):
+    """A server refuses an order as things stand; the sentence is its own."""
+
+
 class CouldNotRun(ServecastError):
     """Something that the command needs is missing or does not work."""
 
 
 _EXITS = {
-    "servecast.errors": {"UsageError": Exit.BAD_INPUT, "CouldNotRun": Exit.COULD_NOT_RUN},
+    "servecast.errors": {
+        "UsageError": Exit.BAD_INPUT,
+        "OrderRefused": Exit.MISSED,
+        "CouldNotRun": Exit.COULD_NOT_RUN,
+    },
     "policy.errors": {"SettingError": Exit.BAD_INPUT},
     "sim.errors": {"ScenarioError": Exit.BAD_INPUT, "RefusedToAnswer": Exit.REFUSED, "SimError": Exit.COULD_NOT_RUN},
     "reference_server.errors": {"ServerError": Exit.COULD_NOT_RUN},

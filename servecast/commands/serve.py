@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from servecast.admin_token import ADMIN_TOKEN, admin_token
 from servecast.api import load_scenario, seed_of
 from servecast.command_line import Parser, add_quiet, add_scenario, add_seed, count, output_file, seconds
 from servecast.errors import CouldNotRun, Exit
@@ -45,6 +47,12 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--journal", type=output_file, metavar="FILE", help="write every decision there, for servecast replay"
+    )
+    parser.add_argument(
+        "--admin-token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"holds the token that opens /admin (default: {ADMIN_TOKEN}; without either it is closed)",
     )
     parser.add_argument(
         "--ready-file", type=output_file, metavar="FILE", help="write the address there once it is ready"
@@ -99,7 +107,9 @@ def run(options: argparse.Namespace) -> Exit:
         connections_max=options.connections,
         pass_timeout_ns=round(options.pass_timeout * 1e9),
         start_timeout_ns=round(options.start_timeout * 1e9),
+        admin_token=admin_token("--admin-token-file", options.admin_token_file),
     )
+    os.environ.pop(ADMIN_TOKEN, None)  # the processes of models inherit the environment, and have no use for it
     talk = Talk(quiet=options.quiet)
 
     def ready(url: str) -> None:
