@@ -16,6 +16,13 @@ __all__ = ["answer_of", "outcomes_report", "status_report"]
 _MOVES = 5
 """Moves that are shown; --json has all that the server tells."""
 
+_CAUSES = {
+    "command": "somebody said abort",
+    "failure_limit": "more checks failed than may",
+    "not_ready": "its replicas were not ready in time",
+}
+"""Why a rollout is rolled back."""
+
 Told = Mapping[str, Any]
 
 
@@ -35,14 +42,15 @@ def answer_of(versions: Sequence[Told], rollout: Told | None) -> str:
         weights = ", ".join(f"{each['name']} {_share(each['weight'])}" for each in versions)
         return f"There is no rollout; the weights are {weights}."
     canary, phase = rollout["canary"], rollout["phase"]
-    at = f"at step {rollout['step'] + 1} of {rollout['steps']}, weight {_share(rollout['weight'])}"
+    (weight,) = (each["weight"] for each in versions if each["name"] == canary)
+    at = f"at step {rollout['step'] + 1} of {rollout['steps']}, with {_share(weight)} of the requests"
     match phase:
         case "idle":
             return f"The rollout of {canary} has not been started."
         case "promoted":
             return f"{canary} is promoted: it has all that it shares with {rollout['stable']}."
         case "rolled_back":
-            return f"The rollout of {canary} was rolled back at step {rollout['step'] + 1} ({_why(rollout)})."
+            return f"The rollout of {canary} was rolled back at step {rollout['step'] + 1}: {_why(rollout)}."
         case "condemned":
             return f"The rollout of {canary} has failed and is rolled back soon; it is {at}."
         case "progressing" if rollout["step_since"] is None:
@@ -104,10 +112,12 @@ def _counted_table(rollout: Told) -> RenderableType:
     table = new_table("since the last check", "answered", "failed", "slow")
     for name, counts in rollout["counted"].items():
         table.add_row(name, *(str(counts[what]) for what in ("answered", "failed", "slow")))
+    if rollout["due"] is None:
+        return table
     needed = f" of {rollout['checks_needed']}" if rollout["checks_needed"] else ""
-    said = f"Checks of this step: {rollout['checks']}{needed}; failed: {rollout['checks_failed']}, of which "
-    said += f"{rollout['checks_failed_most']} may. The next is due at {rollout['due']}." if rollout["due"] else ""
-    return Group(table, Text(said)) if rollout["due"] else table
+    failed = f"failed: {rollout['checks_failed']}, and {rollout['checks_failed_most']} may"
+    said = f"Checks of this step: {rollout['checks']}{needed}; {failed}. The next is due at {rollout['due']}."
+    return Group(table, Text(said))
 
 
 def _moves_table(moves: Sequence[Told]) -> RenderableType:
@@ -119,8 +129,8 @@ def _moves_table(moves: Sequence[Told]) -> RenderableType:
 
 
 def _why(rollout: Told) -> str:
-    """Return the cause of the latest move."""
-    return str(rollout["moves"][-1]["cause"]).replace("_", " ")
+    """Return the cause of the latest move, which was the rollback."""
+    return _CAUSES[rollout["moves"][-1]["cause"]]
 
 
 def _share(share: float) -> str:

@@ -60,12 +60,12 @@ def test_rollout_is_led_from_start_to_end(terminal: Terminal) -> None:
         async with running(ROLLING) as (_, client):
             for words, answer in [
                 ("status", "The rollout of v2 has not been started."),
-                ("start", "The rollout of v2 is progressing: at step 1 of 2, weight 10.0 %."),
-                ("pause", "The rollout of v2 is paused: at step 1 of 2, weight 10.0 %."),
-                ("resume", "The rollout of v2 is progressing: at step 1 of 2, weight 10.0 %."),
-                ("promote", "The rollout of v2 is progressing: at step 2 of 2, weight 50.0 %."),
-                ("abort", "The rollout of v2 was rolled back at step 2 (command)."),
-                ("retry", "The rollout of v2 is progressing: at step 1 of 2, weight 10.0 %."),
+                ("start", "The rollout of v2 is progressing: at step 1 of 2, with 10.0 % of the requests."),
+                ("pause", "The rollout of v2 is paused: at step 1 of 2, with 10.0 % of the requests."),
+                ("resume", "The rollout of v2 is progressing: at step 1 of 2, with 10.0 % of the requests."),
+                ("promote", "The rollout of v2 is progressing: at step 2 of 2, with 50.0 % of the requests."),
+                ("abort", "The rollout of v2 was rolled back at step 2: somebody said abort."),
+                ("retry", "The rollout of v2 is progressing: at step 1 of 2, with 10.0 % of the requests."),
                 ("promote_full", "v2 is promoted: it has all that it shares with v1."),
                 ("status", "v2 is promoted: it has all that it shares with v1."),
             ]:
