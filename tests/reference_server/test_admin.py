@@ -27,6 +27,7 @@ from tests.reference_server.live import (
     server_settings,
     until,
 )
+from tests.reference_server.talk import Talk
 
 ECHOES = server_settings(backend=ECHO)
 TWO = of_versions(ECHOES, 90, 10)
@@ -84,6 +85,18 @@ def test_token_that_is_missing_or_wrong_is_asked_for(method: str, path: str) -> 
                 assert reply.error == "The admin API takes requests with its token only: Authorization: Bearer TOKEN."
             assert (await version(client, "v2"))["weight"] == 0.1
             assert (await client.admin("GET", "log")).json == {"log": []}
+
+    run(scene())
+
+
+@pytest.mark.parametrize("path", ["/%61dmin/versions", "/admin/%76ersions", "/admin%2Fversions", "/admin?x=/predict"])
+def test_path_in_other_letters_is_closed_as_well(path: str) -> None:
+    """What is looked at is what the path means, not how it is written."""
+
+    async def scene() -> None:
+        async with running(TWO) as (_, client), Talk(client.port) as talk:
+            talk.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert (await talk.answer()).status == 401
 
     run(scene())
 
@@ -175,6 +188,18 @@ def test_request_that_makes_no_order_is_told_so(
             reply = await client.admin(method, path, body)
             assert (reply.status, reply.error) == (status, sentence)
             assert (await client.admin("GET", "log")).json == {"log": []}
+
+    run(scene())
+
+
+def test_body_of_an_order_is_limited_as_that_of_a_prediction() -> None:
+    """413, and nothing is changed."""
+
+    async def scene() -> None:
+        async with running(replace(TWO, body_limit=100)) as (_, client):
+            reply = await client.admin("POST", "versions/v2", {"weight": 0.5, "x": "x" * 100})
+            assert (reply.status, reply.error) == (413, "The body may have at most 100 bytes.")
+            assert (await version(client, "v2"))["weight"] == 0.1
 
     run(scene())
 

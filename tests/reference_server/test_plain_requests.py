@@ -28,6 +28,8 @@ HOST = START + b"Host: a\r\n"
         (b"content-length:5\r\nhost: a\r\nx-servecast-attempt: 7.1\r\n", Head(5, "7.1", False)),
         (b"HOST:\r\nContent-Length: \t 5 \r\nConnection: Close\r\n", Head(5, None, True)),
         (b"Connection: keep-alive\r\nHost: a\r\nContent-Length: 0\r\n", Head(0, None, False)),
+        (b"Host: a\r\nContent-Length: 5\r\nX-Servecast-Key: me\r\n", Head(5, None, False, "me")),
+        (b"Host: a\r\nContent-Length: 5\r\nx-servecast-version:v2\r\n", Head(5, None, False, None, "v2")),
     ],
 )
 def test_plain_head_is_read(lines: bytes, head: Head) -> None:
@@ -77,6 +79,8 @@ NAMES = st.sampled_from(
         "content-LENGTH",
         "Connection",
         "X-Servecast-Attempt",
+        "X-Servecast-Key",
+        "x-servecast-version",
         "Host",
         "Expect",
         "Transfer-Encoding",
@@ -107,6 +111,8 @@ def test_what_is_plain_means_the_same_to_aiohttp(lines: list[tuple[str, str, str
     assert (message.method, message.path, message.chunked, message.compression) == ("POST", "/predict", False, None)
     assert int(message.headers["Content-Length"]) == head.length
     assert message.headers.get("X-Servecast-Attempt") == head.number
+    assert message.headers.get("X-Servecast-Key") == head.sticky
+    assert message.headers.get("X-Servecast-Version") == head.pinned
     assert message.should_close == head.closes
 
 
