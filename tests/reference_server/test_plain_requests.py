@@ -201,7 +201,11 @@ def test_client_that_does_not_read_is_not_served_on() -> None:
             body = b'{"input": "%b"}' % (b"x" * 900_000)
             for _ in range(20):
                 talk.send(request(body))
-            await until(lambda: client.has_rows(1))
+
+            async def one_is_over() -> bool:
+                return len(await client.attempts()) >= 1  # where sockets hold much, more than one may be at once
+
+            await until(one_is_over)
             for _ in range(20):
                 assert len((await talk.answer()).body) > 900_000
             await until(lambda: client.has_rows(20))
