@@ -83,7 +83,7 @@ class Admin:
         rule, state, weights = shares.rule, shares.rollout, shares.weights
         if rule is None:
             return error(HTTPStatus.NOT_FOUND, NO_ROLLOUT)
-        began = _Clock()
+        clock = _Clock()
         names = self._dispatch.names
         window = {
             weights.canary: (state.canary_answered, state.canary_failed, state.canary_slow),
@@ -93,15 +93,15 @@ class Admin:
         return ok(
             {
                 "phase": _name(Phase(state.phase)),
-                "since": began.iso(self._dispatch.phase_since_ns),
+                "since": clock.iso(self._dispatch.phase_since_ns),
                 "stable": names[weights.stable],
                 "canary": names[weights.canary],
                 "weight": state.weight / WEIGHT_ONE,  # of what stable and canary have together
                 "shadow": state.shadow / WEIGHT_ONE,
                 "step": state.step,
                 "steps": rule.step_count,
-                "step_since": began.iso(state.began_ns),
-                "due": began.iso(state.due_ns),  # the next check, or the rollback of a condemned rollout
+                "step_since": clock.iso(state.began_ns),
+                "due": clock.iso(state.due_ns),  # the next check, or the rollback of a condemned rollout
                 "checks": state.checks,
                 "checks_needed": rule.check_count,
                 "checks_failed": state.failed,
@@ -119,7 +119,7 @@ class Admin:
                     for version, before in window.items()
                 },
                 "commands": allowed_commands(rule, state),
-                "moves": [_move(move, began) for move in moves],
+                "moves": [_move(move, clock) for move in moves],
             }
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from policy.instant import UNSET
 from policy.orders import Order, OrderKind, Refusal
-from policy.rollout import Action, Command, RolloutRule, RolloutState, command
+from policy.rollout import Action, Command, Phase, RolloutRule, RolloutState, command
 from policy.versions import WEIGHT_ONE
 from reference_server.errors import BadRequest
 from reference_server.replica_pool import ReplicaPool
@@ -17,6 +17,14 @@ __all__ = ["NO_ROLLOUT", "allowed_commands", "parse_command", "parse_version_ord
 
 NO_ROLLOUT = "This server was started without a rollout; weights are set version by version."
 
+_PHASES = {
+    Phase.IDLE: "is idle",
+    Phase.PROGRESSING: "is progressing",
+    Phase.PAUSED: "is paused",
+    Phase.CONDEMNED: "is about to be rolled back",
+    Phase.PROMOTED: "is promoted",
+    Phase.ROLLED_BACK: "is rolled back",
+}
 _COMMANDS = {each.name.lower(): each for each in Command}
 _SHARES = {"weight": OrderKind.WEIGHT, "shadow": OrderKind.SHADOW}
 _EXACT = 1e-9  # how far a share may be from a whole part of WEIGHT_ONE: no further than a float's rounding
@@ -72,7 +80,7 @@ def sentence_of(
             return NO_ROLLOUT
         case Refusal.NOTHING_TO_ACT_ON:
             assert shares.rule is not None
-            said, phase = Command(order.value).name.lower(), _phase_in_words(shares.rollout)
+            said, phase = Command(order.value).name.lower(), _PHASES[Phase(shares.rollout.phase)]
             allowed = " or ".join(allowed_commands(shares.rule, shares.rollout))
             return f"The rollout {phase}, so there is nothing to {said}" + (
                 f"; it takes {allowed}." if allowed else "."
@@ -104,13 +112,6 @@ def sentence_of(
 def _use(version: int, shares: VersionShares, pools: Sequence[ReplicaPool]) -> str:
     """Return what a version is in use for."""
     weight, shadow = (share / WEIGHT_ONE for share in shares.of(version))
-    held = pools[version].held
     uses = [f"a weight of {weight:g}"] * (weight > 0) + [f"copies of {shadow:g} of the requests"] * (shadow > 0)
-    uses += [f"{held} requests that wait for its replicas"] * (held > 0)
+    uses += ["requests that wait for its replicas"] * (pools[version].held > 0)
     return "with " + " and ".join(uses)
-
-
-def _phase_in_words(state: RolloutState) -> str:
-    return ("is idle", "is progressing", "is paused", "is about to be rolled back", "is promoted", "is rolled back")[
-        state.phase
-    ]

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from policy.rollout import Command
+from policy.rollout_settings import AnalysisSettings, rollout_rule
 from policy.timeline import Outcome
 from reference_server.admin import LOG_MAX, MOVES_MAX
 from reference_server.settings import ServerSettings
-from tests.reference_server.gate import ECHO, GATED, Gate
+from tests.reference_server.gate import ECHO, GATED, STUCK, Gate
 from tests.reference_server.live import (
+    MS,
     TOKEN,
     Client,
     gated_rollout,
@@ -406,26 +408,68 @@ def test_version_is_deployed_takes_requests_and_is_retired() -> None:
     run(scene())
 
 
-def test_version_for_which_requests_wait_is_not_retired() -> None:
-    """They are in the sentence."""
+def test_version_for_which_requests_wait_is_not_retired_before_they_are_gone(tmp_path: Path) -> None:
+    """Its replica is held while it loads, so the request stays in front of the fleet until its client hangs up."""
 
     async def scene() -> None:
-        async with running(of_versions(ECHOES, 100, 0, loaded=(True, False))) as (_, client):
-            await client.admin("POST", "versions/v2", {"loaded": True})
-            waiting = asyncio.create_task(client.ask("POST", "/versions/v2/predict", data=b'{"input": 1}'))
-            retired = await _retire_when_held(client)
-            assert retired in (
-                None,
-                "v2 is in use, with 1 requests that wait for its replicas: free it of that, then retire it.",
-            )
-            assert (await waiting).status == 200
-
-    async def _retire_when_held(client: Client) -> str | None:
-        while (told := await version(client, "v2"))["replicas_ready"] == 0:
-            if told["waiting"] == 1:
+        async with Gate(tmp_path) as gate:
+            first, second = of_versions(ECHOES, 100, 0, loaded=(True, False)).versions
+            stuck = replace(second, backend=STUCK, backend_settings=gate.settings)
+            async with running(replace(of_versions(ECHOES, 100, 0), versions=(first, stuck))) as (_, client):
+                assert (await client.admin("POST", "versions/v2", {"loaded": True})).status == 200
+                await gate.pass_started()  # it loads
+                waiting = asyncio.create_task(client.ask("POST", "/versions/v2/predict", data=b'{"input": 1}'))
+                await until(lambda: client.has_waiting(1))
                 reply = await client.admin("POST", "versions/v2", {"loaded": False})
-                return reply.error if reply.status == 409 else None
-        return None
+                sentence = "v2 is in use, with requests that wait for its replicas: free it of that, then retire it."
+                assert (reply.status, reply.error) == (409, sentence)
+                waiting.cancel()
+                await until(lambda: client.has_waiting(0))
+                assert (await client.admin("POST", "versions/v2", {"loaded": False})).status == 200
+
+    run(scene())
+
+
+def test_canary_that_fails_is_rolled_back_and_it_can_be_seen_why(tmp_path: Path) -> None:
+    """A check is due, failures are counted for it; when it has looked, the canary has nothing and the cause is told."""
+
+    async def scene() -> None:
+        async with Gate(tmp_path) as gate:
+            analysis: AnalysisSettings = {
+                "limits": [{"metric": "failed", "pass_most": 0}],
+                "interval_ns": 300 * MS,
+                "samples_min": 3,
+                "no_data": "hold",
+            }
+            rule = rollout_rule(steps=[{"weight": 5_000, "analysis": True}], analysis=analysis)
+            first, second = of_versions(ECHOES, 100, 0).versions
+            gated = replace(second, backend=GATED, backend_settings=gate.settings)
+            settings = replace(of_versions(ECHOES, 100, 0, rollout=rule), versions=(first, gated))
+            async with running(settings) as (_, client):
+                started = (await client.admin("POST", "rollout", {"command": "start"})).json
+                assert (started["checks"], started["checks_needed"], started["samples_min"]) == (0, 1, 3)
+                assert datetime.fromisoformat(started["due"]) > datetime.fromisoformat(started["since"])
+                for sent, how in enumerate(("finish", "fail")):
+                    asked = asyncio.create_task(client.ask("POST", "/versions/v2/predict", data=b'{"input": 1}'))
+                    (await gate.pass_started()).end(how)
+                    assert (await asked).status == (500 if sent else 200)
+                counted = (await client.admin("GET", "rollout")).json["counted"]  # two are too few for a check
+                assert counted == {
+                    "v2": {"answered": 1, "failed": 1, "slow": 0},
+                    "v1": {"answered": 0, "failed": 0, "slow": 0},
+                }
+                asked = asyncio.create_task(client.ask("POST", "/versions/v2/predict", data=b'{"input": 1}'))
+                (await gate.pass_started()).end("fail")
+                assert (await asked).status == 500
+
+                async def is_rolled_back() -> bool:
+                    return bool((await client.admin("GET", "rollout")).json["phase"] == "rolled_back")
+
+                await until(is_rolled_back)
+                assert (await version(client, "v2"))["weight"] == 0.0
+                last = (await client.admin("GET", "rollout")).json["moves"][-1]
+                assert (last["action"], last["cause"], last["weight"]) == ("roll_back", "failure_limit", 0.0)
+                assert (await client.predict()).headers["X-Servecast-Version"] == "v1"
 
     run(scene())
 
