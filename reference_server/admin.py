@@ -1,23 +1,24 @@
-"""The admin API: what an operator may see and order of versions, with a token, over HTTP.
+"""The admin API: what the versions and the rollout do, and orders to them. For holders of the token alone.
 
-    GET  /admin/versions          every version: what it gets, its replicas, how its requests end
-    POST /admin/versions/NAME     {"weight": 0.1}, {"shadow": 0.2}, {"loaded": true} or {"loaded": false}
-    GET  /admin/rollout           where the rollout stands, and what it has done
-    POST /admin/rollout           {"command": "start"}, by the names of policy.rollout.Command
-    GET  /admin/log               who has ordered what, when, and from what to what it changed
+    GET  /admin/versions        each version: what it gets, its replicas, how its attempts ended, its shadow's agreement
+    POST /admin/versions/NAME   one of {"weight": 0.1}, {"shadow": 0.1}, {"loaded": true}: an order
+    GET  /admin/rollout         where the rollout stands, and its latest moves
+    POST /admin/rollout         {"command": NAME}: an order, with a name of policy.rollout.Command in lower case
+    GET  /admin/log             the latest orders, refused ones too
 
-It names only versions that the server was started with, and no model. What is refused, and why, is decided in
-policy/orders.py; here that becomes a status and a sentence.
+Whether an order is carried out is decided in policy/orders.py and policy/rollout.py. Only versions that the server was
+started with can be named. Shares are of 1, moments are ISO 8601 in UTC.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from hmac import compare_digest
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -27,248 +28,217 @@ from policy.orders import Order, OrderKind, Refusal
 from policy.rollout import Action, Cause, Command, Phase
 from policy.timeline import RolloutMove
 from policy.versions import WEIGHT_ONE
-from reference_server.answers import HttpAnswer, error
+from reference_server.answers import HttpAnswer, error, of_refusal, ok
 from reference_server.dispatch_loop import DispatchLoop
-from reference_server.errors import BadRequest, Malformed
-from reference_server.predictions import Predictions
+from reference_server.order_text import NO_ROLLOUT, allowed_commands, parse_command, parse_version_order, sentence_of
+from reference_server.request_bodies import read_body
 from reference_server.settings import ServerSettings
 
-__all__ = ["PREFIX", "Admin"]
+__all__ = ["Admin", "LOG_MAX", "MOVES_MAX"]
 
-PREFIX = "/admin/"
+LOG_MAX = 1_000
+"""Orders that are remembered."""
+
+MOVES_MAX = 20
+"""Moves of the rollout that are told."""
 
 _LOG = logging.getLogger(__name__)
-_LOGGED = 1_000  # latest orders that GET /admin/log tells
-_MOVES = 50  # latest moves of a rollout that GET /admin/rollout tells
-_VERSIONS = "/admin/versions/"
-_COMMANDS = ", ".join(command.name.lower() for command in Command)
-_CHANGES = '{"weight": 0.1}, {"shadow": 0.2} or {"loaded": true}'
+_CLOSED = (
+    "The admin API is closed: no token is set; start the server with --admin-token-file FILE or with"
+    " SERVECAST_ADMIN_TOKEN in its environment."
+)
+_WRONG_TOKEN = "The admin API takes requests with its token only: Authorization: Bearer TOKEN."
+_STOPPING = "The server is stopping and takes no orders."
 
 
 class Admin:
-    """The admin API of one server. `read` returns the whole body of a request."""
+    """What is answered under /admin, once refused() has let a request in."""
 
-    def __init__(
-        self,
-        dispatch: DispatchLoop,
-        settings: ServerSettings,
-        predictions: Predictions,
-        read: Callable[[web.BaseRequest], Awaitable[bytes]],
-    ) -> None:
+    def __init__(self, dispatch: DispatchLoop, settings: ServerSettings) -> None:
         self._dispatch = dispatch
+        self._settings = settings
         self._token = None if settings.admin_token is None else settings.admin_token.encode()
-        self._names = [version.name for version in settings.versions]
-        self._place_of = predictions.place_of
-        self._read = read
-        self._log: deque[dict[str, object]] = deque(maxlen=_LOGGED)
+        self._log: deque[dict[str, object]] = deque(maxlen=LOG_MAX)
 
-    async def __call__(self, request: web.BaseRequest) -> HttpAnswer:
-        """Answer a request to a path below PREFIX. Raises BadRequest."""
-        refused = self._turn_away(request)
-        if refused is not None:
-            return refused
-        path, method = request.path, request.method
-        told = {"/admin/versions": self._versions, "/admin/rollout": self._rollout, "/admin/log": self._orders}
-        if method == "GET" and path in told:
-            return told[path]()
-        if method == "POST" and path == "/admin/rollout":
-            return self._order(request, *self._command(await self._fields(request)))
-        if method == "POST" and path.startswith(_VERSIONS):
-            version = self._place_of(path.removeprefix(_VERSIONS))
-            return self._order(request, *self._change(version, await self._fields(request)))
-        is_known = path in told or path.startswith(_VERSIONS)
-        if is_known:
-            allowed = {"/admin/rollout": "GET, POST"}.get(path, "GET" if path in told else "POST")
-            return error(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {allowed} only.", (hdrs.ALLOW, allowed))
-        raise BadRequest("There is nothing here: try GET /admin/versions or GET /admin/rollout.", Malformed.UNKNOWN)
-
-    def _turn_away(self, request: web.BaseRequest) -> HttpAnswer | None:
-        """Return what somebody without the token is told, None for who has it."""
+    def refused(self, request: web.BaseRequest) -> HttpAnswer | None:
+        """Return what a request without the token is told, None if it has it."""
         if self._token is None:
-            sentence = "The admin API is off: start the server with --admin-token-file or SERVECAST_ADMIN_TOKEN."
-            return error(HTTPStatus.FORBIDDEN, sentence)
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        is_right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        if scheme.lower() == "bearer" and is_right:
+            return error(HTTPStatus.FORBIDDEN, _CLOSED)
+        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        given = token.strip().encode("utf-8", "surrogateescape")
+        # The comparison takes as long for a token that is wrong in its first character as in its last.
+        if compare_digest(given, self._token) and scheme.lower() == "bearer":
             return None
-        sentence = "The admin API needs the server's token, as in Authorization: Bearer TOKEN."
-        return error(HTTPStatus.UNAUTHORIZED, sentence, (hdrs.WWW_AUTHENTICATE, "Bearer"))
+        return error(HTTPStatus.UNAUTHORIZED, _WRONG_TOKEN, (hdrs.WWW_AUTHENTICATE, "Bearer"))
 
-    # What can be seen
+    # What is told
 
-    def _versions(self) -> HttpAnswer:
-        core, shadows = self._dispatch.core, self._dispatch.shadows
-        weights = core.shares.weights
-        told = []
-        for place, (name, pool) in enumerate(zip(self._names, core.pools, strict=True)):
-            weight, shadow = core.shares.of(place)
-            agreement = shadows.agreements[name]
-            told.append(
-                {
-                    "name": name,
-                    "stable": place == weights.stable,
-                    "canary": place == weights.canary,
-                    "loaded": pool.loaded,
-                    "weight": weight / WEIGHT_ONE,
-                    "shadow": shadow / WEIGHT_ONE,
-                    "replicas": {"wanted": pool.wanted, "ready": pool.ready},
-                    "waiting": pool.waiting,
-                    "requests": self._dispatch.metrics.ends_of(place),
-                    "copies": {
-                        "agreed": agreement.agreed,
-                        "disagreed": agreement.disagreed,
-                        "unanswered": agreement.unanswered,
-                        "latest": [
-                            {"request": request, "answered": answered, "shadow": other}
-                            for request, answered, other in agreement.latest
-                        ],
-                    },
-                }
-            )
-        return _json({"versions": told})
+    async def versions(self, request: web.BaseRequest) -> HttpAnswer:
+        """Tell of each version."""
+        return ok({"versions": [self._version(version) for version in range(len(self._dispatch.names))]})
 
-    def _rollout(self) -> HttpAnswer:
-        shares = self._dispatch.core.shares
-        if shares.rule is None:
-            return _no_rollout()
-        state, weights = shares.rollout, shares.weights
-        moves = (RolloutMove(*row) for row in self._dispatch.timeline.rollout.latest(_MOVES))
-        return _json(
+    async def rollout(self, request: web.BaseRequest) -> HttpAnswer:
+        """Tell of the rollout."""
+        shares = self._dispatch.shares
+        rule, state, weights = shares.rule, shares.rollout, shares.weights
+        if rule is None:
+            return error(HTTPStatus.NOT_FOUND, NO_ROLLOUT)
+        clock = _Clock()
+        names = self._dispatch.names
+        window = {
+            weights.canary: (state.canary_answered, state.canary_failed, state.canary_slow),
+            weights.stable: (state.stable_answered, state.stable_failed, state.stable_slow),
+        }
+        moves = [RolloutMove(*row) for row in self._dispatch.timeline.rollout.latest(MOVES_MAX)]
+        return ok(
             {
-                "phase": _word(Phase(state.phase)),
-                "canary": self._names[weights.canary],
-                "stable": self._names[weights.stable],
-                "step": state.step,
-                "steps": shares.rule.step_count,
-                "weight": state.weight / WEIGHT_ONE,
+                "phase": _name(Phase(state.phase)),
+                "since": clock.iso(self._dispatch.phase_since_ns),
+                "stable": names[weights.stable],
+                "canary": names[weights.canary],
+                "weight": state.weight / WEIGHT_ONE,  # of what stable and canary have together
                 "shadow": state.shadow / WEIGHT_ONE,
-                "checks_passed": state.checks,
+                "step": state.step,
+                "steps": rule.step_count,
+                "step_since": clock.iso(state.began_ns),
+                "due": clock.iso(state.due_ns),  # the next check, or the rollback of a condemned rollout
+                "checks": state.checks,
+                "checks_needed": rule.check_count,
                 "checks_failed": state.failed,
-                "counts": {
-                    "canary": shares.counted(weights.canary),
-                    "stable": shares.counted(weights.stable),
+                "checks_failed_most": rule.failure_limit,
+                "checks_inconclusive": state.inconclusive,
+                "samples_min": rule.samples_min,
+                "counted": {  # since the last check, by which the next one goes
+                    names[version]: dict(
+                        zip(
+                            ("answered", "failed", "slow"),
+                            (now - then for now, then in zip(shares.ended(version), before, strict=True)),
+                            strict=True,
+                        )
+                    )
+                    for version, before in window.items()
                 },
-                "moves": [
-                    {
-                        "at_ns": move.at_ns,
-                        "action": _word(Action(move.action)),
-                        "cause": _word(Cause(move.cause)),
-                        "phase": _word(Phase(move.phase)),
-                        "step": move.step,
-                        "weight": move.weight / WEIGHT_ONE,
-                        "shadow": move.shadow / WEIGHT_ONE,
-                    }
-                    for move in moves
-                ],
+                "commands": allowed_commands(rule, state),
+                "moves": [_move(move, clock) for move in moves],
             }
         )
 
-    def _orders(self) -> HttpAnswer:
-        return _json({"orders": list(self._log)})
+    async def log(self, request: web.BaseRequest) -> HttpAnswer:
+        """Tell the latest orders, the oldest first."""
+        return ok({"log": list(self._log)})
 
-    # What can be ordered
-
-    async def _fields(self, request: web.BaseRequest) -> dict[str, object]:
-        """Return the JSON object of a body. Raises BadRequest."""
-        try:
-            fields = json.loads(await self._read(request))
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict) or len(fields) != 1:
-            wanted = '{"command": "start"}' if request.path == "/admin/rollout" else _CHANGES
-            raise BadRequest(f"The body must be a JSON object with one key, such as {wanted}.")
-        return fields
-
-    def _command(self, fields: dict[str, object]) -> tuple[Order, str]:
-        """Return the order of a command to the rollout, and what it is in words. Raises BadRequest."""
-        said = fields.get("command")
-        names = {_word(command): command for command in Command}
-        if not isinstance(said, str) or said not in names:
-            raise BadRequest(f"The command must be one of {_COMMANDS}.")
-        return Order(int(OrderKind.ROLLOUT), UNSET, int(names[said])), said
-
-    def _change(self, version: int, fields: dict[str, object]) -> tuple[Order, str]:
-        """Return the order of a change to a version, and what it is in words. Raises BadRequest."""
-        ((key, value),) = fields.items()
-        if key == "loaded" and isinstance(value, bool):
-            return Order(
-                int(OrderKind.DEPLOY if value else OrderKind.RETIRE), version, 0
-            ), "deploy" if value else "retire"
-        kinds = {"weight": OrderKind.WEIGHT, "shadow": OrderKind.SHADOW}
-        if key not in kinds:
-            raise BadRequest(f"The body must be a JSON object with one key, such as {_CHANGES}.")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise BadRequest(f"The {key} must be a share from 0 to 1.")
-        return Order(int(kinds[key]), version, round(value * WEIGHT_ONE)), f"{key} {value:g}"
-
-    def _order(self, request: web.BaseRequest, order: Order, words: str) -> HttpAnswer:
-        """Carry out an order, note it, and say what has become of it."""
-        what = words if order.version == UNSET else f"{words} of {self._names[order.version]}"
-        before = self._now(order)
-        refusal = self._dispatch.order(order)
-        after = self._now(order)
-        noted: dict[str, object] = {
-            "when": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "by": request.remote or "",
-            "what": what,
-            "from": before,
-            "to": after,
-            "refused": None if refusal == Refusal.NONE else _word(refusal),
+    def _version(self, version: int) -> dict[str, object]:
+        dispatch = self._dispatch
+        weights, pool, name = dispatch.shares.weights, dispatch.pools[version], dispatch.names[version]
+        weight, shadow = dispatch.shares.of(version)
+        agreement = dispatch.shadows.agreements[name]
+        latest = [
+            {"request": request, "answered": answered, "shadow": said} for request, answered, said in agreement.latest
+        ]
+        return {
+            "name": name,
+            "stable": version == weights.stable,
+            "canary": version == weights.canary,
+            "loaded": pool.loaded,
+            "weight": weight / WEIGHT_ONE,
+            "shadow": shadow / WEIGHT_ONE,
+            "replicas_wanted": pool.wanted,
+            "replicas_ready": pool.ready,
+            "waiting": pool.waiting,
+            "attempts": dispatch.metrics.ends_of(version),
+            "agreement": {
+                "agreed": agreement.agreed,
+                "disagreed": agreement.disagreed,
+                "unanswered": agreement.unanswered,
+                "latest": latest,
+            },
         }
-        self._log.append(noted)
-        verdict = f"refused ({_word(refusal)})" if refusal else f"from {before} to {after}"
-        _LOG.info("%s, ordered by %s: %s.", what, noted["by"], verdict)
+
+    # What is ordered
+
+    async def change_version(self, request: web.BaseRequest, name: str) -> HttpAnswer:
+        """Order something of a version."""
+        names = self._dispatch.names
+        version = names.index(name) if name in names else UNSET
+        order = parse_version_order(await read_body(request, self._settings), version)
+        what, asked = _asked(order)
+        before = None if version == UNSET else self._state_of(order)
+        refused = self._order(order)
+        self._note(request, f"{what} of {name[:40]}", before, asked, refused)
+        return ok(self._version(version)) if refused is None else refused
+
+    async def command_rollout(self, request: web.BaseRequest) -> HttpAnswer:
+        """Give the rollout a command."""
+        said = parse_command(await read_body(request, self._settings))
+        before = self._rollout_state()
+        refused = self._order(Order(OrderKind.ROLLOUT, UNSET, said))
+        self._note(request, f"rollout: {_name(said)}", before, self._rollout_state(), refused)
+        return await self.rollout(request) if refused is None else refused
+
+    def _order(self, order: Order) -> HttpAnswer | None:
+        """Give an order; return what is told if it is refused."""
+        dispatch = self._dispatch
+        if dispatch.is_draining:
+            return error(HTTPStatus.SERVICE_UNAVAILABLE, _STOPPING, closes=True)
+        refusal = dispatch.order(order)
         if refusal == Refusal.NONE:
-            return _json({"ordered": what, "from": before, "to": after})
-        return self._refused(order, refusal, words)
+            return None
+        return of_refusal(refusal, sentence_of(refusal, order, dispatch.names, dispatch.shares, dispatch.pools))
 
-    def _now(self, order: Order) -> str:
-        """Return what an order is about, as it stands now."""
-        core = self._dispatch.core
-        if order.version == UNSET:
-            return _word(Phase(core.shares.rollout.phase))
-        weight, shadow = core.shares.of(order.version)
-        if order.kind == OrderKind.WEIGHT:
-            return _percent(weight)
-        if order.kind == OrderKind.SHADOW:
-            return _percent(shadow)
-        return "loaded" if core.pools[order.version].loaded else "not loaded"
+    def _state_of(self, order: Order) -> object:
+        """Return what an order on a version would change, as it is."""
+        if order.kind in (OrderKind.DEPLOY, OrderKind.RETIRE):
+            return self._dispatch.pools[order.version].loaded
+        return self._dispatch.shares.of(order.version)[order.kind == OrderKind.SHADOW] / WEIGHT_ONE
 
-    def _refused(self, order: Order, refusal: Refusal, words: str) -> HttpAnswer:
-        """Return why an order is refused."""
-        shares = self._dispatch.core.shares
-        weights = shares.weights
-        if refusal == Refusal.NO_ROLLOUT:
-            return _no_rollout()
-        stable = self._names[weights.stable]
-        name = stable if order.version == UNSET else self._names[order.version]
-        canary = "the canary" if weights.canary == UNSET else self._names[weights.canary]
-        most = weights.weights[weights.stable] + (0 if order.version == UNSET else shares.of(order.version)[0])
-        phase = _word(Phase(shares.rollout.phase))
-        sentences = {
-            Refusal.NOTHING_TO_ACT_ON: f"The rollout is {phase}: {words} has nothing to act on.",
-            Refusal.UNDER_WAY: f"A rollout is under way: what {stable} and {canary} get is its own until it ends.",
-            Refusal.STABLE: f"{name} is the stable version: it gets what the others leave.",
-            Refusal.TOO_MUCH: f"The weight of {name} can be {_percent(most)} at most: all that it and {stable} have.",
-            Refusal.NOT_LOADED: f"{name} is not loaded: deploy it first.",
-            Refusal.LOADED: f"{name} is loaded already.",
-            Refusal.IN_USE: f"{name} is in use: take its weight and its copies to 0 first.",
-        }
-        return error(HTTPStatus.CONFLICT, sentences[refusal])
+    def _rollout_state(self) -> Mapping[str, object]:
+        state = self._dispatch.shares.rollout
+        return {"phase": _name(Phase(state.phase)), "step": state.step, "weight": state.weight / WEIGHT_ONE}
+
+    def _note(
+        self, request: web.BaseRequest, what: str, before: object, after: object, refused: HttpAnswer | None
+    ) -> None:
+        """Log an order and remember it."""
+        peer = None if request.transport is None else request.transport.get_extra_info("peername")
+        by = "unknown" if peer is None else f"{peer[0]}:{peer[1]}"
+        why = None if refused is None else json.loads(refused.body)["error"]
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._log.append({"when": when, "what": what, "from": before, "to": after, "by": by, "refused": why})
+        words = json.dumps(what), json.dumps(before), json.dumps(after), by, "done" if why is None else why
+        _LOG.info("An order: %s from %s to %s, by %s: %s", *words)
 
 
-def _no_rollout() -> HttpAnswer:
-    return error(HTTPStatus.NOT_FOUND, "There is no rollout: the server was started without one.")
+class _Clock:
+    """Moments of the server's clock as those of the calendar."""
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.perf_counter_ns()
+
+    def iso(self, at_ns: int) -> str | None:
+        """Return a moment, None for UNSET."""
+        if at_ns == UNSET:
+            return None
+        return datetime.fromtimestamp((at_ns + self._offset_ns) / 1e9, UTC).isoformat(timespec="milliseconds")
 
 
-def _word(name: Phase | Action | Cause | Command | Refusal) -> str:
-    """Return the name of a member of an enum as it is written outside."""
-    return name.name.lower()
+def _asked(order: Order) -> tuple[str, object]:
+    """Return what an order on a version is about, and what is asked for."""
+    if order.kind in (OrderKind.DEPLOY, OrderKind.RETIRE):
+        return "loaded", order.kind == OrderKind.DEPLOY
+    return _name(OrderKind(order.kind)), order.value / WEIGHT_ONE
 
 
-def _percent(weight: int) -> str:
-    return f"{100 * weight / WEIGHT_ONE:g}%"
+def _move(move: RolloutMove, clock: _Clock) -> dict[str, object]:
+    return {
+        "at": clock.iso(move.at_ns),
+        "action": _name(Action(move.action)),
+        "cause": _name(Cause(move.cause)),
+        "phase": _name(Phase(move.phase)),
+        "step": move.step,
+        "weight": move.weight / WEIGHT_ONE,
+        "shadow": move.shadow / WEIGHT_ONE,
+    }
 
 
-def _json(value: object) -> HttpAnswer:
-    return HttpAnswer(int(HTTPStatus.OK), json.dumps(value).encode())
+def _name(member: Action | Cause | Command | OrderKind | Phase) -> str:
+    return member.name.lower()

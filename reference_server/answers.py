@@ -9,18 +9,31 @@ from __future__ import annotations
 import functools
 import json
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
 
 from aiohttp import web
 
+from policy.orders import Refusal
 from policy.timeline import Outcome, Reason
-from reference_server.dispatch_loop import Answer
+from reference_server.dispatch_loop import Answer, Key
 from reference_server.errors import BadRequest, Malformed
-from reference_server.request_text import REQUEST_HEADER, VERSION_HEADER
+from reference_server.request_text import VERSION_HEADER
 
-__all__ = ["JSON_HEADERS", "HttpAnswer", "as_bytes", "as_response", "error", "of_attempt", "of_malformed"]
+__all__ = [
+    "JSON_HEADERS",
+    "HttpAnswer",
+    "as_bytes",
+    "as_response",
+    "error",
+    "of_attempt",
+    "of_malformed",
+    "of_refusal",
+    "ok",
+    "with_version",
+]
 
 JSON_HEADERS = {"Content-Type": "application/json", "Server": "servecast"}
 
@@ -40,9 +53,8 @@ _MALFORMED = {
     Malformed.UNDECODABLE: HTTPStatus.BAD_REQUEST,
     Malformed.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Malformed.DUPLICATE: HTTPStatus.CONFLICT,
-    Malformed.TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
     Malformed.UNKNOWN: HTTPStatus.NOT_FOUND,
-    Malformed.TWICE: HTTPStatus.CONFLICT,
+    Malformed.TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
 }
 _CLOSING = (Malformed.UNDECODABLE, Malformed.TOO_LARGE, Malformed.TOO_SLOW)  # rather than read on to the end of it
 _REFUSED = {
@@ -62,6 +74,16 @@ def error(status: int, sentence: str, *headers: tuple[str, str], closes: bool = 
     return HttpAnswer(status, json.dumps({"error": sentence}).encode(), headers, closes)
 
 
+def ok(content: Mapping[str, object]) -> HttpAnswer:
+    """Return a JSON object."""
+    return HttpAnswer(_OK, json.dumps(content).encode())
+
+
+def of_refusal(refusal: Refusal, sentence: str) -> HttpAnswer:
+    """Return what an operator is told whose order is refused."""
+    return error(HTTPStatus.NOT_FOUND if refusal == Refusal.UNKNOWN_VERSION else HTTPStatus.CONFLICT, sentence)
+
+
 def of_malformed(problem: BadRequest) -> HttpAnswer:
     """Return what a malformed request is told."""
     return error(_MALFORMED[problem.kind], str(problem), closes=problem.kind in _CLOSING)
@@ -73,15 +95,6 @@ def of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer:
     `bare`: the output is the whole body, and what else there is to say stands in headers. `retry_after_s` is told to
     those who are refused.
     """
-    told = _of_attempt(answer, bare=bare, retry_after_s=retry_after_s)
-    if not answer.version:
-        return told
-    who = (VERSION_HEADER, answer.version), (REQUEST_HEADER, answer.number)
-    return told._replace(headers=told.headers + who)
-
-
-def _of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer:
-    """Return the answer without what it says of versions."""
     if answer.outcome == _ANSWERED:
         output = answer.output
         if not isinstance(output, bytes):
@@ -95,6 +108,13 @@ def _of_attempt(answer: Answer, *, bare: bool, retry_after_s: int) -> HttpAnswer
         return error(*_REFUSED[answer.reason], ("Retry-After", str(retry_after_s)))
     status, sentence = _UNANSWERED[answer.outcome]
     return error(status, answer.problem or sentence)
+
+
+def with_version(told: HttpAnswer, key: Key, version: str) -> HttpAnswer:
+    """Return an answer that says whose number it is, and which version gave it unless none did."""
+    number = ("X-Servecast-Request", f"{key[0]}.{key[1]}")
+    more = ((VERSION_HEADER, version), number) if version else (number,)
+    return told._replace(headers=told.headers + more)
 
 
 def as_response(answer: HttpAnswer) -> web.Response:

@@ -19,6 +19,7 @@ from policy.instant import UNSET
 from policy.orders import Order, Refusal
 from policy.rollout import Action as Move
 from policy.rollout import Cause as MoveCause
+from policy.rollout import Phase
 from policy.sticky import sticky_bits
 from policy.timeline import COPIES_FROM, Attempt, Outcome, Reason, RolloutMove, Scaling, is_copy
 from reference_server.actions import (
@@ -52,11 +53,13 @@ from reference_server.frames import PassDone
 from reference_server.journal import Journal
 from reference_server.metrics import Metrics
 from reference_server.outcome_reports import OutcomeReports
+from reference_server.replica_pool import ReplicaPool
 from reference_server.replicas import Replicas
 from reference_server.settings import ServerSettings
 from reference_server.shadow_answers import ShadowAnswers
 from reference_server.timeline_log import TimelineLog
 from reference_server.timer import open_timer
+from reference_server.version_shares import VersionShares
 
 __all__ = ["Answer", "DispatchLoop", "Key", "SeededDice"]
 
@@ -73,8 +76,7 @@ class Answer(NamedTuple):
     batch_size: int
     pass_ns: int
     problem: str = ""  # why its pass failed
-    version: str = ""  # whose pass it was in, where there are several
-    number: str = ""  # of the attempt, there too
+    version: str = ""  # that answered it, where there are several
 
 
 class SeededDice:
@@ -116,7 +118,7 @@ class DispatchLoop:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._names = [version.name for version in settings.versions]
+        self.names = [version.name for version in settings.versions]
         started_ns = perf_counter_ns()
         self._dispatcher = Dispatcher(settings.fleets, SeededDice(settings.seed), settings.shares, started_ns)
         self._loop = asyncio.get_running_loop()
@@ -129,12 +131,14 @@ class DispatchLoop:
         self._replicas = Replicas(settings, {life.replica: life.version for life in lives}, self)
         self._version_of = {life.replica: life.version for life in lives}
         self._verdict = Refusal.NONE
-        self.shadows = ShadowAnswers(self._names)
-        self.outcomes = OutcomeReports(self._names)
+        self._phase = int(Phase.IDLE)
+        self.shadows = ShadowAnswers(self.names)
+        self.outcomes = OutcomeReports(self.names, settings.outcome_rows)
+        self.phase_since_ns = started_ns  # of the rollout
         self.timeline = TimelineLog(settings.timeline_rows, self._dispatcher.lives)
         self.journal = None if settings.journal_file is None else Journal(settings.journal_file, settings, started_ns)
         core = self._dispatcher
-        self.metrics = Metrics(self._names, core)
+        self.metrics = Metrics(self.names, core)
         scalings, shares = core.first_rows()
         for scaling in scalings:
             self.timeline.scalings.add(scaling)
@@ -160,9 +164,14 @@ class DispatchLoop:
         return self._drained is not None
 
     @property
-    def core(self) -> Dispatcher:
-        """What decides; who looks at it changes nothing."""
-        return self._dispatcher
+    def pools(self) -> Sequence[ReplicaPool]:
+        """The pool of each version, to be looked at."""
+        return self._dispatcher.pools
+
+    @property
+    def shares(self) -> VersionShares:
+        """What each version gets, to be looked at."""
+        return self._dispatcher.shares
 
     @property
     def pids(self) -> list[int]:
@@ -211,7 +220,7 @@ class DispatchLoop:
         """
         self._carried[key] = _Carried(text, size, received_ns, answer)
         bits = 0
-        if len(self._names) > 1:
+        if len(self.names) > 1:
             if sticky is None:
                 bits = signed(die(self._settings.seed, Stream.VERSION, key[0], 0))
             else:
@@ -326,7 +335,7 @@ class DispatchLoop:
                     original = self._carried[action.request, action.attempt % COPIES_FROM]
                     copy = _Carried(original.input, original.size, UNSET, _drop)
                     self._carried[action.request, action.attempt] = copy
-                    self.shadows.expect()
+                    self.shadows.expect_copies()
                 case Decided():
                     self._verdict = Refusal(action.refusal)
                 case DrainReplica():
@@ -335,22 +344,25 @@ class DispatchLoop:
             self._drained.set_result(None)
 
     def _log_scaling(self, row: Scaling) -> None:
-        name = self._names[row.version]
+        name = self.names[row.version]
         _LOG.info("%d replicas of %s are wanted: %s.", row.wanted, name, Cause(row.cause).name.lower())
         self.timeline.scalings.add(row)
 
     def _log_move(self, row: RolloutMove) -> None:
         words = Move(row.action).name.lower(), MoveCause(row.cause).name.lower()
         _LOG.info("The rollout: %s (%s), step %d, weight %.2f %%.", *words, row.step, row.weight / 100)
+        if row.phase != self._phase:
+            self._phase, self.phase_since_ns = row.phase, row.at_ns
         self.timeline.rollout.add(row)
 
     def _log(self, row: Attempt) -> None:
         """Keep the row of an attempt or a copy that is over, and hold the answers of shadows against the others."""
         carried = self._carried.pop((row.request, row.attempt))
-        if len(self._names) > 1:
+        if len(self.names) > 1:
             output = carried.result[0] if row.outcome == Outcome.ANSWERED else None
             self.shadows.add(row, output)
-            self.outcomes.add(row)
+            if isinstance(output, bytes) and not is_copy(row.attempt):
+                self.outcomes.add((row.request, row.attempt), row.version)
         if is_copy(row.attempt):
             self.timeline.copies.add(row)
             return
@@ -359,17 +371,16 @@ class DispatchLoop:
 
     def _respond(self, action: Respond) -> None:
         carried = self._carried[action.request, action.attempt]
-        number = f"{action.request}.{action.attempt}" if carried.version else ""
-        told = Answer(action.outcome, action.reason, *carried.result, carried.problem, carried.version, number)
+        told = Answer(action.outcome, action.reason, *carried.result, carried.problem, carried.version)
         # Answers of a batch leave one by one, behind what has come to the event loop before them.
         self._loop.call_soon(carried.answer, told)
 
     def _start_pass(self, action: StartPass) -> None:
         self._members[action.replica, action.instance] = action.members
         carried = [self._carried[key] for key in action.members]
-        if len(self._names) > 1:
+        if len(self.names) > 1:
             for each in carried:
-                each.version = self._names[self._version_of[action.replica]]
+                each.version = self.names[self._version_of[action.replica]]
         batch = Batch(
             action.members,
             action.longest,

@@ -32,11 +32,10 @@ class Malformed(Enum):
 
     UNREADABLE = "unreadable"  # not what the path takes
     TOO_LARGE = "too large"
-    DUPLICATE = "duplicate"  # its number is already in flight
+    DUPLICATE = "duplicate"  # its number is in flight, or its outcome known, already
+    UNKNOWN = "unknown"  # it names what this server does not have
     UNDECODABLE = "undecodable"  # nobody knows where its body ends
     TOO_SLOW = "too slow"  # it was not complete in time
-    UNKNOWN = "unknown"  # it names a version, a request or a path that there is not
-    TWICE = "twice"  # what it reports has been reported
 
 
 class BadRequest(ServerError):

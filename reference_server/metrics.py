@@ -87,6 +87,14 @@ class Metrics:
         if row.outcome == Outcome.ANSWERED:
             self._seconds.observe((row.answered_ns - row.received_ns) / 1e9)
 
+    def ends_of(self, version: int) -> dict[str, int]:
+        """Return how many attempts of a version ended in which way, by the outcome's name."""
+        ends = dict.fromkeys((Outcome(outcome).name.lower() for outcome, _ in _ENDS), 0)
+        for (of, outcome, _), count in self._requests.counts.items():
+            if of == version:
+                ends[Outcome(outcome).name.lower()] += count
+        return ends
+
     def count_pass(self, row: Pass) -> None:
         """Count a pass that is over; one that was lost has no time."""
         self._members.observe(row.batch_size)
@@ -112,14 +120,6 @@ class Metrics:
     def count_malformed(self, status: int) -> None:
         """Count a request that never reached the dispatcher."""
         self._malformed.labels(str(status)).inc()
-
-    def ends_of(self, version: int) -> dict[str, int]:
-        """Return how many attempts of a version ended in which way."""
-        ends = {outcome.name.lower(): 0 for outcome, _ in _ENDS}
-        for (place, outcome, _), count in self._requests.counts.items():
-            if place == version:
-                ends[Outcome(outcome).name.lower()] += count
-        return ends
 
     def render(self) -> bytes:
         """Return all figures in Prometheus' text format."""

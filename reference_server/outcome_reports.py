@@ -1,65 +1,66 @@
-"""What clients report of the answers that they got, for an A/B test: counted by the version that gave the answer.
+"""What became of answers, as clients report it: which version succeeds more often is what an A/B test asks.
 
-A report names a request by its number, and the server knows which version answered it: so nobody can credit another
-version, or report one answer twice.
+The server counts. Whether a difference means anything is for whoever reads the counts (`servecast rollout outcomes`).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy.timeline import Attempt, Outcome, is_copy
 from reference_server.actions import Key
 from reference_server.errors import BadRequest, Malformed
+from reference_server.request_text import NUMBER_MAX
 
 __all__ = ["OutcomeReports", "Reported"]
-
-_REMEMBERED = 100_000  # latest answers of which an outcome can be reported
 
 
 @dataclass
 class Reported:
-    """The answers of one version, and what was reported of them."""
+    """The reports on the answers of one version."""
 
-    answered: int = 0
+    answered: int = 0  # by the model: not those whose input it did not take
     reported: int = 0
     successes: int = 0
 
 
 class OutcomeReports:
-    """The answers of a server with several versions."""
+    """The versions of the latest `capacity` answers, each of which may be reported once, and the counts of all."""
 
-    def __init__(self, names: Sequence[str], remembered: int = _REMEMBERED) -> None:
-        self.versions = {name: Reported() for name in names}
+    def __init__(self, names: Sequence[str], capacity: int) -> None:
+        self.counts = [Reported() for _ in names]
         self._names = names
-        self._remembered = remembered
-        self._open: OrderedDict[Key, int] = OrderedDict()  # the version of each answer that may be reported on
-        self._closed: OrderedDict[Key, None] = OrderedDict()
+        self._capacity = capacity
+        # Keys are one integer each, in place of a tuple of two: half the memory, and nothing to collect as garbage.
+        self._versions: dict[int, int] = {}  # of a reported one the index is negative: ~version
+        self._oldest_first: deque[int] = deque()
 
-    def add(self, row: Attempt) -> None:
-        """Take in an attempt that is over; copies and those without an answer have no outcome to report."""
-        if row.outcome != Outcome.ANSWERED or is_copy(row.attempt):
-            return
-        self.versions[self._names[row.version]].answered += 1
-        self._open[row.request, row.attempt] = row.version
-        if len(self._open) > self._remembered:
-            self._open.popitem(last=False)
+    def add(self, key: Key, version: int) -> None:
+        """Remember who gave an answer; of two of one number, which a client should not send, the later one."""
+        self.counts[version].answered += 1
+        packed = _packed(key)
+        if packed not in self._versions:
+            self._oldest_first.append(packed)
+            if len(self._oldest_first) > self._capacity:
+                del self._versions[self._oldest_first.popleft()]
+        self._versions[packed] = version
 
     def report(self, key: Key, *, success: bool) -> str:
-        """Count the outcome of an answer; return the name of its version. Raises BadRequest."""
+        """Count a report; return the name of the version that it is on. Raises BadRequest."""
+        version = self._versions.get(_packed(key))
         number = f"{key[0]}.{key[1]}"
-        if key in self._closed:
-            raise BadRequest(f"The outcome of request {number} has been reported.", Malformed.TWICE)
-        version = self._open.pop(key, None)
         if version is None:
-            latest = f"the latest {self._remembered} are remembered"
-            raise BadRequest(f"There is no answered request {number}: {latest}.", Malformed.UNKNOWN)
-        self._closed[key] = None
-        if len(self._closed) > self._remembered:
-            self._closed.popitem(last=False)
-        counts = self.versions[self._names[version]]
-        counts.reported += 1
-        counts.successes += success
+            sentence = f"No answer to {number} is known: the latest {self._capacity} are remembered."
+            raise BadRequest(sentence, Malformed.UNKNOWN)
+        if version < 0:
+            raise BadRequest(f"The outcome of {number} has been reported already.", Malformed.DUPLICATE)
+        self._versions[_packed(key)] = ~version
+        self.counts[version].reported += 1
+        self.counts[version].successes += success
         return self._names[version]
+
+
+def _packed(key: Key) -> int:
+    """Return a key as one integer; the server's own requests are numbered from NUMBER_MAX up."""
+    return key[0] * NUMBER_MAX + key[1]

@@ -17,7 +17,7 @@ from reference_server.answers import HttpAnswer, as_bytes
 from reference_server.dispatch_loop import Answer, Key
 from reference_server.errors import BadRequest, too_slow
 from reference_server.predictions import Predictions
-from reference_server.request_text import ATTEMPT_HEADER, STICKY_HEADER, VERSION_HEADER, Asked
+from reference_server.request_text import ATTEMPT_HEADER, KEY_HEADER, VERSION_HEADER
 from reference_server.slow_senders import SlowSenders
 
 __all__ = ["IDLE_S", "LINGER_S", "Head", "Owner", "PlainConnection", "read_head"]
@@ -39,15 +39,17 @@ _UNUSUAL = frozenset(
     (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"trailer", b"te", b"sec-websocket-key1")
 )
 _LENGTH_DIGITS_MAX = 12  # of Content-Length
-_ASKED = tuple(name.lower().encode() for name in (ATTEMPT_HEADER, STICKY_HEADER, VERSION_HEADER))
+_ATTEMPT, _KEY, _VERSION = (name.lower().encode() for name in (ATTEMPT_HEADER, KEY_HEADER, VERSION_HEADER))
 
 
 class Head(NamedTuple):
     """The head of a plain request."""
 
     length: int  # bytes of the body
-    asked: Asked
+    number: str | None  # of the attempt, as its header has it
     closes: bool  # the client wants the connection closed after the answer
+    sticky: str | None = None  # the user's key
+    pinned: str | None = None  # the version that it names
 
 
 def read_head(head: bytes) -> Head | None:
@@ -63,12 +65,18 @@ def read_head(head: bytes) -> Head | None:
         fields[name.lower()] = value.strip(b" \t")
     if len(fields) < len(lines) or b"host" not in fields or not _UNUSUAL.isdisjoint(fields):
         return None
-    length = fields.get(b"content-length", b"")
+    length, number = fields.get(b"content-length", b""), fields.get(_ATTEMPT)
     connection = fields.get(b"connection", b"keep-alive").lower()
     if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or connection not in (b"keep-alive", b"close"):
         return None
-    told = [None if value is None else value.decode() for value in map(fields.get, _ASKED)]
-    return Head(int(length), Asked(*told), connection == b"close")
+    sticky, pinned = fields.get(_KEY), fields.get(_VERSION)
+    return Head(
+        int(length),
+        None if number is None else number.decode(),
+        connection == b"close",
+        None if sticky is None else sticky.decode(),
+        None if pinned is None else pinned.decode(),
+    )
 
 
 class Owner(Protocol):
@@ -181,7 +189,7 @@ class PlainConnection(asyncio.Protocol):
             self._in_flight = self._answering = False
             self._predictions.dispatch.hung_up(self._key)
         elif self._head is not None:
-            self._predictions.abandon(self._head.asked.number, self._received_ns)
+            self._predictions.abandon(self._head.number, self._received_ns)
 
     # Reading
 
@@ -241,8 +249,10 @@ class PlainConnection(asyncio.Protocol):
         self._owner.slow_senders.end(self)
         self._head = head
         try:
-            self._key = self._predictions.key(head.asked.number)
-            self._bare = self._predictions.begin(self._key, head.asked, body, self._received_ns, self._answer)
+            self._key = self._predictions.key(head.number)
+            self._bare = self._predictions.begin(
+                self._key, body, self._received_ns, self._answer, sticky=head.sticky, pinned=head.pinned
+            )
         except BadRequest as problem:
             self._say(self._predictions.turn_away(problem))
             self._loop.call_soon(self._go_on)
@@ -253,7 +263,7 @@ class PlainConnection(asyncio.Protocol):
         if not self._in_flight or self._transport.is_closing():
             return  # the client has gone: connection_lost has said so, or is about to
         self._in_flight, self._answering = False, True
-        self._say(self._predictions.answer(answer, bare=self._bare))
+        self._say(self._predictions.answer(self._key, answer, bare=self._bare))
         if not self._clogged:
             self._note_answered()
         if self._unread:

@@ -1,4 +1,4 @@
-"""What a client asks for: the number of its attempt and the body of POST /predict, read strictly.
+"""What a client asks for: its attempt's number, its sticky key, the body of POST /predict, read strictly.
 
 This is the border: what passes here is well-formed, everything else ends as one sentence (errors.BadRequest).
 """
@@ -14,46 +14,34 @@ from reference_server.errors import BadRequest
 
 __all__ = [
     "ATTEMPT_HEADER",
+    "KEY_HEADER",
     "NUMBER_MAX",
-    "REQUEST_HEADER",
-    "STICKY_HEADER",
     "VERSION_HEADER",
-    "Asked",
     "Prediction",
     "parse_attempt",
+    "parse_key",
+    "parse_object",
     "parse_outcome",
     "parse_prediction",
     "parse_rows",
-    "parse_sticky",
 ]
 
 ATTEMPT_HEADER = "X-Servecast-Attempt"
 
-STICKY_HEADER = "X-Servecast-Key"
-"""Of a request: who sends it, and so stays with a version."""
+KEY_HEADER = "X-Servecast-Key"
+"""What tells one user from another: requests with the same key stay with a version."""
 
 VERSION_HEADER = "X-Servecast-Version"
-"""Of a request: the version that it names. Of an answer: the one that gave it, where there are several."""
-
-REQUEST_HEADER = "X-Servecast-Request"
-"""Of an answer, where there are several versions: the number by which its outcome is reported."""
-
-_STICKY = re.compile(r"[\x21-\x7e]{1,256}")
+"""In a request the version that is to take it, in an answer the one that gave it."""
 
 NUMBER_MAX = 2**40
 """Clients number their requests and attempts below this, the server numbers the others from here up."""
 
+_KEY = re.compile(r"[\x21-\x7e]{1,256}")  # visible ASCII
+
 # The way most bodies are written: the text of the input goes on to the backend as it came, and is not encoded anew.
 _BEFORE = re.compile(r'[ \t\n\r]*\{[ \t\n\r]*"(input|text)"[ \t\n\r]*:[ \t\n\r]*')
 _BEHIND = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*"size"[ \t\n\r]*:[ \t\n\r]*([1-9][0-9]{0,8})[ \t\n\r]*)?\}[ \t\n\r]*')
-
-
-class Asked(NamedTuple):
-    """What the head of a prediction says, as its headers have it; None: nothing."""
-
-    number: str | None = None  # ATTEMPT_HEADER
-    sticky: str | None = None  # STICKY_HEADER
-    version: str | None = None  # VERSION_HEADER, or the path
 
 
 class Prediction(NamedTuple):
@@ -112,40 +100,43 @@ def _checked_size(size: object) -> int:
 
 def parse_attempt(text: str) -> tuple[int, int]:
     """Return (request, attempt) of the header ATTEMPT_HEADER. Raises BadRequest."""
-    key = _number_of(text)
-    if key is None or max(key) >= NUMBER_MAX:
-        raise BadRequest(
-            f"{ATTEMPT_HEADER} must be <request>.<attempt>, two whole numbers below 2**40. Got {text[:40]!r}."
-        )
-    return key
-
-
-def _number_of(text: str) -> tuple[int, int] | None:
-    """Return (request, attempt) of a text such as 17.0, None if it is none."""
     request, dot, attempt = text.partition(".")
-    return (int(request), int(attempt)) if dot and _is_number(request) and _is_number(attempt) else None
+    if dot and _is_number(request) and _is_number(attempt):
+        key = int(request), int(attempt)
+        if max(key) < NUMBER_MAX:
+            return key
+    raise BadRequest(f"{ATTEMPT_HEADER} must be <request>.<attempt>, two whole numbers below 2**40. Got {text[:40]!r}.")
 
 
-def parse_outcome(body: bytes) -> tuple[tuple[int, int], bool]:
-    """Return the number of an attempt and whether it was a success, of the body of POST /outcome. Raises BadRequest."""
+def parse_key(text: str) -> str:
+    """Return the checked sticky key of the header KEY_HEADER. Raises BadRequest."""
+    if not _KEY.fullmatch(text):
+        raise BadRequest(f"{KEY_HEADER} must be 1 to 256 characters of visible ASCII. Got {text[:40]!r}.")
+    return text
+
+
+def parse_object(body: bytes) -> dict[str, object]:
+    """Return a body that is to be a JSON object. Raises BadRequest."""
     try:
         fields = _decode(body.decode())
     except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict) or fields.keys() != {"request", "success"}:
-        raise BadRequest('The body must be a JSON object such as {"request": "17.0", "success": true}.')
-    number, success = fields["request"], fields["success"]
-    key = _number_of(number) if isinstance(number, str) else None
-    if key is None or not isinstance(success, bool):
-        raise BadRequest("The request must be a text such as 17.0, and success true or false.")
-    return key, success
+        raise BadRequest("The body must be a JSON object.") from None
+    if not isinstance(fields, dict):
+        raise BadRequest(f"The body must be a JSON object, not {_in_words(fields)}.")
+    return fields
 
 
-def parse_sticky(text: str) -> str:
-    """Return the key of the header STICKY_HEADER. Raises BadRequest."""
-    if not _STICKY.fullmatch(text):
-        raise BadRequest(f"{STICKY_HEADER} must have 1 to 256 visible ASCII characters. Got {text[:40]!r}.")
-    return text
+def parse_outcome(body: bytes) -> tuple[tuple[int, int], bool]:
+    """Return which attempt a report is of, and whether it was a success. Raises BadRequest."""
+    fields = parse_object(body)
+    number, success = fields.get("request"), fields.get("success")
+    if fields.keys() != {"request", "success"} or not isinstance(number, str) or not isinstance(success, bool):
+        raise BadRequest('The body must be such as {"request": "17.0", "success": true}.')
+    request, dot, attempt = number.partition(".")
+    # The server's own requests are numbered beyond NUMBER_MAX, attempts never are.
+    if not (dot and _is_number(request) and _is_number(attempt) and int(attempt) < NUMBER_MAX):
+        raise BadRequest(f"The request must be a number from an answer's X-Servecast-Request. Got {number[:40]!r}.")
+    return (int(request), int(attempt)), success
 
 
 def parse_rows(name: str, text: str, least: int) -> int:

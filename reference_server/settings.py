@@ -25,11 +25,8 @@ _ROWS_MAX = 10_000_000
 _CONNECTIONS_MAX = 1_000_000
 _RECEIVE_MAX_S = 3_600.0
 _FIXED = fixed_fleet()
-
-TOKEN_LEAST = 16
-"""The fewest characters of a token: 16 random ones of 64 are 96 bits."""
-
-_TOKEN = re.compile(rf"[\x21-\x7e]{{{TOKEN_LEAST},}}")
+_VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # it stands in paths and headers
+_TOKEN = re.compile(r"[\x21-\x7e]{16,1024}")  # what a header can carry, and too much to guess
 
 
 @dataclass(frozen=True)
@@ -60,13 +57,18 @@ class ServerSettings:
     timeline_rows: int = 200_000  # attempts and passes each: at most 248 bytes of memory for a pair
     timeline_file: Path | None = None  # written when the server stops
     journal_file: Path | None = None  # written while it runs, see journal.py
+    admin_token: str | None = field(default=None, repr=False)  # of /admin; None: it is closed to everybody
+    outcome_rows: int = 100_000  # answers whose outcome may still be reported: about 120 bytes of memory each
     pass_timeout_ns: int = 60 * 10**9  # a pass that takes longer costs its process its life
     start_timeout_ns: int = 120 * 10**9  # of a replica process, until its backend is ready
-    admin_token: str | None = field(default=None, repr=False)  # of the admin API; None: it is off
     blocking: bool = False  # run passes in the event loop: a mistake, to be looked at
 
     def __post_init__(self) -> None:
         check_count("server.versions", len(self.versions), self.shares.weights.loaded, self.shares.weights.loaded)
+        self._check_names()
+        if self.admin_token is not None and not _TOKEN.fullmatch(self.admin_token):
+            allowed = "16 to 1024 characters of visible ASCII"
+            raise SettingError("server.admin_token", allowed, f"{len(self.admin_token)} characters, not shown")
         for version in self.versions:
             check_count("server.instances", version.rules.instances)
             check_count("server.replicas", version.rules.replicas, 0)
@@ -75,13 +77,21 @@ class ServerSettings:
         check_count("server.connections_max", self.connections_max, 1, _CONNECTIONS_MAX)
         _check_seconds("server.receive_timeout", self.receive_timeout_s)
         check_count("server.timeline_rows", self.timeline_rows, 1, _ROWS_MAX)
+        check_count("server.outcome_rows", self.outcome_rows, 1, _ROWS_MAX)
         check_time_ns("server.pass_timeout", self.pass_timeout_ns, 1)
         check_time_ns("server.start_timeout", self.start_timeout_ns, 1)
-        if self.admin_token is not None and not _TOKEN.fullmatch(self.admin_token):
-            allowed = f"{TOKEN_LEAST} or more visible ASCII characters"
-            raise SettingError("server.admin_token", allowed, f"{len(self.admin_token)} characters")
         if self.blocking:
             self._check_blocking()
+
+    def _check_names(self) -> None:
+        """Raise SettingError for a name that no path could carry, or that two versions have."""
+        names = [version.name for version in self.versions]
+        for name in names:
+            if not _VERSION_NAME.fullmatch(name):
+                allowed = "1 to 63 of the characters A-Z a-z 0-9 . _ -, the first of them a letter or a digit"
+                raise SettingError("server.versions.name", allowed, repr(name[:80]))
+            if names.count(name) > 1:
+                raise SettingError("server.versions.name", "another one for each version", f"{name} twice")
 
     def _check_blocking(self) -> None:
         """Raise SettingError for what one event loop that does everything cannot do."""

@@ -38,8 +38,8 @@ class ShadowAnswers:
         self._copies: OrderedDict[Key, list[tuple[int, Output | None]]] = OrderedDict()
         self._has_shadows = False
 
-    def expect(self) -> None:
-        """Note that a copy is on its way: from now on answers are kept until their counterpart is there."""
+    def expect_copies(self) -> None:
+        """Keep answers from now on: the first copy of all is taken, and may be over after its original."""
         self._has_shadows = True
 
     def add(self, row: Attempt, output: Output | None) -> None:

@@ -52,7 +52,7 @@ class RowRing:
         return self._added - self._cleared - len(self)
 
     def latest(self, count: int) -> list[tuple[int, ...]]:
-        """Return the latest rows, oldest first."""
+        """Return the latest rows, the oldest of them first."""
         return list(self._row.iter_unpack(self.page(max(len(self) - count, 0), count)))
 
     def page(self, offset: int, limit: int) -> bytes:

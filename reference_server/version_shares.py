@@ -71,13 +71,16 @@ class VersionShares:
 
     @property
     def rule(self) -> RolloutRule | None:
-        """The rule of the rollout, if there is one."""
+        """The rule of the rollout, None without one."""
         return self._rule
 
-    def counted(self, version: int) -> dict[str, int]:
-        """Return how the attempts and copies of a version ended, as its rollout counts them."""
+    def ended(self, version: int) -> tuple[int, int, int]:
+        """Return how many attempts and copies of a version were answered, how many failed and how many were slow.
+
+        A rollout counts them; without one they stay 0.
+        """
         ended = self._ended[version]
-        return {"answered": ended.answered, "failed": ended.failed, "slow": ended.slow}
+        return ended.answered, ended.failed, ended.slow
 
     def of(self, version: int) -> tuple[int, int]:
         """Return the weight of a version and its share of copies, parts of WEIGHT_ONE."""
@@ -161,8 +164,7 @@ class VersionShares:
         if not is_called and now_ns < self.asks_ns and ready == self._seen_ready:
             return
         self._seen_ready = ready
-        new, old = self._ended[canary], self._ended[stable]
-        counts = new.answered, new.failed, new.slow, old.answered, old.failed, old.slow
+        counts = *self.ended(canary), *self.ended(stable)
         state, decision = rollout.step(self._rule, self._state, rollout.RolloutView(*counts, *ready), now_ns)
         self.asks_ns = decision.ask_again_ns
         if decision.action == rollout.Action.NONE:

@@ -1,13 +1,13 @@
-"""What the command line says to the admin API of a server, and what it makes of the answers."""
+"""A server's admin API and outcome reports, asked over HTTP: one connection for each question, JSON in and out."""
 
 from __future__ import annotations
 
+import http.client
+import ipaddress
 import json
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Any
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 from servecast.errors import CouldNotRun, OrderRefused, UsageError
 
@@ -17,62 +17,82 @@ _TIMEOUT_S = 10.0
 
 
 class AdminClient:
-    """One server, and the token with which it is asked. Raises UsageError for what is no address."""
+    """The server at an address, as in http://127.0.0.1:8080. Raises UsageError for what is none.
+
+    Every method raises OrderRefused where the server refuses an order as things stand (409), UsageError for any other
+    4xx, both with its sentence, and CouldNotRun if it does not answer, or not as a servecast server.
+    """
 
     def __init__(self, url: str, token: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise UsageError(f"--url must be of the form http://127.0.0.1:8080. Got {url[:80]}")
-        self._url = url.rstrip("/")
+        shown = url if len(url) <= 80 else url[:77] + "..."
+        try:
+            parts = urlsplit(url)
+            self._host, self._port = parts.hostname or "", parts.port
+        except ValueError:
+            self._host = ""
+        if not self._host or parts.scheme not in ("http", "https") or parts.path not in ("", "/") or parts.query:
+            raise UsageError(f"--url must be of the form http://127.0.0.1:8080. Got {shown}")
+        if parts.username is not None:
+            raise UsageError("--url must not carry a user or a password: the token is what is asked for")
+        self.url = url.rstrip("/")
+        self._is_https = parts.scheme == "https"
         self._token = token
 
+    @property
+    def shows_token(self) -> bool:
+        """Whether the token goes over a network where others can read it."""
+        return self._token is not None and not self._is_https and not _is_this_machine(self._host)
+
     def get(self, path: str) -> dict[str, Any]:
-        """Return the JSON object at a path. Raises as order() does."""
-        return self._ask(Request(self._url + path))
+        """Return what is told at a path."""
+        return self._said("GET", path, *self._ask("GET", path, None))
 
-    def order(self, path: str, body: dict[str, object]) -> dict[str, Any]:
-        """Send an order and return the answer.
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Return what is told at a path, None where the server says that there is nothing."""
+        status, content = self._ask("GET", path, None)
+        return None if status == http.client.NOT_FOUND else self._said("GET", path, status, content)
 
-        Raises OrderRefused with the server's sentence where it cannot be carried out, UsageError where it is wrong or
-        the token is, CouldNotRun where no such server answers.
-        """
-        headers = {"Content-Type": "application/json"}
-        return self._ask(Request(self._url + path, json.dumps(body).encode(), headers))
+    def order(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Return the answer to an order."""
+        return self._said("POST", path, *self._ask("POST", path, json.dumps(body).encode()))
 
-    def _ask(self, request: Request) -> dict[str, Any]:
-        if self._token is not None:
-            request.add_header("Authorization", f"Bearer {self._token}")
-        try:
-            with urlopen(request, timeout=_TIMEOUT_S) as response:
-                content = _object(response.read())
-        except HTTPError as error:
-            raise self._refusal(error.code, error.read()) from None
-        except (URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            words = getattr(reason, "strerror", None) or str(reason)
-            raise CouldNotRun(f"the server at {self._url} cannot be reached: {words.lower()}") from None
-        if content is None:
-            raise self._no_servecast(HTTPStatus.OK)
-        return content
-
-    def _refusal(self, status: int, body: bytes) -> Exception:
-        """Return what is raised for an answer that is none of success."""
-        content = _object(body)
-        sentence = content.get("error") if content is not None else None
+    def _said(self, method: str, path: str, status: int, content: object) -> dict[str, Any]:
+        if isinstance(content, dict) and status == http.client.OK:
+            return content
+        sentence = content.get("error") if isinstance(content, dict) else None
         if not isinstance(sentence, str):
-            return self._no_servecast(status)
-        if status == HTTPStatus.CONFLICT:
-            return OrderRefused(sentence)
-        return UsageError(sentence) if status < HTTPStatus.INTERNAL_SERVER_ERROR else CouldNotRun(sentence)
+            raise CouldNotRun(f"The server at {self.url} is no servecast server: {method} {path} answers {status}")
+        if status == http.client.CONFLICT:
+            raise OrderRefused(sentence)
+        if status < http.client.INTERNAL_SERVER_ERROR:
+            raise UsageError(sentence)
+        raise CouldNotRun(sentence)
 
-    def _no_servecast(self, status: int) -> CouldNotRun:
-        return CouldNotRun(f"the server at {self._url} is no servecast server: it answers {int(status)}")
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, object]:
+        """Return the status and the decoded body, None if it is no JSON."""
+        kind = http.client.HTTPSConnection if self._is_https else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=_TIMEOUT_S)
+        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            status, text = response.status, response.read()
+        except http.client.HTTPException:
+            raise CouldNotRun(f"The server at {self.url} gives no answer that is HTTP") from None
+        except OSError as error:
+            reason = (error.strerror or f"no answer within {_TIMEOUT_S:.0f} s").lower()
+            raise CouldNotRun(f"The server at {self.url} cannot be reached: {reason}") from None
+        finally:
+            connection.close()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, None
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a body, None if it is none."""
+def _is_this_machine(host: str) -> bool:
+    """Return whether the host is the loopback of this machine."""
     try:
-        content = json.loads(body)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
+        return host == "localhost"

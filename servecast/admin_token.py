@@ -1,34 +1,42 @@
-"""The token of a server's admin API: from a file, else from the environment, never from the command line itself."""
+"""Where the token of a server's admin API comes from: a file, else the environment; never the command line itself.
+
+What stands on a command line is shown to every user of the machine by `ps`, and kept by shells.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from servecast.command_line import Parser
 from servecast.errors import UsageError
 
-__all__ = ["TOKEN_VARIABLE", "add_token_file", "admin_token"]
+__all__ = ["ADMIN_TOKEN", "admin_token"]
 
-TOKEN_VARIABLE = "SERVECAST_ADMIN_TOKEN"
-"""The environment variable that holds it."""
+ADMIN_TOKEN = "SERVECAST_ADMIN_TOKEN"
+"""The environment variable."""
 
-
-def add_token_file(parser: Parser, otherwise: str) -> None:
-    """Add the choice of a file that holds the token; `otherwise` says what holds without any."""
-    text = f"holds the token of the admin API (default: {TOKEN_VARIABLE}; {otherwise})"
-    parser.add_argument("--admin-token-file", dest="token_file", type=Path, metavar="FILE", help=text)
+_FITS_A_HEADER = re.compile(r"[\x21-\x7e]+")
 
 
-def admin_token(file: Path | None) -> str | None:
-    """Return the token, None without one. Raises UsageError for a file that cannot be read or is empty."""
+def admin_token(option: str, file: Path | None) -> str | None:
+    """Return the token, None where none is given; white space around it does not count.
+
+    `option` is the one that named the file. Raises UsageError, which does not show the token.
+    """
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UsageError(f"--admin-token-file {file} cannot be read: {reason}") from None
-    if not token:
-        raise UsageError(f"--admin-token-file {file} is empty")
+        place, text = ADMIN_TOKEN, os.environ.get(ADMIN_TOKEN, "")
+        if not text.strip():
+            return None
+    else:
+        place = f"{option} {file}"
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{place} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        except UnicodeDecodeError:
+            text = ""
+    token = text.strip()
+    if not _FITS_A_HEADER.fullmatch(token):
+        raise UsageError(f"{place} must hold one token of visible ASCII characters")
     return token

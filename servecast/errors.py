@@ -2,7 +2,7 @@
 
 ServecastError
 |-- UsageError     the command line is wrong                       exit 2
-|-- OrderRefused   a server did not carry out an order             exit 1
+|-- OrderRefused   a server refuses an order as things stand       exit 1
 `-- CouldNotRun    a part is missing, a server does not come up    exit 4
 
 Errors of the parts below keep their own trees (policy, sim, calibration, reference_server); exit_of() maps them.
@@ -20,7 +20,7 @@ class Exit(IntEnum):
     """What a command's exit code says."""
 
     DONE = 0  # done, and goals met
-    MISSED = 1  # goals missed, a check out of tolerance, or something moved since an older calibration
+    MISSED = 1  # goals missed, a check out of tolerance, something moved since an older calibration, an order refused
     BAD_INPUT = 2
     REFUSED = 3  # refused to answer, or a check that is not valid
     COULD_NOT_RUN = 4
@@ -37,7 +37,7 @@ class UsageError(ServecastError):
 
 
 class OrderRefused(ServecastError):
-    """A server did not carry out an order; the message is its sentence."""
+    """A server refuses an order as things stand; the sentence is its own."""
 
 
 class CouldNotRun(ServecastError):

@@ -15,7 +15,7 @@ from threading import current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
-from servecast.admin_token import TOKEN_VARIABLE
+from servecast.admin_token import ADMIN_TOKEN
 from servecast.errors import CouldNotRun
 
 __all__ = ["own_server"]
@@ -53,8 +53,8 @@ def own_server(arguments: Sequence[str], token: str | None = None) -> Iterator[s
 def _environment(token: str | None) -> dict[str, str]:
     """Return the environment of a server: it finds this package wherever it was imported from."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    environment.pop(TOKEN_VARIABLE, None)
-    return environment if token is None else {**environment, TOKEN_VARIABLE: token}
+    environment.pop(ADMIN_TOKEN, None)
+    return environment if token is None else {**environment, ADMIN_TOKEN: token}
 
 
 @contextmanager

@@ -1,108 +1,137 @@
-"""What `servecast rollout` prints: the answer first, then a table of versions, moves or orders."""
+"""What a server's versions and its rollout do, and what outcome reports say, as text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sim.outcome.rollout_theory import ProportionTest
+from servecast.ab_test import Arm, Comparison
 from sim.report.units import new_table, quantity
 
-__all__ = ["rollout_report"]
+__all__ = ["answer_of", "outcomes_report", "status_report"]
 
-_LEVEL = 0.05
-"""Below it a p-value says that two versions differ."""
+_MOVES = 5
+"""Moves that are shown; --json has all that the server tells."""
 
+_CAUSES = {
+    "command": "somebody said abort",
+    "failure_limit": "more checks failed than may",
+    "not_ready": "its replicas were not ready in time",
+}
+"""Why a rollout is rolled back."""
 
-def rollout_report(action: str, content: Mapping[str, Any]) -> RenderableType:
-    """Return what an action of the command has to show."""
-    reports = {"status": _status, "outcomes": _outcomes, "log": _log}
-    return reports.get(action, _ordered)(content)
-
-
-def _ordered(content: Mapping[str, Any]) -> RenderableType:
-    return Text(f"{content['ordered']}: from {content['from']} to {content['to']}.", style="bold")
-
-
-def _status(content: Mapping[str, Any]) -> RenderableType:
-    """Return what each version gets, and where the rollout stands."""
-    table = new_table(
-        "version", "", "requests", "copies", "ready", "wanted", "waiting", "answered", "failed", "refused", words=2
-    )
-    for version in content["versions"]:
-        role = "stable" if version["stable"] else "canary" if version["canary"] else ""
-        ends = version["requests"]
-        table.add_row(
-            version["name"],
-            role if version["loaded"] else f"{role} not loaded".strip(),
-            quantity("_share", version["weight"]),
-            quantity("_share", version["shadow"]),
-            *(
-                str(value)
-                for value in (version["replicas"]["ready"], version["replicas"]["wanted"], version["waiting"])
-            ),
-            *(str(ends[name]) for name in ("answered", "failed", "refused")),
-        )
-    lines: list[RenderableType] = [Text(_standing(content["rollout"]), style="bold"), "", table]
-    for version in content["versions"]:
-        copies = version["copies"]
-        if copies["agreed"] or copies["disagreed"]:
-            compared = copies["agreed"] + copies["disagreed"]
-            lines.append(Text(f"{version['name']} as a shadow: {copies['disagreed']} of {compared} answers disagree."))
-    return Group(*lines)
+Told = Mapping[str, Any]
 
 
-def _standing(rollout: Mapping[str, Any] | None) -> str:
-    """Return where the rollout stands, in one sentence."""
+def status_report(versions: Sequence[Told], rollout: Told | None) -> RenderableType:
+    """Return the answer, the versions, and of a rollout what its checks have seen and what it did last."""
+    parts: list[RenderableType] = [Text(answer_of(versions, rollout), style="bold"), "", _versions_table(versions)]
+    if rollout is not None and rollout["phase"] == "progressing":
+        parts += ["", _counted_table(rollout)]
+    if rollout is not None and rollout["moves"]:
+        parts += ["", _moves_table(rollout["moves"][-_MOVES:])]
+    return Group(*parts)
+
+
+def answer_of(versions: Sequence[Told], rollout: Told | None) -> str:
+    """Return where things stand in one sentence."""
     if rollout is None:
-        return "There is no rollout."
-    phase = str(rollout["phase"]).replace("_", " ")
-    if phase == "idle":
-        return f"The rollout of {rollout['canary']} has not been started."
-    step = f"step {min(rollout['step'] + 1, rollout['steps'])} of {rollout['steps']}"
-    checks = f"{rollout['checks_passed']} checks passed, {rollout['checks_failed']} failed"
-    return f"{rollout['canary']} is {phase}: {step}, {quantity('_share', rollout['weight'])} of the requests, {checks}."
+        weights = ", ".join(f"{each['name']} {_share(each['weight'])}" for each in versions)
+        return f"There is no rollout; the weights are {weights}."
+    canary, phase = rollout["canary"], rollout["phase"]
+    (weight,) = (each["weight"] for each in versions if each["name"] == canary)
+    at = f"at step {rollout['step'] + 1} of {rollout['steps']}, with {_share(weight)} of the requests"
+    match phase:
+        case "idle":
+            return f"The rollout of {canary} has not been started."
+        case "promoted":
+            return f"{canary} is promoted: it has all that it shares with {rollout['stable']}."
+        case "rolled_back":
+            return f"The rollout of {canary} was rolled back at step {rollout['step'] + 1}: {_why(rollout)}."
+        case "condemned":
+            return f"The rollout of {canary} has failed and is rolled back soon; it is {at}."
+        case "progressing" if rollout["step_since"] is None:
+            return f"The rollout of {canary} waits for replicas; it is {at}."
+    return f"The rollout of {canary} is {phase}: {at}."
 
 
-def _outcomes(content: Mapping[str, Any]) -> RenderableType:
-    """Return the successes of each version, and whether they differ from the stable one's."""
-    stable = content["stable"]
-    table = new_table("version", "answered", "reported", "successes", "share", "less stable's", "95 % confidence", "p")
-    said = []
-    for name, counts in content["versions"].items():
-        share = quantity("_share", counts["successes"] / counts["reported"]) if counts["reported"] else "-"
-        row = [str(counts[key]) for key in ("answered", "reported", "successes")]
-        test = None if name == stable else _test(content["versions"][stable], counts)
-        if test is None:
-            table.add_row(name, *row, share, "", "", "")
-            continue
-        low, high = test.interval()
-        difference, ends = f"{100 * test.difference:+.2f} points", f"{100 * low:+.2f} .. {100 * high:+.2f}"
-        table.add_row(name, *row, share, difference, ends, f"{test.p_value:.2g}")
-        better = "more often" if test.difference > 0 else "less often"
-        verdict = f"succeeds {better} than {stable}" if test.p_value < _LEVEL else f"cannot be told from {stable} yet"
-        said.append(Text(f"{name} {verdict} (p = {test.p_value:.2g}).", style="bold"))
-    note = "The p-value holds for one look, at the end of the planned time: who stops at the first small one is misled."
-    return Group(*(said or [Text("Nothing can be compared yet.", style="bold")]), "", table, Text(note, style="dim"))
+def outcomes_report(arms: Sequence[Arm], compared: Sequence[Comparison]) -> RenderableType:
+    """Return what each comparison means, the counts, and the differences."""
+    counts = new_table("version", "answered", "reported", "successes", "share")
+    for arm in arms:
+        share = quantity("success_share", arm.successes / arm.reported) if arm.reported else "-"
+        counts.add_row(arm.name, str(arm.answered), str(arm.reported), str(arm.successes), share)
+    differences = new_table("version", "against", "difference", "95 % interval", "p-value", words=2)
+    for each in compared:
+        differences.add_row(each.arm.name, each.stable.name, *_cells(each))
+    answers = [Text(each.sentence, style="bold") for each in compared]
+    caution = "The p-values hold for one look, at a number of reports that was fixed beforehand."
+    if any(each.test is not None and each.test.exact for each in compared):
+        caution += " Where a star stands there are few reports: it is that of Fisher's exact test."
+    return Group(*answers, "", counts, "", differences, "", Text(caution, style="dim"))
 
 
-def _test(stable: Mapping[str, int], other: Mapping[str, int]) -> ProportionTest | None:
-    """Return the test of two versions, None before both have reports."""
-    if not stable["reported"] or not other["reported"]:
-        return None
-    return ProportionTest(stable["successes"], stable["reported"], other["successes"], other["reported"])
+def _cells(comparison: Comparison) -> tuple[str, str, str]:
+    """Return difference, interval and p-value of a comparison."""
+    test = comparison.test
+    if test is None:
+        return "-", "-", "-"
+    low, high = test.interval()
+    p_value = "< 0.0001" if test.p_value < 1e-4 else f"{test.p_value:.4f}"
+    interval = f"{100 * low:+.2f} .. {100 * high:+.2f} points"
+    return f"{100 * test.difference:+.2f} points", interval, p_value + (" *" if test.exact else "")
 
 
-def _log(content: Mapping[str, Any]) -> RenderableType:
-    """Return who ordered what."""
-    table = new_table("when", "by", "what", "from", "to", "", words=6)
-    for order in content["orders"]:
-        refused = f"refused: {order['refused'].replace('_', ' ')}" if order["refused"] else ""
-        table.add_row(*(str(order[key]) for key in ("when", "by", "what", "from", "to")), refused)
-    count = len(content["orders"])
-    return Group(
-        Text(f"{count} order{'' if count == 1 else 's'} since the server was started.", style="bold"), "", table
+def _versions_table(versions: Sequence[Told]) -> RenderableType:
+    table = new_table(
+        *("version", "", "weight", "copies", "replicas", "waiting", "answered", "failed", "refused", "others"),
+        "shadow agrees",
+        words=2,
     )
+    for each in versions:
+        role = "stable" if each["stable"] else "canary" if each["canary"] else ""
+        ends, agreement = each["attempts"], each["agreement"]
+        compared = agreement["agreed"] + agreement["disagreed"]
+        table.add_row(
+            each["name"],
+            role if each["loaded"] else f"{role} not loaded".strip(),
+            _share(each["weight"]),
+            _share(each["shadow"]),
+            f"{each['replicas_ready']} of {each['replicas_wanted']}",
+            *(str(count) for count in (each["waiting"], ends["answered"], ends["failed"], ends["refused"])),
+            str(ends["timed_out"] + ends["abandoned"]),
+            f"{agreement['agreed']} of {compared}" if compared else "-",
+        )
+    return table
+
+
+def _counted_table(rollout: Told) -> RenderableType:
+    table = new_table("since the last check", "answered", "failed", "slow")
+    for name, counts in rollout["counted"].items():
+        table.add_row(name, *(str(counts[what]) for what in ("answered", "failed", "slow")))
+    if rollout["due"] is None:
+        return table
+    needed = f" of {rollout['checks_needed']}" if rollout["checks_needed"] else ""
+    failed = f"failed: {rollout['checks_failed']}, and {rollout['checks_failed_most']} may"
+    said = f"Checks of this step: {rollout['checks']}{needed}; {failed}. The next is due at {rollout['due']}."
+    return Group(table, Text(said))
+
+
+def _moves_table(moves: Sequence[Told]) -> RenderableType:
+    table = new_table("at", "the rollout", "because", "step", "weight", words=3)
+    for move in moves:
+        words = move["action"].replace("_", " "), move["cause"].replace("_", " ")
+        table.add_row(move["at"], *words, str(move["step"] + 1), _share(move["weight"]))
+    return table
+
+
+def _why(rollout: Told) -> str:
+    """Return the cause of the latest move, which was the rollback."""
+    return _CAUSES[rollout["moves"][-1]["cause"]]
+
+
+def _share(share: float) -> str:
+    return quantity("_share", share)

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from servecast.admin_token import TOKEN_VARIABLE, admin_token
+from servecast.admin_token import ADMIN_TOKEN, admin_token
 from servecast.api import load_scenario, seed_of, with_calibration
 from servecast.command_line import (
     Parser,
@@ -153,9 +153,9 @@ def _operator(scenario: Scenario, options: argparse.Namespace, served: list[str]
         return Operator(token, lambda: own_server(served, token))
     if options.repeats > 1:
         raise UsageError("--repeats must be 1 with --url: a rollout has one start in a server's life")
-    known = admin_token(None)
+    known = admin_token("", None)
     if not known:
-        raise UsageError(f"--url needs {TOKEN_VARIABLE}, the token of the server's admin API, to start the rollout")
+        raise UsageError(f"--url needs {ADMIN_TOKEN}, the token of the server's admin API, to start the rollout")
     return Operator(known, lambda: nullcontext(options.url))
 
 

@@ -1,121 +1,118 @@
-"""See and order what the versions of a running server get: start a rollout, promote, roll back, move a weight.
+"""Say what the versions of a running server do, or order something of them or of its rollout.
 
-A server takes orders from whoever has its token: in the environment as SERVECAST_ADMIN_TOKEN, or in a file. What it
-refuses (nothing to promote, a version that is in use) is one sentence, and exit code 1.
+  status                  where the rollout stands, and what each version gets and does
+  outcomes                which version succeeds more often, by what clients have reported
+  start, promote, promote_full, abort, pause, resume, retry
+                          a command to the rollout
+  weight NAME SHARE       give a version a share of the requests, as in 10%; the stable one has the rest
+  shadow NAME SHARE       copy a share of the requests to a version, for comparison
+  deploy NAME             start the replicas of a version
+  retire NAME             drain and end them
 
-Actions:
-  status                what every version gets, and where the rollout stands
-  start, retry          begin it; begin it anew after a rollback
-  pause, resume         hold it where it is; go on
-  promote               end the present step; promote_full: end all of them
-  abort, rollback       give everything back to the stable version
-  weight VERSION SHARE  what a version gets, as in: weight v2 10%
-  copies VERSION SHARE  of how many requests it gets copies
-  deploy VERSION        start its replicas; retire VERSION: end them
-  outcomes              successes of the answers of each version, and whether they differ
-  log                   who ordered what, and when
+The token of the server's admin API comes from the environment variable SERVECAST_ADMIN_TOKEN, or from a file. Exit code
+1 if the server refuses the order as things stand, 2 if it is none, or the token is wrong.
 
-Example: servecast rollout start --url http://127.0.0.1:8080
+Example: servecast rollout weight v2 10% --url http://127.0.0.1:8080
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from policy.rollout import Command
 from servecast.admin_client import AdminClient
-from servecast.admin_token import add_token_file, admin_token
-from servecast.command_line import Parser, add_json, add_url
+from servecast.admin_token import ADMIN_TOKEN, admin_token
+from servecast.command_line import Parser, add_json, add_quiet, add_url
 from servecast.errors import Exit, UsageError
-from servecast.streams import print_json, print_text
+from servecast.streams import Talk, print_json, print_text
 
 __all__ = ["add_arguments", "run"]
 
-_COMMANDS = {
-    **{name: name for name in ("start", "retry", "pause", "resume", "promote", "promote_full", "abort")},
-    "rollback": "abort",
-}
-_OF_A_SHARE = {"weight": "weight", "copies": "shadow"}
-_OF_A_VERSION = {"deploy": True, "retire": False}
-_ACTIONS = ("status", *_COMMANDS, *_OF_A_SHARE, *_OF_A_VERSION, "outcomes", "log")
+_COMMANDS = tuple(command.name.lower() for command in Command)
+_NAMES = {"weight": ("NAME", "SHARE"), "shadow": ("NAME", "SHARE"), "deploy": ("NAME",), "retire": ("NAME",)}
+"""What stands behind an action; nothing behind the others."""
 
 
 def add_arguments(parser: Parser) -> None:
-    """It takes the action, what it is about, and the server."""
-    parser.add_argument("action", metavar="ACTION", choices=_ACTIONS, help="one of those above")
-    parser.add_argument("version", metavar="VERSION", nargs="?", help="name of a version, for weight to retire")
-    parser.add_argument("share", metavar="SHARE", nargs="?", help="of the requests, as in 10%%, for weight and copies")
+    """It takes the action, what that is about, and the server."""
+    parser.add_argument(
+        "action", choices=("status", "outcomes", *_COMMANDS, *_NAMES), metavar="ACTION", help="what to do, see above"
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the version, and the share of weight and shadow")
     add_url(parser, required=True)
-    add_token_file(parser, "needed")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help=f"holds the token (default: {ADMIN_TOKEN})")
     add_json(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Ask or order, and print."""
-    order = _order(options)  # what is wrong is said before anybody is asked
-    client = AdminClient(options.url, admin_token(options.token_file))
+    """Order and print."""
+    needed = _NAMES.get(options.action, ())
+    if len(options.names) != len(needed):
+        takes = " ".join(needed) or "nothing"
+        raise UsageError(f"rollout {options.action} takes {takes}. Got {' '.join(options.names) or 'nothing'}")
+    token = admin_token("--token-file", options.token_file)
+    if options.action == "outcomes":
+        return _outcomes(AdminClient(options.url, None), options)
+    order = _order(options.action, options.names)
+    if token is None:
+        raise UsageError(f"rollout {options.action} needs the server's token: set {ADMIN_TOKEN}, or give --token-file")
+    client = AdminClient(options.url, token)
+    if client.shows_token:
+        Talk(quiet=options.quiet).say("The token goes over the network as it is: use https, or a tunnel.")
     if order is not None:
-        content = client.order(*order)
-    elif options.action == "status":
-        content = {"versions": client.get("/admin/versions")["versions"], "rollout": _rollout(client)}
-    elif options.action == "outcomes":
-        content = {**client.get("/outcomes"), "stable": _stable(client)}
-    else:
-        content = client.get("/admin/log")
+        client.order(*order)
+    versions, rollout = client.get("/admin/versions")["versions"], client.find("/admin/rollout")
     if options.json:
-        print_json(content)
+        ordered = None if order is None else {"path": order[0], "body": order[1]}
+        print_json({"version": "servecast-rollout/1", "ordered": ordered, "versions": versions, "rollout": rollout})
     else:
-        from servecast.rollout_report import rollout_report
+        from servecast.rollout_report import status_report
 
-        print_text(rollout_report(options.action, content))
+        print_text(status_report(versions, rollout))
     return Exit.DONE
 
 
-def _order(options: argparse.Namespace) -> tuple[str, dict[str, object]] | None:
-    """Return the path and body of an order, None for an action that only looks. Raises UsageError."""
-    action, version, share = options.action, options.version, options.share
-    needed = [name for name in ("VERSION", "SHARE") if _needs(action, name)]
-    given = [value for value in (version, share) if value is not None]
-    if len(given) != len(needed):
-        wanted = " and ".join(needed) or "nothing"
-        raise UsageError(f"rollout {action} takes {wanted} behind it. Got {' '.join(given) or 'nothing'}")
+def _order(action: str, names: list[str]) -> tuple[str, dict[str, Any]] | None:
+    """Return the path and the body of an order, None for the question how things stand. Raises UsageError."""
+    if action == "status":
+        return None
     if action in _COMMANDS:
-        return "/admin/rollout", {"command": _COMMANDS[action]}
-    path = f"/admin/versions/{quote(version or '', safe='')}"
-    if action in _OF_A_SHARE:
-        return path, {_OF_A_SHARE[action]: _share(share)}
-    return (path, {"loaded": _OF_A_VERSION[action]}) if action in _OF_A_VERSION else None
-
-
-def _needs(action: str, what: str) -> bool:
-    """Return whether an action needs a version, or a share."""
-    return action in _OF_A_SHARE or (what == "VERSION" and action in _OF_A_VERSION)
+        return "/admin/rollout", {"command": action}
+    path = f"/admin/versions/{quote(names[0], safe='')}"
+    if action in ("deploy", "retire"):
+        return path, {"loaded": action == "deploy"}
+    return path, {action: _share(names[1])}
 
 
 def _share(text: str) -> float:
-    """Return a percentage from the command line as a share of 1. Raises UsageError."""
+    """Return a percentage as a share of 1. Raises UsageError."""
     from sim.scenario.units import parse_share
 
     try:
         share = parse_share(text)
     except ValueError as error:
-        raise UsageError(f"SHARE {error}") from None
+        raise UsageError(f"rollout: SHARE {error}") from None
     if not 0 <= share <= 1:
-        raise UsageError(f"SHARE must be from 0% to 100%. Got {text}")
+        raise UsageError(f"rollout: SHARE must lie between 0% and 100%. Got {text}")
     return share
 
 
-def _rollout(client: AdminClient) -> dict[str, Any] | None:
-    """Return where the rollout stands, None for a server without one."""
-    try:
-        return client.get("/admin/rollout")
-    except UsageError as error:
-        if "There is no rollout" in str(error):
-            return None
-        raise
+def _outcomes(client: AdminClient, options: argparse.Namespace) -> Exit:
+    """Compare and print."""
+    from servecast.ab_test import arms_of, comparisons
 
+    told = client.get("/outcomes")["versions"]
+    arms = arms_of(told)
+    compared = comparisons(arms)
+    if options.json:
+        results = [comparison.to_json() for comparison in compared]
+        print_json({"version": "servecast-outcomes/1", "versions": told, "comparisons": results})
+    else:
+        from servecast.rollout_report import outcomes_report
 
-def _stable(client: AdminClient) -> str:
-    """Return the name of the stable version."""
-    return next(str(version["name"]) for version in client.get("/admin/versions")["versions"] if version["stable"])
+        print_text(outcomes_report(arms, compared))
+    return Exit.DONE

@@ -14,12 +14,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servecast.admin_token import add_token_file, admin_token
+from servecast.admin_token import ADMIN_TOKEN, admin_token
 from servecast.api import load_scenario, seed_of
 from servecast.command_line import Parser, add_quiet, add_scenario, add_seed, count, output_file, seconds
 from servecast.errors import CouldNotRun, Exit
@@ -60,6 +61,12 @@ def add_arguments(parser: Parser) -> None:
         "--journal", type=output_file, metavar="FILE", help="write every decision there, for servecast replay"
     )
     parser.add_argument(
+        "--admin-token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"holds the token that opens /admin (default: {ADMIN_TOKEN}; without either it is closed)",
+    )
+    parser.add_argument(
         "--ready-file", type=output_file, metavar="FILE", help="write the address there once it is ready"
     )
     parser.add_argument(
@@ -90,7 +97,6 @@ def add_arguments(parser: Parser) -> None:
         metavar="TIME",
         help="give up on a replica process that takes longer to be ready (default: 120s)",
     )
-    add_token_file(parser, "the admin API is off without one")
     add_seed(parser)
     add_quiet(parser)
 
@@ -113,8 +119,9 @@ def run(options: argparse.Namespace) -> Exit:
         connections_max=options.connections,
         pass_timeout_ns=round(options.pass_timeout * 1e9),
         start_timeout_ns=round(options.start_timeout * 1e9),
-        admin_token=admin_token(options.token_file),
+        admin_token=admin_token("--admin-token-file", options.admin_token_file),
     )
+    os.environ.pop(ADMIN_TOKEN, None)  # the processes of models inherit the environment, and have no use for it
     talk = Talk(quiet=options.quiet)
 
     def ready(url: str) -> None:

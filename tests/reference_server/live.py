@@ -6,20 +6,26 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
 
 from policy import settings as rules
+from policy.rollout import RolloutRule
+from policy.rollout_settings import rollout_rule, version_weights
 from policy.timeline import Attempt, Pass
+from policy.versions import WEIGHT_ONE
 from reference_server.app import ReferenceServer
 from reference_server.backends.emulated import emulated_settings
 from reference_server.replica_pool import FleetRules
 from reference_server.settings import ServerSettings, VersionSettings
+from reference_server.version_shares import VersionRules
 
 T = TypeVar("T")
+
+TOKEN = "only-for-these-tests"
 
 MS = 1_000_000
 LIMIT_S = 30.0  # of one test: it is there to end a hang, no test comes near it
@@ -72,6 +78,31 @@ def server_settings(
     )
 
 
+def of_versions(
+    settings: ServerSettings,
+    *shares: int,
+    canary: int | None = 1,
+    shadows: tuple[int, ...] = (),
+    rollout: RolloutRule | None = None,
+    loaded: tuple[bool, ...] = (True,) * 8,
+    **changes: Any,
+) -> ServerSettings:
+    """Return settings of a server of the versions v1, v2, ..., with weights in percent: copies of its one version."""
+    (version,) = settings.versions
+    versions = tuple(
+        replace(version, name=f"v{number}", rules=version.rules._replace(loaded=is_loaded))
+        for number, (_, is_loaded) in enumerate(zip(shares, loaded, strict=False), start=1)
+    )
+    weights = version_weights(weights=[share * WEIGHT_ONE // 100 for share in shares], canary=canary)
+    given = {"admin_token": TOKEN, **changes}
+    return replace(settings, versions=versions, shares=VersionRules(weights, shadows, rollout), **given)
+
+
+def gated_rollout(*percents: int) -> RolloutRule:
+    """Return a rollout whose steps have these weights and end by hand alone."""
+    return rollout_rule(steps=[{"weight": percent * WEIGHT_ONE // 100, "pause_ns": None} for percent in percents])
+
+
 @dataclass
 class Reply:
     """One HTTP answer."""
@@ -106,6 +137,11 @@ class Client:
         """Send one request and return its answer."""
         async with self._session.request(method, self.url + path, **options) as response:
             return Reply(response.status, response.headers, await response.text())
+
+    async def admin(self, method: str, path: str, body: object = None, token: str = TOKEN) -> Reply:
+        """Ask the admin API."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return await self.ask(method, f"/admin/{path}", headers=headers, **({} if body is None else {"json": body}))
 
     async def predict(self, value: object = "x", *, number: str | None = None, **fields: object) -> Reply:
         """Ask for one prediction."""

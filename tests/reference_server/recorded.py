@@ -41,7 +41,10 @@ class Recorded:
 
     def __init__(self, fleets: Sequence[FleetInput], file: Path, shares: VersionRules = ONE_VERSION) -> None:
         settings = ServerSettings(
-            versions=tuple(VersionSettings(fleet_rules(fleet), {}) for fleet in fleets),
+            versions=tuple(
+                VersionSettings(fleet_rules(fleet), {}, name=f"v{number}")
+                for number, fleet in enumerate(fleets, start=1)
+            ),
             shares=shares,
             seed=5,
             name="made",

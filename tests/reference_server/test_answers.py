@@ -68,6 +68,7 @@ def test_whatever_the_reason_of_a_refusal_its_client_is_told(reason: Reason) -> 
         (Malformed.TOO_LARGE, 413, True),
         (Malformed.TOO_SLOW, 408, True),
         (Malformed.DUPLICATE, 409, False),
+        (Malformed.UNKNOWN, 404, False),
     ],
 )
 def test_malformed_request_has_a_status_of_its_own(kind: Malformed, status: int, closes: bool) -> None:

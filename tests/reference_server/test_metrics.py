@@ -57,6 +57,7 @@ def test_attempts_are_counted_by_outcome_and_reason() -> None:
     metrics.count_attempt(attempt(Outcome.REFUSED, Reason.NO_REPLICA))
     metrics.count_attempt(attempt(Outcome.TIMED_OUT))
     metrics.count_attempt(attempt(Outcome.FAILED))
+    assert metrics.ends_of(0) == {"answered": 2, "refused": 3, "timed_out": 1, "abandoned": 0, "failed": 1}
     seen = figures(metrics)
     assert seen["servecast_requests_total", "v1,answered,none"] == 2
     assert seen["servecast_requests_total", "v1,refused,queue_full"] == 1

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from policy.timeline import Outcome
 from reference_server.plain_requests import Head, read_head
-from reference_server.request_text import Asked
 from tests.reference_server.gate import ECHO, GATED, Gate
 from tests.reference_server.live import run, running, server_settings, until
 from tests.reference_server.talk import Talk, request
@@ -25,15 +24,12 @@ HOST = START + b"Host: a\r\n"
 @pytest.mark.parametrize(
     ("lines", "head"),
     [
-        (b"Host: a\r\nContent-Length: 5\r\n", Head(5, Asked(), False)),
-        (b"content-length:5\r\nhost: a\r\nx-servecast-attempt: 7.1\r\n", Head(5, Asked("7.1"), False)),
-        (b"HOST:\r\nContent-Length: \t 5 \r\nConnection: Close\r\n", Head(5, Asked(), True)),
-        (
-            b"X-Servecast-Version: v2\r\nHost: a\r\nContent-Length: 1\r\nx-servecast-key: bob\r\n",
-            Head(1, Asked(None, "bob", "v2"), False),
-        ),
-        (b"X-Servecast-Attempt:\r\nHost: a\r\nContent-Length: 1\r\n", Head(1, Asked(""), False)),
-        (b"Connection: keep-alive\r\nHost: a\r\nContent-Length: 0\r\n", Head(0, Asked(), False)),
+        (b"Host: a\r\nContent-Length: 5\r\n", Head(5, None, False)),
+        (b"content-length:5\r\nhost: a\r\nx-servecast-attempt: 7.1\r\n", Head(5, "7.1", False)),
+        (b"HOST:\r\nContent-Length: \t 5 \r\nConnection: Close\r\n", Head(5, None, True)),
+        (b"Connection: keep-alive\r\nHost: a\r\nContent-Length: 0\r\n", Head(0, None, False)),
+        (b"Host: a\r\nContent-Length: 5\r\nX-Servecast-Key: me\r\n", Head(5, None, False, "me")),
+        (b"Host: a\r\nContent-Length: 5\r\nx-servecast-version:v2\r\n", Head(5, None, False, None, "v2")),
     ],
 )
 def test_plain_head_is_read(lines: bytes, head: Head) -> None:
@@ -83,6 +79,8 @@ NAMES = st.sampled_from(
         "content-LENGTH",
         "Connection",
         "X-Servecast-Attempt",
+        "X-Servecast-Key",
+        "x-servecast-version",
         "Host",
         "Expect",
         "Transfer-Encoding",
@@ -112,7 +110,9 @@ def test_what_is_plain_means_the_same_to_aiohttp(lines: list[tuple[str, str, str
     ((message, _),) = asyncio.run(scene())
     assert (message.method, message.path, message.chunked, message.compression) == ("POST", "/predict", False, None)
     assert int(message.headers["Content-Length"]) == head.length
-    assert message.headers.get("X-Servecast-Attempt") == head.asked.number
+    assert message.headers.get("X-Servecast-Attempt") == head.number
+    assert message.headers.get("X-Servecast-Key") == head.sticky
+    assert message.headers.get("X-Servecast-Version") == head.pinned
     assert message.should_close == head.closes
 
 
@@ -201,7 +201,11 @@ def test_client_that_does_not_read_is_not_served_on() -> None:
             body = b'{"input": "%b"}' % (b"x" * 900_000)
             for _ in range(20):
                 talk.send(request(body))
-            await until(lambda: client.has_rows(1))
+
+            async def one_is_over() -> bool:
+                return len(await client.attempts()) >= 1  # where sockets hold much, more than one may be at once
+
+            await until(one_is_over)
             for _ in range(20):
                 assert len((await talk.answer()).body) > 900_000
             await until(lambda: client.has_rows(20))

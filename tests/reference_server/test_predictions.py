@@ -8,7 +8,7 @@ from policy.timeline import Outcome
 from reference_server.dispatch_loop import DispatchLoop
 from reference_server.errors import BadRequest, Malformed
 from reference_server.predictions import Predictions
-from reference_server.request_text import NUMBER_MAX, Asked
+from reference_server.request_text import NUMBER_MAX
 from tests.reference_server.gate import ECHO
 from tests.reference_server.live import MS, run, server_settings
 
@@ -17,7 +17,7 @@ def test_attempt_has_its_clients_number_or_one_of_the_servers() -> None:
     """The server's own begin where those of clients end."""
 
     async def scene() -> None:
-        predictions = Predictions(DispatchLoop(server_settings(backend=ECHO)), ["v1"])
+        predictions = Predictions(DispatchLoop(server_settings(backend=ECHO)))
         assert [predictions.key(number) for number in (None, "3.1", None)] == [
             (NUMBER_MAX, 0),
             (3, 1),
@@ -34,13 +34,13 @@ def test_number_that_waits_is_a_duplicate_until_it_is_over() -> None:
 
     async def scene() -> None:
         waits = server_settings(backend=ECHO, max_batch=2, max_wait_ns=60_000 * MS)
-        predictions = Predictions(DispatchLoop(waits), ["v1"])
-        predictions.begin((7, 0), Asked(), b'{"input": 1}', 0, print)
+        predictions = Predictions(DispatchLoop(waits))
+        predictions.begin((7, 0), b'{"input": 1}', 0, print)
         with pytest.raises(BadRequest, match=r"Attempt 7\.0 is in flight already") as caught:
-            predictions.begin((7, 0), Asked(), b'{"input": 1}', 0, print)
+            predictions.begin((7, 0), b'{"input": 1}', 0, print)
         assert caught.value.kind is Malformed.DUPLICATE
         predictions.dispatch.hung_up((7, 0))
-        assert predictions.begin((7, 0), Asked(), b'{"text": 1}', 0, print) is True
+        assert predictions.begin((7, 0), b'{"text": 1}', 0, print) is True
 
     run(scene())
 
@@ -50,7 +50,7 @@ def test_request_given_up_in_its_body_has_a_row_if_it_had_a_number_that_can_be_r
 
     async def scene() -> None:
         dispatch = DispatchLoop(server_settings(backend=ECHO))
-        predictions = Predictions(dispatch, ["v1"])
+        predictions = Predictions(dispatch)
         predictions.abandon("7.0", 5)
         predictions.abandon("x", 6)
         page = dispatch.timeline.attempts.page(0, 9)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from policy import settings as rules
 from policy.errors import SettingError
+from policy.rollout_settings import version_weights
 from reference_server.replica_pool import FleetRules
 from reference_server.settings import ServerSettings, VersionSettings, in_words
+from reference_server.version_shares import VersionRules
 from tests.reference_server.live import MS, server_settings
 
 
-def bare(instances: int = 1, **changes: float) -> ServerSettings:
+def bare(instances: int = 1, **changes: object) -> ServerSettings:
     """Return settings with only the changed ones given."""
     fleet = FleetRules(
         rules.batching_rule(max_batch=1, max_wait_ns=0),
@@ -33,6 +36,7 @@ def bare(instances: int = 1, **changes: float) -> ServerSettings:
         ({"body_limit": 0}, "server.body_limit"),
         ({"timeline_rows": 0}, "server.timeline_rows"),
         ({"connections_max": 0}, "server.connections_max"),
+        ({"outcome_rows": 0}, "server.outcome_rows"),
     ],
 )
 def test_setting_out_of_range_is_refused(changes: dict[str, int], key: str) -> None:
@@ -40,6 +44,37 @@ def test_setting_out_of_range_is_refused(changes: dict[str, int], key: str) -> N
     with pytest.raises(SettingError, match=f"{key} must be a whole number from") as caught:
         bare(**changes)
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    "token", ["", "fifteen letters", "x" * 1_025, "a token with spaces", "umlauts-\xe4\xf6\xfc-in-it"]
+)
+def test_admin_token_is_long_and_fits_a_header_and_is_not_shown(token: str) -> None:
+    """The sentence of its refusal says how long it is, and nothing of what it is."""
+    with pytest.raises(SettingError) as caught:
+        bare(admin_token=token)
+    sentence = "server.admin_token must be 16 to 1024 characters of visible ASCII. Got"
+    assert str(caught.value) == f"{sentence} {len(token)} characters, not shown."
+
+
+def test_admin_token_is_in_no_text_of_the_settings() -> None:
+    """Neither as Python shows them nor as GET /config does."""
+    settings = bare(admin_token="sixteen-letters!")
+    assert settings.admin_token == "sixteen-letters!"
+    assert "sixteen" not in f"{settings!r} {settings} {json.dumps(in_words(settings))}"
+
+
+@pytest.mark.parametrize("name", ["", "-v1", "a b", "a/b", "v1?", "caf\xe9", "x" * 64])
+def test_name_of_a_version_fits_a_path(name: str) -> None:
+    """It is what requests name it by."""
+    with pytest.raises(SettingError, match=r"server\.versions\.name must be 1 to 63 of the characters"):
+        replace(bare(), versions=(replace(bare().versions[0], name=name),))
+
+
+def test_two_versions_have_two_names() -> None:
+    """Else nobody could name the second one."""
+    with pytest.raises(SettingError, match=r"server\.versions\.name must be another one .* Got v1 twice"):
+        replace(bare(), versions=bare().versions * 2, shares=VersionRules(version_weights(weights=[5_000, 5_000])))
 
 
 @pytest.mark.parametrize("key", ["pass_timeout", "start_timeout"])

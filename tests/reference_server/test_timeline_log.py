@@ -45,6 +45,7 @@ def test_ring_gives_the_latest_rows_oldest_first(capacity: int, rows: list[str],
     page = "".join(ring.as_json(ring.page(offset, limit)))
     assert json.loads(f"[{page}]") == kept[offset : offset + limit]
     assert (len(ring), ring.dropped) == (len(kept), dropped)
+    assert ring.latest(limit) == [tuple(row) for row in kept[-limit:]]
 
 
 def test_page_is_of_the_moment_it_was_asked_for() -> None:

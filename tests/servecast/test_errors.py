@@ -7,7 +7,7 @@ import pytest
 from calibration.errors import BadAddress, BadSamples, CalibrationError, NotValid, ServerUnreachable
 from policy.errors import SettingError
 from reference_server.errors import CouldNotServe
-from servecast.errors import CouldNotRun, Exit, UsageError, exit_of
+from servecast.errors import CouldNotRun, Exit, OrderRefused, UsageError, exit_of
 from sim.errors import RefusedToAnswer, ScenarioError, SimError
 
 
@@ -21,6 +21,7 @@ from sim.errors import RefusedToAnswer, ScenarioError, SimError
         (BadAddress("x"), Exit.BAD_INPUT),
         (RefusedToAnswer("x"), Exit.REFUSED),
         (NotValid("x"), Exit.REFUSED),
+        (OrderRefused("x"), Exit.MISSED),
         (CouldNotRun("x"), Exit.COULD_NOT_RUN),
         (ServerUnreachable("x"), Exit.COULD_NOT_RUN),
         (CouldNotServe("x"), Exit.COULD_NOT_RUN),
@@ -30,5 +31,5 @@ from sim.errors import RefusedToAnswer, ScenarioError, SimError
     ],
 )
 def test_error_has_the_exit_code_of_its_kind(error: Exception, code: Exit | None) -> None:
-    """Bad input is 2, a refusal 3, what could not run 4; what is not meant for the user has none."""
+    """An order refused is 1, bad input 2, no answer 3, what could not run 4; what is not for the user has none."""
     assert exit_of(error) == code

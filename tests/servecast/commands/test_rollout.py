@@ -1,156 +1,331 @@
-"""`servecast rollout` against a live server: what it shows, what it orders, and each way to be refused."""
+"""`servecast rollout`: orders to the versions of a live server, and what it tells of them."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
+from typing import Any, NamedTuple
 
 import pytest
 
+from servecast.admin_token import ADMIN_TOKEN
 from servecast.cli import main
 from servecast.errors import Exit
-from servecast.own_server import own_server
-from servecast.rollout_report import rollout_report
-from sim.report.tables import as_text
+from sim.outcome.rollout_theory import ProportionTest
+from tests.reference_server.gate import ECHO
+from tests.reference_server.live import TOKEN, Client, gated_rollout, of_versions, run, running, server_settings
 
-TOKEN = "correct-horse-battery"
-SCENARIO = """
-name: shop
-traffic: {arrivals: {process: poisson, rate: 50/s}, timeout: 2s}
-model: {pass_time: {base: 1ms}}
-batching: {max_batch: 1}
-versions:
-  - {name: v1, weight: 80%}
-  - {name: v2, role: canary, weight: 20%}
-rollout: {steps: [{weight: 30%, pause: none}], start: none}
-"""
+ECHOES = server_settings(backend=ECHO)
+ROLLING = of_versions(ECHOES, 100, 0, rollout=gated_rollout(10, 50))
+NOWHERE = "http://127.0.0.1:9"
+
+
+class Said(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as JSON."""
+        return json.loads(self.out)
+
+
+class Terminal:
+    """Runs commands beside the server that they speak to."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    async def type(self, client: Client, *words: str) -> Said:
+        """Run `servecast rollout` against a server."""
+        code = await asyncio.to_thread(main, ["rollout", *words, "--url", client.url])
+        return Said(code, *self._capsys.readouterr())
 
 
 @pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve two versions with a rollout that waits for an operator; the environment has the token."""
-    file = tmp_path / "shop.yaml"
-    file.write_text(SCENARIO, encoding="utf-8")
-    monkeypatch.setenv("SERVECAST_ADMIN_TOKEN", TOKEN)
-    with own_server([str(file)], TOKEN) as address:
-        yield address
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Return a terminal whose environment has the token."""
+    monkeypatch.setenv(ADMIN_TOKEN, TOKEN)
+    return Terminal(capsys)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Run the command and return its exit code, what it printed, and what it complained of."""
-    code = main(["rollout", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+def test_rollout_is_led_from_start_to_end(terminal: Terminal) -> None:
+    """Each command says first where things stand then, and what each version gets."""
+
+    async def scene() -> None:
+        async with running(ROLLING) as (_, client):
+            for words, answer in [
+                ("status", "The rollout of v2 has not been started."),
+                ("start", "The rollout of v2 is progressing: at step 1 of 2, with 10.0 % of the requests."),
+                ("pause", "The rollout of v2 is paused: at step 1 of 2, with 10.0 % of the requests."),
+                ("resume", "The rollout of v2 is progressing: at step 1 of 2, with 10.0 % of the requests."),
+                ("promote", "The rollout of v2 is progressing: at step 2 of 2, with 50.0 % of the requests."),
+                ("abort", "The rollout of v2 was rolled back at step 2: somebody said abort."),
+                ("retry", "The rollout of v2 is progressing: at step 1 of 2, with 10.0 % of the requests."),
+                ("promote_full", "v2 is promoted: it has all that it shares with v1."),
+                ("status", "v2 is promoted: it has all that it shares with v1."),
+            ]:
+                said = await terminal.type(client, words)
+                assert (said.code, said.err) == (Exit.DONE, "")
+                assert said.out.splitlines()[0] == answer
+            assert said.out.count("v2  ") >= 1
+            assert "100 %" in said.out
+
+    run(scene())
 
 
-@pytest.mark.slow
-def test_a_rollout_from_start_to_rollback(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every order says what it changed, the status follows, the log keeps it, a second promotion is refused."""
-    at = ("--url", url)
-    assert said(capsys, "status", *at)[1].startswith("The rollout of v2 has not been started.")
-    code, _, err = said(capsys, "promote", *at)
-    assert (code, err) == (Exit.MISSED, "servecast: The rollout is idle: promote has nothing to act on.\n")
-    assert said(capsys, "start", *at)[:2] == (Exit.DONE, "start: from idle to progressing.\n")
-    status = said(capsys, "status", *at)[1]
-    assert status.startswith("v2 is progressing: step 1 of 1, 30.0 % of the requests, 0 checks passed, 0 failed.")
-    assert said(capsys, "weight", "v2", "5%", *at)[0] == Exit.MISSED
-    assert said(capsys, "rollback", *at)[:2] == (Exit.DONE, "abort: from progressing to rolled_back.\n")
-    assert said(capsys, "weight", "v2", "12.5%", *at)[:2] == (Exit.DONE, "weight 0.125 of v2: from 0% to 12.5%.\n")
-    assert said(capsys, "weight", "v2", "0%", *at)[0] == Exit.DONE
-    assert said(capsys, "retire", "v2", *at)[:2] == (Exit.DONE, "retire of v2: from loaded to not loaded.\n")
-    assert said(capsys, "deploy", "v2", *at)[0] == Exit.DONE
-    assert said(capsys, "copies", "v2", "50%", *at)[:2] == (Exit.DONE, "shadow 0.5 of v2: from 0% to 50%.\n")
-    content = json.loads(said(capsys, "log", "--json", *at)[1])
-    assert [order["what"] for order in content["orders"]][:3] == ["promote", "start", "weight 0.05 of v2"]
-    assert "refused: under way" in said(capsys, "log", *at)[1]
-    content = json.loads(said(capsys, "status", "--json", *at)[1])
-    assert (content["rollout"]["phase"], content["versions"][1]["shadow"]) == ("rolled_back", 0.5)
+def test_json_has_what_the_server_tells(terminal: Terminal) -> None:
+    """The order, then versions and rollout as they are after it."""
+
+    async def scene() -> None:
+        async with running(ROLLING) as (_, client):
+            said = await terminal.type(client, "start", "--json")
+            assert said.json["version"] == "servecast-rollout/1"
+            assert said.json["ordered"] == {"path": "/admin/rollout", "body": {"command": "start"}}
+            assert said.json["versions"] == (await client.admin("GET", "versions")).json["versions"]
+            assert said.json["rollout"] == (await client.admin("GET", "rollout")).json
+            assert (await terminal.type(client, "status", "--json")).json["ordered"] is None
+
+    run(scene())
 
 
-@pytest.mark.slow
-def test_outcomes_are_compared_with_stable(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Reported by number: 1 of 2 of v1, 2 of 2 of v2, which nobody can tell apart."""
-    for version, success in (("v1", True), ("v1", False), ("v2", True), ("v2", True)):
-        with urlopen(Request(f"{url}/versions/{version}/predict", b'{"input": 1}')) as response:
-            number = response.headers["X-Servecast-Request"]
-        report = json.dumps({"request": number, "success": success}).encode()
-        with urlopen(Request(f"{url}/outcome", report)) as response:
-            assert json.load(response) == {"version": version}
-    code, text, _ = said(capsys, "outcomes", "--url", url)
-    assert code == Exit.DONE
-    assert text.startswith("v2 cannot be told from v1 yet (p = 1).")
-    assert "+50.00 points" in text
+def test_versions_are_ordered_one_by_one(terminal: Terminal) -> None:
+    """Weight, shadow, deployment and retirement, on a server without a rollout."""
+
+    async def scene() -> None:
+        async with running(of_versions(ECHOES, 100, 0, 0, loaded=(True, True, False))) as (_, client):
+
+            async def told(name: str) -> dict[str, Any]:
+                rows = (await client.admin("GET", "versions")).json["versions"]
+                return next(row for row in rows if row["name"] == name)
+
+            said = await terminal.type(client, "weight", "v2", "12.5%")
+            assert said.out.splitlines()[0] == "There is no rollout; the weights are v1 87.5 %, v2 12.5 %, v3 0 %."
+            assert (await told("v2"))["weight"] == 0.125
+            await terminal.type(client, "shadow", "v2", "50%")
+            assert (await told("v2"))["shadow"] == 0.5
+            await terminal.type(client, "deploy", "v3")
+            assert (await told("v3"))["loaded"] is True
+            said = await terminal.type(client, "retire", "v3")
+            assert (await told("v3"))["loaded"] is False
+            assert "not loaded" in said.out
+
+    run(scene())
 
 
-@pytest.mark.slow
-def test_token_comes_from_the_environment_or_a_file(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_order_that_the_server_refuses_is_its_sentence_and_an_exit_code(terminal: Terminal) -> None:
+    """1 where things stand against it, 2 where it can never be."""
+
+    async def scene() -> None:
+        async with running(ROLLING) as (_, client):
+            said = await terminal.type(client, "promote")
+            sentence = "The rollout is idle, so there is nothing to promote; it takes start."
+            assert said == (Exit.MISSED, "", f"servecast: {sentence}\n")
+            said = await terminal.type(client, "deploy", "v9?")
+            sentence = "There is no such version; this server has v1, v2."
+            assert said == (Exit.BAD_INPUT, "", f"servecast: {sentence}\n")
+            said = await terminal.type(client, "weight", "v2", "0.001%")
+            sentence = "weight must be a share from 0 to 1 in steps of 0.0001."
+            assert said == (Exit.BAD_INPUT, "", f"servecast: {sentence}\n")
+
+    run(scene())
+
+
+def test_token_comes_from_a_file_before_the_environment(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file goes first; without either, and with a wrong one, the server's sentence and exit code 2."""
-    file = tmp_path / "token"
-    file.write_text(TOKEN + "\n", encoding="utf-8")
-    monkeypatch.setenv("SERVECAST_ADMIN_TOKEN", "another-one-altogether")
-    code, _, err = said(capsys, "status", "--url", url)
-    assert (code, err) == (
-        Exit.BAD_INPUT,
-        "servecast: The admin API needs the server's token, as in Authorization: Bearer TOKEN.\n",
-    )
-    assert said(capsys, "status", "--url", url, "--admin-token-file", str(file))[0] == Exit.DONE
-    monkeypatch.delenv("SERVECAST_ADMIN_TOKEN")
-    assert said(capsys, "status", "--url", url)[0] == Exit.BAD_INPUT
-    code, _, err = said(capsys, "deploy", "v9", "--url", url, "--admin-token-file", str(file))
-    assert (code, err) == (Exit.BAD_INPUT, "servecast: There is no version 'v9': known are v1, v2.\n")
+    """White space around it does not count; a wrong one is the server's 401, and is not shown."""
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text(f"{TOKEN}\n")
+    wrong.write_text("wrong-" + TOKEN)
+    monkeypatch.setenv(ADMIN_TOKEN, "not-the-token-of-it")
+
+    async def scene() -> None:
+        async with running(ROLLING) as (_, client):
+            assert (await terminal.type(client, "status", "--token-file", str(right))).code == Exit.DONE
+            for options in ([], ["--token-file", str(wrong)]):
+                said = await terminal.type(client, "status", *options)
+                sentence = "The admin API takes requests with its token only: Authorization: Bearer TOKEN."
+                assert said == (Exit.BAD_INPUT, "", f"servecast: {sentence}\n")
+
+    run(scene())
+
+
+def test_server_without_a_token_says_how_to_set_one(terminal: Terminal) -> None:
+    """403 is bad input too: the server is to be started otherwise."""
+
+    async def scene() -> None:
+        async with running(of_versions(ECHOES, 50, 50, admin_token=None)) as (_, client):
+            said = await terminal.type(client, "status")
+            assert said.code == Exit.BAD_INPUT
+            assert "start the server with --admin-token-file FILE" in said.err
+            assert (await terminal.type(client, "outcomes")).code == Exit.DONE, "reports need no token"
+
+    run(scene())
+
+
+async def report(client: Client, name: str, successes: int, reports: int) -> None:
+    """Have a version answer, and report so many successes."""
+    for number in range(reports):
+        reply = await client.ask("POST", f"/versions/{name}/predict", data=b'{"input": 1}')
+        body = {"request": reply.headers["X-Servecast-Request"], "success": number < successes}
+        assert (await client.ask("POST", "/outcome", json=body)).status == 200
+
+
+def test_outcomes_are_compared_with_those_of_the_stable_version(terminal: Terminal) -> None:
+    """Difference, interval and p-value are those of the two-proportion test, b being the other version."""
+
+    async def scene() -> None:
+        async with running(of_versions(ECHOES, 60, 20, 20)) as (_, client):
+            for name, successes in (("v1", 60), ("v2", 85), ("v3", 63)):
+                await report(client, name, successes, 100)
+            compared = (await terminal.type(client, "outcomes", "--json")).json
+            assert [(row["name"], row["reported"], row["successes"]) for row in compared["versions"]] == [
+                ("v1", 100, 60),
+                ("v2", 100, 85),
+                ("v3", 100, 63),
+            ]
+            for row, name, successes in zip(compared["comparisons"], ("v2", "v3"), (85, 63), strict=True):
+                test = ProportionTest(60, 100, successes, 100)
+                assert (row["version"], row["against"]) == (name, "v1")
+                assert row["difference"] == pytest.approx(successes / 100 - 0.6)
+                assert (row["difference_low"], row["difference_high"]) == test.interval()
+                assert (row["p_value"], row["exact"]) == (test.p_value, False)
+            text = (await terminal.type(client, "outcomes")).out
+            assert text.splitlines()[:2] == [
+                "v2 succeeds more often than v1: chance alone seldom shows such a difference.",
+                "No difference between v3 and v1 is shown: chance alone could well have made this one.",
+            ]
+            assert "+25.00 points" in text
+            assert "+3.00 points" in text
+
+    run(scene())
+
+
+def test_outcomes_without_reports_compare_nothing(terminal: Terminal) -> None:
+    """It is said of whom they are missing; few reports get the exact test, and a star."""
+
+    async def scene() -> None:
+        async with running(of_versions(ECHOES, 50, 50)) as (_, client):
+            await report(client, "v1", 4, 4)
+            said = await terminal.type(client, "outcomes")
+            sentence = "v2 cannot be compared with v1: nothing is reported of v2."
+            assert (said.code, said.out.splitlines()[0]) == (Exit.DONE, sentence)
+            row = (await terminal.type(client, "outcomes", "--json")).json["comparisons"][0]
+            assert (row["difference"], row["p_value"], row["means"]) == (None, None, sentence)
+            await report(client, "v2", 0, 4)
+            assert "0.0286 *" in (await terminal.type(client, "outcomes")).out
+
+    run(scene())
+
+
+def test_server_of_one_version_has_no_outcomes(terminal: Terminal) -> None:
+    """Its 404 is the sentence."""
+
+    async def scene() -> None:
+        async with running(ECHOES) as (_, client):
+            said = await terminal.type(client, "outcomes")
+            sentence = "There is nothing to compare: this server has one version."
+            assert said == (Exit.BAD_INPUT, "", f"servecast: {sentence}\n")
+
+    run(scene())
+
+
+def test_something_else_at_the_address_is_no_servecast_server(terminal: Terminal) -> None:
+    """Whatever it answers: exit code 4, and what was asked."""
+
+    async def scene() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nConnection: close\r\n\r\nnot here\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        said = await asyncio.to_thread(main, ["rollout", "status", "--url", f"http://127.0.0.1:{port}"])
+        server.close()
+        assert said == Exit.COULD_NOT_RUN
+
+    run(scene())
+    # What was printed is that of the thread.
+    assert "is no servecast server: GET /admin/versions answers 404." in terminal._capsys.readouterr().err
+
+
+def test_nothing_at_the_address_is_one_sentence(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 4."""
+    assert main(["rollout", "status", "--url", NOWHERE]) == Exit.COULD_NOT_RUN
+    sentence = f"The server at {NOWHERE} cannot be reached: connection refused."
+    assert capsys.readouterr() == ("", f"servecast: {sentence}\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("words", "sentence"),
     [
-        (["fly"], "invalid choice: 'fly'"),
-        (["weight", "v2"], "rollout weight takes VERSION and SHARE behind it. Got v2."),
-        (["weight", "v2", "110%"], "SHARE must be from 0% to 100%. Got 110%."),
-        (["weight", "v2", "0.1"], "SHARE must carry a unit, for example 95%. Got 0.1."),
-        (["deploy"], "rollout deploy takes VERSION behind it. Got nothing."),
-        (["start", "v2"], "rollout start takes nothing behind it. Got v2."),
-        (["status", "--admin-token-file", "/nowhere"], "--admin-token-file /nowhere cannot be read: No such file"),
+        (["weight", "v2"], "rollout weight takes NAME SHARE. Got v2."),
+        (["deploy"], "rollout deploy takes NAME. Got nothing."),
+        (["start", "v2"], "rollout start takes nothing. Got v2."),
+        (["weight", "v2", "0.1"], "rollout: SHARE must carry"),
+        (["weight", "v2", "101%"], "rollout: SHARE must lie between 0% and 100%. Got 101%."),
+        (["begin"], "rollout: argument ACTION: invalid choice: 'begin'"),
+        (["status", "--url", "ftp://127.0.0.1"], "--url must be of the form http://127.0.0.1:8080. Got ftp://"),
+        (["status", "--url", "http://127.0.0.1:x"], "--url must be of the form http://127.0.0.1:8080. Got http://"),
+        (["status", "--url", "http://me:word@127.0.0.1"], "--url must not carry a user or a password"),
+        (["status", "--token-file", "/nowhere/at/all"], "--token-file /nowhere/at/all cannot be read: no such file"),
     ],
 )
-def test_wrong_arguments_are_said_before_anybody_is_asked(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+def test_bad_option_is_one_sentence(
+    words: list[str], sentence: str, terminal: Terminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2, one sentence, no server needed."""
-    code, _, err = said(capsys, *arguments, "--url", "http://127.0.0.1:9")
-    assert code == Exit.BAD_INPUT
-    assert sentence in err
-    assert err.count("\n") == 1
+    """Exit code 2, before anything is sent."""
+    url = [] if "--url" in words else ["--url", NOWHERE]
+    assert main(["rollout", *words, *url]) == Exit.BAD_INPUT
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"servecast: {sentence}")
+    assert printed.err.count("\n") == 1
 
 
-def test_server_that_is_not_there_and_address_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit codes 4 and 2."""
-    code, _, err = said(capsys, "status", "--url", "http://127.0.0.1:9")
-    assert (code, err) == (
-        Exit.COULD_NOT_RUN,
-        "servecast: the server at http://127.0.0.1:9 cannot be reached: connection refused.\n",
-    )
-    code, _, err = said(capsys, "status", "--url", "127.0.0.1:9")
-    assert code == Exit.BAD_INPUT
-    assert "--url must be of the form http://127.0.0.1:8080. Got 127.0.0.1:9" in err
+@pytest.mark.parametrize("token", [None, "", "  "])
+def test_action_without_a_token_says_where_it_is_looked_for(
+    token: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty variable is none."""
+    monkeypatch.delenv(ADMIN_TOKEN, raising=False)
+    if token is not None:
+        monkeypatch.setenv(ADMIN_TOKEN, token)
+    assert main(["rollout", "start", "--url", NOWHERE]) == Exit.BAD_INPUT
+    sentence = "rollout start needs the server's token: set SERVECAST_ADMIN_TOKEN, or give --token-file."
+    assert capsys.readouterr().err == f"servecast: {sentence}\n"
 
 
-def outcomes(stable: tuple[int, int], other: tuple[int, int]) -> str:
-    """Return the report of two versions, (reported, successes) each."""
-    names = {"v1": stable, "v2": other}
-    versions = {
-        name: {"answered": 20_000, "reported": reported, "successes": successes}
-        for name, (reported, successes) in names.items()
-    }
-    return as_text(rollout_report("outcomes", {"versions": versions, "stable": "v1"}), width=160)
+def test_token_that_fits_no_header_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second line in it would be a header of its own."""
+    monkeypatch.setenv(ADMIN_TOKEN, "a-secret\r\nX-More: 1")
+    assert main(["rollout", "start", "--url", NOWHERE]) == Exit.BAD_INPUT
+    printed = capsys.readouterr().err
+    assert printed == "servecast: SERVECAST_ADMIN_TOKEN must hold one token of visible ASCII characters.\n"
 
 
-def test_difference_is_called_by_its_name() -> None:
-    """More often, less often, not yet, nothing."""
-    assert outcomes((10_000, 300), (10_000, 400)).startswith("v2 succeeds more often than v1 (p = 0.00")
-    assert outcomes((10_000, 400), (10_000, 300)).startswith("v2 succeeds less often than v1 (p = 0.00")
-    assert outcomes((10_000, 300), (10_000, 301)).startswith("v2 cannot be told from v1 yet (p = 0.9")
-    assert outcomes((10_000, 300), (0, 0)).startswith("Nothing can be compared yet.")
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [("http://192.0.2.1:9", True), ("https://192.0.2.1:9", False), ("http://localhost:9", False), (NOWHERE, False)],
+)
+def test_token_that_others_could_read_on_its_way_is_warned_of(
+    url: str, warned: bool, terminal: Terminal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain HTTP to another machine: a sentence on stderr, which --quiet leaves out. Nothing is sent here."""
+
+    def not_connected(*_: object) -> object:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr("socket.create_connection", not_connected)
+    for options, says in (([], warned), (["--quiet"], False)):
+        assert main(["rollout", "status", "--url", url, *options]) == Exit.COULD_NOT_RUN
+        assert ("goes over the network as it is" in capsys.readouterr().err) == says

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from policy.pass_time import SPREAD_ONE
 from reference_server.settings import ServerSettings
+from servecast.admin_token import ADMIN_TOKEN
 from servecast.api import load_scenario, with_calibration
 from servecast.cli import main
 from servecast.commands.serve import server_settings
@@ -125,6 +127,40 @@ def test_time_limits_reach_the_server(
     monkeypatch.setattr("reference_server.app.serve", serve)
     assert main(["serve", shop, option, "--quiet"]) == Exit.DONE
     assert [getattr(each, field) for each in served] == [value_ns]
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_admin_token_reaches_the_server_and_nobody_else(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by_file: bool
+) -> None:
+    """From a file before the environment, which the processes of models inherit: there it is no more."""
+    served: list[ServerSettings] = []
+
+    def serve(settings: ServerSettings, *, ready: object) -> int:
+        served.append(settings)
+        assert ADMIN_TOKEN not in os.environ
+        return 0
+
+    monkeypatch.setattr("reference_server.app.serve", serve)
+    monkeypatch.setenv(ADMIN_TOKEN, "that-of-the-environment")
+    file = tmp_path / "token"
+    file.write_text("\n  that-of-the-file \n")
+    assert main(["serve", shop, *([f"--admin-token-file={file}"] if by_file else [])]) == Exit.DONE
+    assert [each.admin_token for each in served] == ["that-of-the-file" if by_file else "that-of-the-environment"]
+    monkeypatch.delenv(ADMIN_TOKEN, raising=False)
+    assert main(["serve", shop]) == Exit.DONE
+    assert served[1].admin_token is None
+    assert capsys.readouterr() == ("", "")
+
+
+def test_admin_token_that_is_too_short_is_refused_without_being_shown(
+    shop: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that anybody could guess his way into does not start."""
+    monkeypatch.setenv(ADMIN_TOKEN, "guess-me")
+    assert main(["serve", shop]) == Exit.BAD_INPUT
+    sentence = "server.admin_token must be 16 to 1024 characters of visible ASCII. Got 8 characters, not shown."
+    assert capsys.readouterr().err == f"servecast: {sentence}\n"
 
 
 def test_server_answers_then_ends_well_and_leaves_its_rows(shop: str, tmp_path: Path) -> None:
