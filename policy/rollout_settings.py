@@ -26,6 +26,7 @@ from policy.settings import TIME_MAX_NS, check_count, check_name, check_time_ns
 from policy.versions import VERSIONS_MAX, WEIGHT_ONE, VersionWeights
 
 __all__ = [
+    "RATIO_MAX",
     "AnalysisSettings",
     "LimitSettings",
     "RolloutSettings",
