@@ -142,7 +142,7 @@ def forecast(
         name=scenario.name,
         figures=figures,
         goals=judge(scenario.goals, figures),
-        timeline=windows(measures),
+        timeline=windows(measures, _by_version(scenario, central)),
         breakdown_ms=_breakdown_ms(central),
         latency_curve=latency_curve(
             [run.answered_latencies_ns for run in measures],
@@ -154,6 +154,14 @@ def forecast(
         rollout=rollout_forecast(scenario, central, drawn, calibration_known=known),
         ab_tests=ab_tests(scenario, [version["throughput_per_s"].value or 0.0 for version in of_versions]),
     )
+
+
+def _by_version(scenario: Scenario, central: Sequence[Replication]) -> dict[str, list[RunMeasures]]:
+    """Return what each version took of the runs, by its name; empty where there is one only."""
+    if not central[0].versions:
+        return {}
+    names = enumerate(version_names(scenario))
+    return {name: [run.versions[place].measures for run in central] for place, name in names}
 
 
 def _workers(scenario: Scenario, runs: int, workers: int | None) -> int:

@@ -7,9 +7,10 @@ of all runs together and left out below EXCEEDANCES_MIN of them beyond it; its i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -63,24 +64,38 @@ class Window:
     from_s: float
     to_s: float
     figures: dict[str, WindowFigure]  # by the names of the forecast's figures, and requests_per_s: what was sent
+    versions: dict[str, dict[str, WindowFigure]] = field(default_factory=dict)  # by name: of each, where several are
 
     def to_json(self) -> dict[str, object]:
         """Return the window in the form of the forecast's JSON, `.` in names resolved into levels."""
-        content: dict[str, object] = {"from_s": self.from_s, "to_s": self.to_s}
-        groups: dict[str, dict[str, object]] = {}
-        for name, figure in self.figures.items():
-            group, _, key = name.rpartition(".")
-            (groups.setdefault(group, {}) if group else content)[key] = figure.to_json()
-        return content | groups
+        content: dict[str, object] = {"from_s": self.from_s, "to_s": self.to_s, **_as_tree(self.figures)}
+        if self.versions:
+            content["versions"] = {name: _as_tree(figures) for name, figures in self.versions.items()}
+        return content
 
 
-def windows(runs: Sequence[RunMeasures]) -> list[Window]:
-    """Return from WINDOWS_MIN to WINDOWS_MAX windows of equal length; the runs are measured over the same time."""
+def _as_tree(figures: Mapping[str, WindowFigure]) -> dict[str, object]:
+    """Return figures for JSON, `.` in their names resolved into levels."""
+    content: dict[str, object] = {}
+    groups: dict[str, dict[str, object]] = {}
+    for name, figure in figures.items():
+        group, _, key = name.rpartition(".")
+        (groups.setdefault(group, {}) if group else content)[key] = figure.to_json()
+    return content | groups
+
+
+def windows(
+    runs: Sequence[RunMeasures], versions: Mapping[str, Sequence[RunMeasures]] = MappingProxyType({})
+) -> list[Window]:
+    """Return from WINDOWS_MIN to WINDOWS_MAX windows of equal length; the runs are measured over the same time.
+
+    `versions` are the parts of the runs that each version took, by its name.
+    """
     from_ns, to_ns = runs[0].from_ns, runs[0].to_ns
     fewest = min(run.requests for run in runs)
     count = min(max(fewest // _REQUESTS_WANTED, WINDOWS_MIN), WINDOWS_MAX)
     edges = [from_ns + (to_ns - from_ns) * index // count for index in range(count + 1)]
-    return [_window([_part(run, low, high) for run in runs], from_ns) for low, high in pairwise(edges) if high > low]
+    return [_window(runs, versions, low, high, from_ns) for low, high in pairwise(edges) if high > low]
 
 
 def _part(run: RunMeasures, from_ns: int, to_ns: int) -> RunMeasures:
@@ -97,8 +112,36 @@ def _part(run: RunMeasures, from_ns: int, to_ns: int) -> RunMeasures:
     )
 
 
-def _window(parts: Sequence[RunMeasures], origin_ns: int) -> Window:
+def _window(
+    runs: Sequence[RunMeasures],
+    versions: Mapping[str, Sequence[RunMeasures]],
+    low_ns: int,
+    high_ns: int,
+    origin_ns: int,
+) -> Window:
     """Return one window of all runs."""
+    parts = [_part(run, low_ns, high_ns) for run in runs]
+    figures = _figures(parts)
+    of_versions = {
+        name: _of_version(parts, [_part(run, low_ns, high_ns) for run in of_runs]) for name, of_runs in versions.items()
+    }
+    return Window((low_ns - origin_ns) / 1e9, (high_ns - origin_ns) / 1e9, figures, of_versions)
+
+
+def _of_version(whole: Sequence[RunMeasures], parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:
+    """Return the figures of one version in one window."""
+    shares = [_ratio(part.requests, run.requests) for part, run in zip(parts, whole, strict=True)]
+    pooled = _ratio(sum(part.requests for part in parts), sum(run.requests for run in whole))
+    share = _with_interval(pooled, shares, 1.0) if math.isfinite(pooled) else WindowFigure(None)
+    return {"request_share": share, **_figures(parts)}
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def _figures(parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:
+    """Return the figures of one window."""
     rates = [part.requests / part.window_s for part in parts]
     figures = {"requests_per_s": _with_interval(math.fsum(rates) / len(rates), rates)}
     for name, read in _FLEET.items():
@@ -106,7 +149,7 @@ def _window(parts: Sequence[RunMeasures], origin_ns: int) -> Window:
         figures[name] = _with_interval(math.fsum(counts) / len(counts), counts)
     for name in _SHOWN:
         figures[name] = _figure(METRICS[name], parts)
-    return Window((parts[0].from_ns - origin_ns) / 1e9, (parts[0].to_ns - origin_ns) / 1e9, figures)
+    return figures
 
 
 def _figure(metric: Metric, parts: Sequence[RunMeasures]) -> WindowFigure:

@@ -78,6 +78,20 @@ def test_figures_of_versions_add_up(canary: Forecast) -> None:
     assert math.fsum(rate or 0.0 for rate in rates) == pytest.approx(canary["throughput_per_s"].value)
 
 
+def test_windows_show_the_weight_over_time(canary: Forecast) -> None:
+    """Nothing before the first replica of v2 takes any, a tenth in the first step, nothing behind the rollback."""
+    shares = [window.versions["v2"]["request_share"].value for window in canary.timeline]
+    assert shares[-1] == 0.0
+    assert max(share or 0.0 for share in shares) > 0.08
+    content = canary.timeline[0].to_json()
+    assert set(content["versions"]) == {"v1", "v2"}  # type: ignore[call-overload]
+    whole = [window.figures["requests_per_s"].value for window in canary.timeline]
+    parts = [
+        sum(window.versions[name]["requests_per_s"].value or 0.0 for name in ("v1", "v2")) for window in canary.timeline
+    ]
+    assert parts == pytest.approx(whole)
+
+
 def test_failures_of_a_version_are_failures_of_the_whole(canary: Forecast) -> None:
     """In their shares of the requests."""
     parts = [(version["request_share"].value, version["failed_share"].value) for version in canary.versions]
