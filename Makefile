@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint selftest check-emulated check-torch check-fleet chaos models label-head digit-cnn bench-server schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -53,6 +53,15 @@ check-fleet: $(VENV)/.base | $(OUT) ## how right it is for fleets: a load step, 
 		$(BIN)/servecast check step-$$like --own-traffic --processes 3 --repeats 3 --quiet --json-file docs/check-fleet-$$like.json \
 			--picture docs/check-fleet-$$like.png > $(OUT)/check-fleet-$$like.txt; \
 		cat $(OUT)/check-fleet-$$like.txt; test ! -s $(OUT)/check-fleet-$$like.txt || mv $(OUT)/check-fleet-$$like.txt docs/; \
+	done
+
+CANARY := --own-traffic --stated --repeats 3 --quiet
+check-canary: $(VENV)/.base | $(OUT) ## how right it is for versions: a bad canary, a healthy one, a shadow and none, three runs each; 20 minutes
+	for case in "canary-bad canary" "canary-healthy canary --set versions.1.error_rate=0.1%" \
+			"shadow shadow --set horizon.duration=60s" "shadow-off shadow --set horizon.duration=60s --set versions.1.copies=0%"; do \
+		set -- $$case; name=$$1; shift; \
+		$(BIN)/servecast check "$$@" $(CANARY) --json-file docs/check-$$name.json > $(OUT)/check-$$name.txt; \
+		cat $(OUT)/check-$$name.txt; test ! -s $(OUT)/check-$$name.txt || mv $(OUT)/check-$$name.txt docs/; \
 	done
 
 chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, a rollback, malformed requests; 4 minutes

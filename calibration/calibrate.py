@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.discrepancy import with_discrepancy
 from calibration.errors import NotValid
 from calibration.fit import fit
 from calibration.host import Bounds, judge
@@ -86,7 +87,7 @@ def calibrate(
     served |= {"serve_with": scenario.model.serve_with, "options": scenario.model.options}
     profile = profile_of_fit(samples, fit(samples, seed=seed)).model_copy(update=served)
     lone = [each.lone for each in samples if each.lone is not None]
-    return with_lone_request(profile, lone, scenario, seed=seed)
+    return with_discrepancy(with_lone_request(profile, lone, scenario, seed=seed), samples, scenario, seed=seed)
 
 
 class _Campaign:

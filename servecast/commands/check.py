@@ -14,6 +14,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import itertools
 import secrets
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _LOADS = "30%,60%,85%,130%"
+_DRAWS = 200
+_DRAWS_LEAST = 20
 _SPARE_ATTEMPTS = 3  # at each load, for runs that the host disturbs
 
 
@@ -70,6 +73,13 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--duration", type=seconds, default=15.0, metavar="TIME", help="of one run (default: 15s)")
     parser.add_argument("--repeats", type=count, default=1, metavar="N", help="valid runs at each load (default: 1)")
+    parser.add_argument(
+        "--draws",
+        type=count,
+        default=_DRAWS,
+        metavar="N",
+        help=f"simulated runs behind each interval (default: {_DRAWS})",
+    )
     add_seed(parser)
     add_json(parser)
     parser.add_argument("--json-file", type=output_file, metavar="FILE", help="write the result as JSON as well")
@@ -85,6 +95,8 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     if options.repeats < 1:
         raise UsageError("--repeats must be at least 1")
+    if options.draws < _DRAWS_LEAST:
+        raise UsageError(f"--draws must be at least {_DRAWS_LEAST}: fewer show no spread")
     if options.stated and options.calibration is not None:
         raise UsageError("--stated takes no times from a calibration: leave out --calibration")
     with TemporaryDirectory(prefix="servecast-") as folder:
@@ -115,7 +127,9 @@ def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Check
     from calibration.check import CheckEffort, check
 
     repeats = options.repeats
-    effort = CheckEffort(duration_s=options.duration, repeats=repeats, attempts=repeats + _SPARE_ATTEMPTS)
+    effort = CheckEffort(
+        duration_s=options.duration, repeats=repeats, attempts=repeats + _SPARE_ATTEMPTS, draws=options.draws
+    )
     changes = [argument for change in options.overrides for argument in ("--set", change)]
     served = [options.scenario, *changes]
     operator = _operator(scenario, options, served)
@@ -141,16 +155,17 @@ def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Check
 def _operator(scenario: Scenario, options: argparse.Namespace, served: list[str]) -> Operator | None:
     """Return who may start the scenario's rollout, None where none is started.
 
-    A server of one's own has a token of its own and is started anew for each run; of a given one the token must be
-    known, and it is good for one run. Raises UsageError.
+    A server of one's own has a token of its own and is started anew for each run, with other dice: else it would fail
+    on the same requests each time. Of a given one the token must be known, and it is good for one run. Raises
+    UsageError.
     """
     from calibration.check import Operator
 
     if scenario.rollout is None or scenario.rollout.start is None:
         return None
     if options.url is None:
-        token = secrets.token_urlsafe()
-        return Operator(token, lambda: own_server(served, token))
+        token, seeds = secrets.token_urlsafe(), itertools.count(seed_of(scenario, options.seed))
+        return Operator(token, lambda: own_server([*served, "--seed", str(next(seeds))], token))
     if options.repeats > 1:
         raise UsageError("--repeats must be 1 with --url: a rollout has one start in a server's life")
     known = admin_token("", None)

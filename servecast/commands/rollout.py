@@ -3,7 +3,7 @@
   status                  where the rollout stands, and what each version gets and does
   outcomes                which version succeeds more often, by what clients have reported
   start, promote, promote_full, abort, pause, resume, retry
-                          a command to the rollout
+                          a command to the rollout; rollback is another word for abort
   weight NAME SHARE       give a version a share of the requests, as in 10%; the stable one has the rest
   shadow NAME SHARE       copy a share of the requests to a version, for comparison
   deploy NAME             start the replicas of a version
@@ -31,7 +31,7 @@ from servecast.streams import Talk, print_json, print_text
 
 __all__ = ["add_arguments", "run"]
 
-_COMMANDS = tuple(command.name.lower() for command in Command)
+_COMMANDS = {**{command.name.lower(): command.name.lower() for command in Command}, "rollback": "abort"}
 _NAMES = {"weight": ("NAME", "SHARE"), "shadow": ("NAME", "SHARE"), "deploy": ("NAME",), "retire": ("NAME",)}
 """What stands behind an action; nothing behind the others."""
 
@@ -81,7 +81,7 @@ def _order(action: str, names: list[str]) -> tuple[str, dict[str, Any]] | None:
     if action == "status":
         return None
     if action in _COMMANDS:
-        return "/admin/rollout", {"command": action}
+        return "/admin/rollout", {"command": _COMMANDS[action]}
     path = f"/admin/versions/{quote(names[0], safe='')}"
     if action in ("deploy", "retire"):
         return path, {"loaded": action == "deploy"}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -123,6 +124,9 @@ def run(options: argparse.Namespace) -> Exit:
     )
     os.environ.pop(ADMIN_TOKEN, None)  # the processes of models inherit the environment, and have no use for it
     talk = Talk(quiet=options.quiet)
+    if not options.quiet:
+        # Orders, moves of a rollout and other numbers of replicas, as they come.
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     def ready(url: str) -> None:
         talk.say(f"{scenario.name} is served at {url}")

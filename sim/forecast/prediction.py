@@ -22,7 +22,7 @@ from sim.engine.process_engine import run
 from sim.engine.timelines import ATTEMPT_COLUMNS, Timeline
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import METRICS
-from sim.forecast.intervals import prediction
+from sim.forecast.intervals import PredictionBounds, prediction
 from sim.forecast.latency_curve import LatencyCurve, curve_of_quantiles, grid_quantiles_ms
 from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.refusals import refuse_unresolved
@@ -32,7 +32,7 @@ from sim.outcome.quantiles import QUANTILE_NAMES, quantile
 from sim.outcome.rollout_course import RolloutRun, rollout_of
 from sim.scenario.costs import profile_of
 from sim.scenario.lower import lower
-from sim.scenario.profile import RunDraw
+from sim.scenario.profile import Profile, RunDraw
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version
@@ -40,6 +40,8 @@ from sim.scenario.versions import each_version
 __all__ = ["PredictedFigure", "Prediction", "fleet_of", "measured_figures", "predict_run", "scales", "tick_ns_of"]
 
 Ints = npt.NDArray[np.int64]
+
+_NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def predict_run(
     refuse_unresolved(sum(one.requests for one in drawn), sum(one.unresolved for one in drawn))
     curves = [one.curve_ms for one in drawn if one.curve_ms is not None]
     return Prediction(
-        figures=_figures([one.figures for one in drawn]),
+        figures=_figures([one.figures for one in drawn], profile_of(scenario)),
         latency_curve=curve_of_quantiles(curves) if len(curves) == len(drawn) else None,
         draws=draws,
         fleets=tuple(one.fleet for one in drawn if one.fleet is not None),
@@ -226,12 +228,27 @@ def _as_a_server_stamps(timeline: Timeline, scenario: Scenario, back_ns: int) ->
     return replace(timeline, attempts=attempts)
 
 
-def _figures(draws: Sequence[dict[str, float]]) -> dict[str, PredictedFigure]:
+def _figures(draws: Sequence[dict[str, float]], profile: Profile | None) -> dict[str, PredictedFigure]:
     """Return the figures that every draw shows."""
     figures = {}
     for name in draws[0]:
         values = [draw[name] for draw in draws]
         if all(map(math.isfinite, values)):
-            bounds = prediction(values).clipped(0.0, METRICS[name].most if name in METRICS else math.inf)
+            error = 0.0 if profile is None else profile.discrepancy.get(name, 0.0)
+            bounds = _widened(prediction(values), median(values), error)
+            bounds = bounds.clipped(0.0, METRICS[name].most if name in METRICS else math.inf)
             figures[name] = PredictedFigure(median(values), bounds.low, bounds.high, bounds.method, bounds.draws)
     return figures
+
+
+def _widened(bounds: PredictionBounds, centre: float, error: float) -> PredictionBounds:
+    """Return an interval that holds the model's own error as well, a share of the centre and normal as far as is known.
+
+    Each end goes so far out that its distance from the centre and 1.96 times the error add up in quadrature.
+    """
+    if error == 0.0:
+        return bounds
+    own = _NORMAL_95 * error * centre
+    low = centre - math.hypot(max(centre - bounds.low, 0.0), own)
+    high = centre + math.hypot(max(bounds.high - centre, 0.0), own)
+    return PredictionBounds(low, high, f"{bounds.method}, and the model's own error", bounds.draws)

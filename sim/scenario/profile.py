@@ -19,6 +19,7 @@ from sim.scenario.distribution_spec import CV_MAX
 from sim.scenario.messages import sentence
 
 __all__ = [
+    "DISCREPANCIES",
     "PARTS",
     "PROFILE_FORMAT",
     "Draw",
@@ -51,6 +52,19 @@ PARTS: Final = (
     "network_back",
 )
 """The times that a calibration measures."""
+
+DISCREPANCIES: Final = (
+    "latency_ms.mean",
+    "latency_ms.p50",
+    "latency_ms.p90",
+    "latency_ms.p99",
+    "server_latency_ms.mean",
+    "server_latency_ms.p50",
+    "server_latency_ms.p90",
+    "server_latency_ms.p99",
+    "batch_size_mean",
+)
+"""The figures of a run whose error at the loads of the fit a calibration tells."""
 
 Milliseconds = Annotated[float, Field(ge=0, le=3.6e6)]
 
@@ -172,6 +186,9 @@ class Profile(_Closed):
     model: dict[str, Any] = Field(default_factory=dict)  # what ran, in the server's own words: GET /config
     rules_sha256: str | None = None  # of the rules it ran; a calibration holds under others too
     lone_request: LoneRequest | None = None
+    discrepancy: dict[str, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict)
+    """Of each figure of DISCREPANCIES the model's relative error at the loads of the fit; empty: unknown."""
+
     not_identified: tuple[str, ...] = ()  # a sentence for each thing that the samples could not tell
 
     @property

@@ -138,7 +138,8 @@ def test_profile_of_the_scenario_is_used(seen: Seen, shop: str, profile_file: Pa
 def test_options_reach_the_check(seen: Seen, shop: str, profile_file: Path) -> None:
     """Loads are shares of the capacity, durations carry units."""
     options = ["--calibration", str(profile_file), "--loads", "40%,130%", "--duration", "1.5s", "--repeats", "3"]
-    assert main(["check", shop, *options, "--seed", "7"]) == Exit.DONE
+    assert main(["check", shop, *options, "--seed", "7", "--draws", "50"]) == Exit.DONE
+    assert seen.options["effort"].draws == 50
     assert (seen.options["loads"], seen.options["seed"]) == ((0.4, 1.3), 7)
     effort = seen.options["effort"]
     assert isinstance(effort, CheckEffort)
@@ -164,6 +165,7 @@ def test_json_and_picture_are_written(
     ("options", "words"),
     [
         (["--loads", "30"], "must carry a unit, for example 95%"),
+        (["--draws", "5"], "--draws must be at least 20"),
         (["--loads", "30%,0%"], "must be shares above 0%"),
         (["--duration", "10"], "must carry a unit, for example 5ms"),
         (["--calibration", "none.json"], "none.json cannot be read"),
@@ -211,7 +213,10 @@ def test_rollout_has_an_operator_with_a_fresh_server_for_each_run(seen: Seen, sh
     operator = seen.options["operator"]
     with operator.fresh_server() as url:
         assert url == "http://127.0.0.1:3"
-    assert seen.tokens == [None, operator.token, operator.token]
+    with operator.fresh_server():
+        pass
+    assert seen.tokens == [None, *[operator.token] * 3]
+    assert [arguments[-2:] for arguments in seen.served[2:]] == [["--seed", "0"], ["--seed", "1"]]
     assert len(operator.token) > 20
     assert main(["check", shop, "--processes", "1"]) == Exit.DONE
     assert seen.options["operator"] is None

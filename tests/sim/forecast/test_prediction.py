@@ -161,3 +161,19 @@ def test_json_is_plain(predicted: Prediction) -> None:
     assert content["draws"] == 200
     assert set(content["figures"]["latency_ms.p99"]) == {"centre", "low", "high", "method", "draws"}
     assert len(content["latency_curve"]["quantiles"]) > 50
+
+
+def test_interval_holds_the_models_own_error(arrivals_ns: Ints, tmp_path: Path) -> None:
+    """A calibration that tells of an error of 3 % widens what it is about by 1.96 times that, in quadrature."""
+    content = json.loads((DATA / "profile.json").read_text(encoding="utf-8"))
+    plain = predict_run(calibrated(), arrivals_ns, seed=1, draws=20)
+    file = tmp_path / "profile.json"
+    file.write_text(json.dumps(content | {"discrepancy": {"latency_ms.p99": 0.03}}), encoding="utf-8")
+    wide = predict_run(calibrated(f"model.profile={file}"), arrivals_ns, seed=1, draws=20)
+    before, after = plain["latency_ms.p99"], wide["latency_ms.p99"]
+    assert after.centre == before.centre
+    own = 1.959964 * 0.03 * before.centre
+    assert after.high - after.centre == pytest.approx(math.hypot(before.high - before.centre, own))
+    assert after.centre - after.low == pytest.approx(math.hypot(before.centre - before.low, own))
+    assert after.method == f"{before.method}, and the model's own error"
+    assert wide["latency_ms.p50"] == plain["latency_ms.p50"]
