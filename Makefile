@@ -64,7 +64,7 @@ check-canary: $(VENV)/.base | $(OUT) ## how right it is for versions: a bad cana
 		cat $(OUT)/check-$$name.txt; test ! -s $(OUT)/check-$$name.txt || mv $(OUT)/check-$$name.txt docs/; \
 	done
 
-chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, a rollback, malformed requests; 4 minutes
+chaos: $(VENV)/.base ## is every request answered exactly once: kills, hangs, hang-ups, overload, a rollback, malformed requests; 3 minutes
 	$(BIN)/python -m tests.chaos --file docs/chaos.txt
 
 models: $(VENV)/.models ## install PyTorch and the text model (84 MB), which nothing else here needs

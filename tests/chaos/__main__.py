@@ -3,7 +3,7 @@
     python -m tests.chaos [--file FILE] [--seed N] [--only WORD]
 
 Each scene has a fresh server and clients of its own, prints what came and what was expected, and ends with exit code 1
-if anything was not as expected. Takes about four minutes.
+if anything was not as expected. Takes about three minutes.
 """
 
 from __future__ import annotations
