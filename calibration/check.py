@@ -39,7 +39,7 @@ from sim.scenario.costs import profile_of
 from sim.scenario.identity import scenario_hash
 from sim.scenario.lower import versions_input
 from sim.scenario.spec import Scenario
-from sim.scenario.versions import each_version, instances_of_each, version_rules
+from sim.scenario.versions import each_version, instances_of_each, rollout_start_ns, version_rules
 
 __all__ = ["LOADS", "CheckEffort", "Operator", "check", "check_point"]
 
@@ -129,11 +129,6 @@ def check_point(
     return checker.point(load, 0, part_of(progress, 0, 1, f"{rate_per_s:.0f}/s"))
 
 
-def _starts(scenario: Scenario) -> bool:
-    """Return whether a rollout is started."""
-    return scenario.rollout is not None and scenario.rollout.start is not None
-
-
 class _Checker:
     """One check of one server."""
 
@@ -188,13 +183,12 @@ class _Checker:
 
     def _orders(self) -> list[PlannedOrder]:
         """Return the order that starts the rollout. Raises BadSamples where nobody may give it."""
-        if not _starts(self._scenario):
+        start_ns = rollout_start_ns(self._scenario)
+        if start_ns is None:
             return []
-        assert self._scenario.rollout is not None
-        assert self._scenario.rollout.start is not None
         if self._operator is None:
             raise BadSamples("A check of a rollout starts it, and needs the token of the server's admin API for that.")
-        return [PlannedOrder(self._scenario.rollout.start, "/admin/rollout", _START, self._operator.token)]
+        return [PlannedOrder(start_ns, "/admin/rollout", _START, self._operator.token)]
 
     def _measured_from_start(self) -> Scenario:
         """Return the scenario without a warm-up, as long as a run."""
@@ -252,7 +246,7 @@ class _Checker:
 
     def _attempt(self, plan: LoadPlan) -> AttemptReport:
         """Drive the schedule once; read latencies only if the run was valid."""
-        if _starts(self._scenario) and self._operator is not None:
+        if rollout_start_ns(self._scenario) is not None and self._operator is not None:
             # A rollout has one start in a server's life.
             with self._operator.fresh_server() as url:
                 self._server = LiveServer(url, self._server.input_text)

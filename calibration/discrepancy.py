@@ -10,17 +10,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from calibration.profile_file import write_profile
+from calibration.profile_file import calibrated_by
 from calibration.samples import LoadSample, Samples
 from sim.forecast.prediction import measured_figures, predict_run
 from sim.outcome.measures import measure
-from sim.scenario.calibrated import calibrated
 from sim.scenario.profile import DISCREPANCIES, Profile
 from sim.scenario.spec import Scenario
 
@@ -35,23 +32,15 @@ def with_discrepancy(profile: Profile, samples: Sequence[Samples], scenario: Sce
     The mean is over all runs of all processes at that load, so that the luck of a run is none of it. Raises what the
     scenario raises.
     """
-    errors: dict[str, dict[float, list[float]]] = {name: defaultdict(list) for name in DISCREPANCIES}
-    with TemporaryDirectory(prefix="servecast-") as folder:
-        file = Path(folder) / "calibration.json"
-        write_profile(profile, file)
-        model = calibrated(scenario, file)
+    errors: dict[str, dict[int, list[float]]] = {name: defaultdict(list) for name in DISCREPANCIES}
+    with calibrated_by(scenario, profile) as model:
         for each in samples:
-            for place, load in enumerate(each.loads):
-                share = place % _shares(each.loads)
+            rates = sorted({load.rate_per_s for load in each.loads})  # each server's own, of the same shares
+            for load in each.loads:
                 for name, error in _errors(model, load, each, seed).items():
-                    errors[name][share].append(error)
+                    errors[name][rates.index(load.rate_per_s)].append(error)
     found = {name: max(abs(fmean(of_load)) for of_load in loads.values()) for name, loads in errors.items() if loads}
     return profile.model_copy(update={"discrepancy": found})
-
-
-def _shares(loads: Sequence[LoadSample]) -> int:
-    """Return how many different loads there are: they come in turn."""
-    return len({round(load.rate_per_s, 6) for load in loads}) or 1
 
 
 def _errors(model: Scenario, load: LoadSample, samples: Samples, seed: int) -> dict[str, float]:

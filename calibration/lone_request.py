@@ -18,8 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +25,12 @@ import numpy.typing as npt
 from calibration.host import Bounds, judge
 from calibration.live_server import LiveServer
 from calibration.pass_profiler import send_lone
-from calibration.profile_file import write_profile
+from calibration.profile_file import calibrated_by
 from calibration.samples import LoneSample
 from policy.instant import UNSET
 from policy.timeline import Outcome
 from sim.engine.process_engine import run
 from sim.engine.timelines import Timeline
-from sim.scenario.calibrated import calibrated
 from sim.scenario.lower import lower
 from sim.scenario.profile import LonePart, LoneRequest, Profile
 from sim.scenario.spec import Scenario
@@ -168,10 +165,7 @@ def _without_outliers(timeline: Timeline) -> Rows:
 
 def _modelled(scenario: Scenario, profile: Profile, seed: int) -> Timeline:
     """Return the engine's timeline of requests that come one at a time, with the central fit."""
-    with TemporaryDirectory(prefix="servecast-") as folder:
-        file = Path(folder) / "calibration.json"
-        write_profile(profile, file)
-        model = calibrated(scenario, file)
+    with calibrated_by(scenario, profile) as model:
         full_ns = profile.times_ns(None)
         pass_ns = full_ns["base"] + full_ns["per_item"] * scenario.batching.max_batch + sum(full_ns.values())
         gap_ns = 2 * (pass_ns + scenario.batching.max_wait) + 1

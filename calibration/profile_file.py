@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from calibration.fit import Fit
 from calibration.samples import Samples
 from sim.forecast.provenance import host, versions
+from sim.scenario.calibrated import calibrated
 from sim.scenario.profile import PROFILE_FORMAT, Profile
+from sim.scenario.spec import Scenario
 
-__all__ = ["profile_hash", "profile_of_fit", "write_profile"]
+__all__ = ["calibrated_by", "profile_hash", "profile_of_fit", "write_profile"]
 
 
 def profile_of_fit(samples: Sequence[Samples], fitted: Fit) -> Profile:
@@ -49,6 +53,15 @@ def profile_of_fit(samples: Sequence[Samples], fitted: Fit) -> Profile:
 def profile_hash(profile: Profile) -> str:
     """Return the SHA-256 of the calibration's content, whatever file it lies in."""
     return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
+
+
+@contextmanager
+def calibrated_by(scenario: Scenario, profile: Profile) -> Iterator[Scenario]:
+    """Give the scenario with a calibration that lies in no file of its own, while the block lasts."""
+    with TemporaryDirectory(prefix="servecast-") as folder:
+        file = Path(folder) / "calibration.json"
+        write_profile(profile, file)
+        yield calibrated(scenario, file)
 
 
 def write_profile(profile: Profile, path: str | Path) -> None:

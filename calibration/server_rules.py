@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from calibration.errors import BadSamples
 from policy.autoscaling_settings import autoscaling_in_words
-from policy.instant import UNSET
-from policy.rollout_settings import rollout_in_words
+from policy.rollout_settings import shares_in_words
 from policy.settings import admission_rule, routing_in_words, routing_rule, rules_in_words
 from sim.scenario.costs import profile_of
 from sim.scenario.profile import Profile
@@ -129,19 +128,12 @@ def _versions_in_words(scenario: Scenario) -> dict[str, object]:
     if len(scenario.versions) < 2:
         return {}
     rules = version_rules(scenario)
-    weights = rules.weights
     return {
         "versions": {
             str(place): {"name": version.name, "loaded": version.loaded, **_fleet_in_words(alone)}
             for place, (version, alone) in enumerate(zip(scenario.versions, each_version(scenario), strict=True))
         },
-        "shares": {
-            "weights": list(weights.weights[: weights.loaded]),
-            "stable": weights.stable,
-            "canary": None if weights.canary == UNSET else weights.canary,
-            "shadows": list(rules.shadows),
-            "rollout": None if rules.rollout is None else rollout_in_words(rules.rollout),
-        },
+        "shares": shares_in_words(rules.weights, rules.shadows, rules.rollout),
         "salt": str(scenario.split.salt),
     }
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from calibration.errors import BadSamples
 from calibration.load_plan import LoadPlan, PlannedOrder
 from policy.dice import Stream, die, draw
+from sim.engine.engine_input import VersionsInput
 from sim.engine.version_keys import pinned_to, user_of
 from sim.scenario.distributions import time_table
 from sim.scenario.lower import tail_ns, versions_input
@@ -36,7 +37,7 @@ def traffic_plan(
     if scenario.traffic.arrivals is None:
         raise BadSamples("traffic.clients is a closed loop and has no schedule to send: state traffic.arrivals.")
     schedule = draw_schedule(scenario, seed=seed, run=run, horizon_ns=duration_ns)
-    dice = dice_seed(seed, run)
+    dice, versions = dice_seed(seed, run), versions_input(scenario)
     return LoadPlan(
         url=url,
         arrivals_ns=schedule.arrivals_ns,
@@ -47,23 +48,21 @@ def traffic_plan(
         connections=_connections(scenario),
         tail_ns=min(tail_ns(scenario), _TAIL_MAX_NS),
         input=input_text(scenario),
-        users=_users(scenario, len(schedule.arrivals_ns), dice),
-        pins=_pins(scenario, len(schedule.arrivals_ns), dice),
+        users=_users(versions, len(schedule.arrivals_ns), dice),
+        pins=_pins(versions, len(schedule.arrivals_ns), dice),
         versions=version_names(scenario),
         orders=tuple(orders),
     )
 
 
-def _users(scenario: Scenario, requests: int, dice: int) -> npt.NDArray[np.int64]:
+def _users(versions: VersionsInput, requests: int, dice: int) -> npt.NDArray[np.int64]:
     """Return who sends each request by the dice that the engine rolls; empty where nobody stays with a version."""
-    versions = versions_input(scenario)
     users = [user_of(versions, dice, request) for request in range(requests if versions.users else 0)]
     return np.array([int(user) for user in users if user is not None], dtype=np.int64)
 
 
-def _pins(scenario: Scenario, requests: int, dice: int) -> npt.NDArray[np.int64]:
+def _pins(versions: VersionsInput, requests: int, dice: int) -> npt.NDArray[np.int64]:
     """Return which version each request names by the dice that the engine rolls; empty where none does."""
-    versions = versions_input(scenario)
     if not any(versions.pinned):
         return np.zeros(0, dtype=np.int64)
     return np.array([pinned_to(versions, dice, request) for request in range(requests)], dtype=np.int64)

@@ -33,6 +33,7 @@ __all__ = [
     "StepSettings",
     "rollout_in_words",
     "rollout_rule",
+    "shares_in_words",
     "version_weights",
 ]
 
@@ -197,6 +198,17 @@ def rollout_in_words(rule: RolloutRule) -> RolloutSettings:
         "refusals_fail": bool(rule.refusals_fail),
         "ready_share": rule.ready_share,
         "ready_deadline_ns": _none_if_never(rule.ready_deadline_ns),
+    }
+
+
+def shares_in_words(weights: VersionWeights, shadows: Sequence[int], rollout: RolloutRule | None) -> dict[str, Any]:
+    """Return how requests come to the versions, for JSON; weights and shadows in parts of WEIGHT_ONE."""
+    return {
+        "weights": list(weights.weights[: weights.loaded]),
+        "stable": weights.stable,
+        "canary": None if weights.canary == UNSET else weights.canary,
+        "shadows": list(shadows),
+        "rollout": None if rollout is None else rollout_in_words(rollout),
     }
 
 

@@ -51,6 +51,8 @@ def choose(weights: VersionWeights, key_bits: int, pinned: int) -> int:
     """
     if pinned != UNSET:
         return pinned
+    if weights.loaded == 1:
+        return weights.stable
     place = point(key_bits, WEIGHT_ONE)
     if weights.canary != UNSET and place < weights.weights[weights.canary]:
         return weights.canary

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policy.journal import FORMAT, Row
+from policy.rollout_settings import shares_in_words
 from reference_server.actions import (
     Action,
     Answered,
@@ -38,7 +39,7 @@ from reference_server.actions import (
     WakeAt,
 )
 from reference_server.errors import CouldNotServe
-from reference_server.settings import ServerSettings, fleet_in_words, shares_in_words
+from reference_server.settings import ServerSettings, fleet_in_words
 
 __all__ = ["Journal"]
 
@@ -87,7 +88,7 @@ class Journal:
             "started_ns": started_ns,
             "seed": str(settings.seed),
             "fleets": [fleet_in_words(rules) for rules in settings.fleets],
-            "shares": shares_in_words(settings.shares),
+            "shares": shares_in_words(*settings.shares),
         }
         try:
             self._out = file.open("wb", buffering=0)

@@ -11,13 +11,12 @@ from typing import Any
 from policy.autoscaling_settings import autoscaling_in_words, fixed_fleet
 from policy.errors import SettingError
 from policy.fleet import Drain
-from policy.instant import UNSET
-from policy.rollout_settings import rollout_in_words
+from policy.rollout_settings import shares_in_words
 from policy.settings import check_count, check_time_ns, routing_in_words, rules_in_words
 from reference_server.replica_pool import FleetRules
 from reference_server.version_shares import ONE_VERSION, VersionRules
 
-__all__ = ["ServerSettings", "VersionSettings", "fleet_in_words", "in_words", "shares_in_words"]
+__all__ = ["ServerSettings", "VersionSettings", "fleet_in_words", "in_words"]
 
 _PORT_MAX = 65_535
 _BODY_MAX = 2**30
@@ -123,18 +122,6 @@ def fleet_in_words(rules: FleetRules) -> dict[str, Any]:
     }
 
 
-def shares_in_words(shares: VersionRules) -> dict[str, Any]:
-    """Return how requests come to the versions, for JSON; weights and shadows in parts of WEIGHT_ONE."""
-    weights = shares.weights
-    return {
-        "weights": list(weights.weights[: weights.loaded]),
-        "stable": weights.stable,
-        "canary": None if weights.canary == UNSET else weights.canary,
-        "shadows": list(shares.shadows),
-        "rollout": None if shares.rollout is None else rollout_in_words(shares.rollout),
-    }
-
-
 def in_words(settings: ServerSettings) -> dict[str, object]:
     """Return what is in force for JSON: the rules of the first version, and those of all where there are several."""
     first, several = settings.versions[0], len(settings.versions) > 1
@@ -142,7 +129,7 @@ def in_words(settings: ServerSettings) -> dict[str, object]:
         "name": settings.name,
         **_version_in_words(first),
         "versions": [{"name": each.name, **_version_in_words(each)} for each in settings.versions] if several else [],
-        "shares": shares_in_words(settings.shares),
+        "shares": shares_in_words(*settings.shares),
         "salt": str(settings.salt),
         "body_limit": settings.body_limit,
         "timeline_rows": settings.timeline_rows,

@@ -88,8 +88,6 @@ class VersionShares:
 
     def choose(self, arrival: Arrived) -> int:
         """Return the version that takes an arrival."""
-        if len(self._pools) == 1 and arrival.pinned == UNSET:
-            return 0
         return versions.choose(self._weights, arrival.key_bits, arrival.pinned)
 
     def shadows_of(self, request: int, taken_by: int, roll: Callable[[int, int], int]) -> Iterator[int]:

@@ -160,8 +160,9 @@ def _operator(scenario: Scenario, options: argparse.Namespace, served: list[str]
     UsageError.
     """
     from calibration.check import Operator
+    from sim.scenario.versions import rollout_start_ns
 
-    if scenario.rollout is None or scenario.rollout.start is None:
+    if rollout_start_ns(scenario) is None:
         return None
     if options.url is None:
         token, seeds = secrets.token_urlsafe(), itertools.count(seed_of(scenario, options.seed))

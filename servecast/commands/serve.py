@@ -30,6 +30,7 @@ from servecast.streams import Talk
 if TYPE_CHECKING:
     from reference_server.settings import ServerSettings, VersionSettings
     from sim.scenario.spec import Scenario
+    from sim.scenario.versions import VersionRules as ScenarioVersions
 
 __all__ = ["add_arguments", "run", "server_settings"]
 
@@ -147,7 +148,7 @@ def server_settings(
 
     rules = version_rules(scenario)
     return ServerSettings(
-        versions=_versions(scenario, seed),
+        versions=_versions(scenario, rules, seed),
         shares=VersionRules(rules.weights, rules.shadows, rules.rollout),
         salt=scenario.split.salt,
         seed=seed,
@@ -160,14 +161,13 @@ def server_settings(
     )
 
 
-def _versions(scenario: Scenario, seed: int) -> tuple[VersionSettings, ...]:
+def _versions(scenario: Scenario, of_versions: ScenarioVersions, seed: int) -> tuple[VersionSettings, ...]:
     """Return each version's model and fleet."""
     from reference_server.replica_pool import FleetRules
     from reference_server.settings import VersionSettings
     from sim.scenario.rules import serving_rules
-    from sim.scenario.versions import each_version, version_names, version_rules
+    from sim.scenario.versions import each_version, version_names
 
-    of_versions = version_rules(scenario)
     settings = []
     for place, (name, alone) in enumerate(zip(version_names(scenario), each_version(scenario), strict=True)):
         rules = serving_rules(alone)

@@ -145,16 +145,13 @@ class Versions:
             fleet.place_held(now_ns)
         for attempt in arrived:
             self._listener.admission_decided(attempt, self._admit(attempt, now_ns))
-            if len(self._fleets) > 1:
-                self._admit_copies(attempt, now_ns)
+            self._admit_copies(attempt, now_ns)
         for fleet in self._fleets:
             fleet.scale_for_held(now_ns)
         return min(self._rollout_asks_ns, *[fleet.serve(now_ns) for fleet in self._fleets])
 
     def _admit(self, attempt: LiveAttempt, now_ns: int) -> Reason:
-        version = 0
-        if len(self._fleets) > 1 or attempt.pinned != UNSET:
-            version = versions.choose(self._weights, attempt.key_bits, attempt.pinned)
+        version = versions.choose(self._weights, attempt.key_bits, attempt.pinned)
         if not self._fleets[version].loaded:
             attempt.enqueued_ns = now_ns
             return Reason.NOT_LOADED

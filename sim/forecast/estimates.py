@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,18 @@ from sim.forecast.intervals import (
 from sim.outcome.measures import RunMeasures
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
 
-__all__ = ["METRICS", "Figure", "Metric", "estimate", "exact", "latencies_ms", "mean_of_runs", "requests_of"]
+__all__ = [
+    "METRICS",
+    "Figure",
+    "Metric",
+    "estimate",
+    "exact",
+    "latencies_ms",
+    "mean_of_runs",
+    "ratio",
+    "requests_of",
+    "tree_of",
+]
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,27 @@ METRICS: dict[str, Metric] = {
     "gpu_hours": Metric(partial(_per_run, read=lambda run: run.replica_hours), _replicas_paid),
 }
 """The measured figures of a forecast by their names in its JSON, `.` between the levels."""
+
+
+def ratio(part: int, whole: int) -> float:
+    """Return a part as a share of the whole, NaN of nothing."""
+    return part / whole if whole else math.nan
+
+
+class _Told(Protocol):
+    """What has a form in JSON."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return that form."""
+
+
+def tree_of(figures: Mapping[str, _Told]) -> dict[str, Any]:
+    """Return figures for JSON, `.` in their names resolved into levels."""
+    tree: dict[str, Any] = {}
+    for name, figure in figures.items():
+        group, _, key = name.rpartition(".")
+        (tree.setdefault(group, {}) if group else tree)[key] = figure.to_json()
+    return tree
 
 
 def exact(value: float, samples: int = 0) -> Figure:

@@ -6,13 +6,13 @@ Warm-up is settling.py's, statistics are in intervals.py and estimates.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from policy.timeline import Outcome
 from sim.errors import ScenarioError
-from sim.forecast.estimates import METRICS, Figure, estimate, exact
+from sim.forecast.estimates import METRICS, Figure, estimate, exact, tree_of
 from sim.forecast.goal_metrics import goal_metrics
 from sim.forecast.goals import GoalResult, judge
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
@@ -80,9 +80,9 @@ class Forecast:
 
     def to_json(self) -> dict[str, Any]:
         """Return the forecast as a tree of plain values, version FORECAST_VERSION."""
-        content: dict[str, Any] = {"version": FORECAST_VERSION, "name": self.name, **_as_tree(self.figures)}
+        content: dict[str, Any] = {"version": FORECAST_VERSION, "name": self.name, **tree_of(self.figures)}
         content["cost"]["currency"] = self.currency
-        content["versions"] = {version.name: _as_tree(version.figures) for version in self.versions}
+        content["versions"] = {version.name: tree_of(version.figures) for version in self.versions}
         content["rollout"] = None if self.rollout is None else self.rollout.to_json()
         content["ab_tests"] = [test.to_json() for test in self.ab_tests]
         return content | {
@@ -93,16 +93,6 @@ class Forecast:
             "latency_curve": self.latency_curve.to_json(),
             "provenance": self.provenance,
         }
-
-
-def _as_tree(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return figures for JSON, `.` in their names resolved into levels."""
-    tree: dict[str, Any] = {}
-    for name, figure in figures.items():
-        group, _, key = name.rpartition(".")
-        level = tree.setdefault(group, {}) if group else tree
-        level[key] = figure.to_json()
-    return tree
 
 
 def forecast(

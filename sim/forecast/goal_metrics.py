@@ -55,7 +55,7 @@ def _breaches(run: RunMeasures, p99_ns: int | None, refused: float | None) -> in
     A window's p99 is the nearest rank of the answers that it has: below 100 of them it is the slowest.
     """
     count = _windows(run)
-    edges = [run.from_ns + (run.to_ns - run.from_ns) * index // count for index in range(count + 1)]
+    edges = run.edges_ns(count)
     breaches = 0
     for low, high in pairwise(np.searchsorted(run.intended_ns, edges).tolist()):
         outcomes, latency_ns = run.outcomes[low:high], run.latency_ns[low:high]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from policy.rollout import SHARE_ONE, Against, Counted, FailureScope, Metric, NoData, RolloutRule
 from policy.versions import WEIGHT_ONE
-from sim.forecast.estimates import Figure, mean_of_runs
+from sim.forecast.estimates import Figure, mean_of_runs, ratio
 from sim.forecast.replications import Replication
 from sim.outcome.rollout_course import RolloutRun
 from sim.outcome.rollout_theory import CanaryAnalysis, ab_test_s, answers_per_arm, share_interval
@@ -80,13 +80,13 @@ def rollout_forecast(
         "unfinished_share": _share_of_runs([not (run.rolled_back or run.promoted) for run in runs]),
         "duration_s": mean(lambda run: run.duration_s),
         "requests_touched": mean(lambda run: run.touched),
-        "requests_touched_share": mean(lambda run: _ratio(run.touched, run.requests), 1.0),
+        "requests_touched_share": mean(lambda run: ratio(run.touched, run.requests), 1.0),
         "copies": mean(lambda run: run.copies),
         "weight_most": mean(lambda run: run.weight_most / WEIGHT_ONE, 1.0),
     }
     if scenario.split.users is not None:
         figures["users_touched"] = mean(lambda run: run.users_touched or 0)
-        figures["users_touched_share"] = mean(lambda run: _ratio(run.users_touched or 0, run.users or 0), 1.0)
+        figures["users_touched_share"] = mean(lambda run: ratio(run.users_touched or 0, run.users or 0), 1.0)
     rules = version_rules(scenario)
     return RolloutForecast(scenario.versions[rules.weights.canary].name, figures, _odds(scenario))
 
@@ -96,10 +96,6 @@ def _share_of_runs(ended_so: Sequence[bool]) -> Figure:
     count = sum(ended_so)
     low, high = share_interval(count, len(ended_so))
     return Figure(count / len(ended_so), low, high, samples=len(ended_so))
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
 
 
 def _odds(scenario: Scenario) -> Odds:

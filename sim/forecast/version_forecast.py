@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sim.forecast.estimates import METRICS, Figure, estimate, mean_of_runs
+from sim.forecast.estimates import METRICS, Figure, estimate, mean_of_runs, ratio
 from sim.forecast.replications import Replication
 from sim.outcome.quantiles import quantile
 from sim.outcome.version_runs import VersionRun
@@ -60,10 +60,10 @@ def _figures(
     measures = [run.versions[version].measures for run in central]
     of_drawn = None if drawn is None else [run.versions[version].measures for run in drawn]
     return {
-        "request_share": of_runs(lambda run, mine: _ratio(mine.measures.requests, run.measures.requests), 1.0),
+        "request_share": of_runs(lambda run, mine: ratio(mine.measures.requests, run.measures.requests), 1.0),
         **{name: estimate(metric, measures, of_drawn, calibration_known=known) for name, metric in METRICS.items()},
         "copies_per_s": of_runs(lambda _, mine: mine.copies / mine.measures.window_s),
-        "copies_refused_share": of_runs(lambda _, mine: _ratio(mine.copies_refused, mine.copies), 1.0),
+        "copies_refused_share": of_runs(lambda _, mine: ratio(mine.copies_refused, mine.copies), 1.0),
         "copy_ms.p50": of_runs(lambda _, mine: _copy_ms(mine, 0.5)),
         "copy_ms.p99": of_runs(lambda _, mine: _copy_ms(mine, 0.99)),
     }
@@ -74,7 +74,3 @@ def _copy_ms(run: VersionRun, q: float) -> float:
     if len(run.copy_ns) * (1.0 - q) < 1.0:
         return math.nan
     return float(quantile(run.copy_ns, q)) / 1e6
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from sim.forecast.estimates import METRICS, Metric
+from sim.forecast.estimates import METRICS, Metric, ratio, tree_of
 from sim.forecast.intervals import confidence, exceedances_are_enough
 from sim.outcome.fleet_course import FleetCourse, Steps
 from sim.outcome.measures import RunMeasures
@@ -68,20 +68,10 @@ class Window:
 
     def to_json(self) -> dict[str, object]:
         """Return the window in the form of the forecast's JSON, `.` in names resolved into levels."""
-        content: dict[str, object] = {"from_s": self.from_s, "to_s": self.to_s, **_as_tree(self.figures)}
+        content: dict[str, object] = {"from_s": self.from_s, "to_s": self.to_s, **tree_of(self.figures)}
         if self.versions:
-            content["versions"] = {name: _as_tree(figures) for name, figures in self.versions.items()}
+            content["versions"] = {name: tree_of(figures) for name, figures in self.versions.items()}
         return content
-
-
-def _as_tree(figures: Mapping[str, WindowFigure]) -> dict[str, object]:
-    """Return figures for JSON, `.` in their names resolved into levels."""
-    content: dict[str, object] = {}
-    groups: dict[str, dict[str, object]] = {}
-    for name, figure in figures.items():
-        group, _, key = name.rpartition(".")
-        (groups.setdefault(group, {}) if group else content)[key] = figure.to_json()
-    return content | groups
 
 
 def windows(
@@ -91,11 +81,10 @@ def windows(
 
     `versions` are the parts of the runs that each version took, by its name.
     """
-    from_ns, to_ns = runs[0].from_ns, runs[0].to_ns
     fewest = min(run.requests for run in runs)
     count = min(max(fewest // _REQUESTS_WANTED, WINDOWS_MIN), WINDOWS_MAX)
-    edges = [from_ns + (to_ns - from_ns) * index // count for index in range(count + 1)]
-    return [_window(runs, versions, low, high, from_ns) for low, high in pairwise(edges) if high > low]
+    edges = runs[0].edges_ns(count)
+    return [_window(runs, versions, low, high, edges[0]) for low, high in pairwise(edges) if high > low]
 
 
 def _part(run: RunMeasures, from_ns: int, to_ns: int) -> RunMeasures:
@@ -130,14 +119,10 @@ def _window(
 
 def _of_version(whole: Sequence[RunMeasures], parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:
     """Return the figures of one version in one window."""
-    shares = [_ratio(part.requests, run.requests) for part, run in zip(parts, whole, strict=True)]
-    pooled = _ratio(sum(part.requests for part in parts), sum(run.requests for run in whole))
+    shares = [ratio(part.requests, run.requests) for part, run in zip(parts, whole, strict=True)]
+    pooled = ratio(sum(part.requests for part in parts), sum(run.requests for run in whole))
     share = _with_interval(pooled, shares, 1.0) if math.isfinite(pooled) else WindowFigure(None)
     return {"request_share": share, **_figures(parts)}
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
 
 
 def _figures(parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:

@@ -95,6 +95,10 @@ class RunMeasures:
         """Hours of replicas that are paid for inside the window."""
         return self.fleet.paid.area(self.from_ns, self.to_ns) / 3.6e12
 
+    def edges_ns(self, count: int) -> list[int]:
+        """Return the bounds of so many windows, equally long to the nanosecond, that fill the measured time."""
+        return [self.from_ns + (self.to_ns - self.from_ns) * index // count for index in range(count + 1)]
+
     def count(self, outcome: Outcome) -> int:
         """Return how many requests ended so."""
         return int(np.count_nonzero(self.outcomes == outcome))

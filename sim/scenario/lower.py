@@ -30,7 +30,7 @@ from sim.scenario.profile import Draw, Profile
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.schedule import Schedule, dice_seed, draw_schedule
 from sim.scenario.spec import Scenario
-from sim.scenario.versions import each_version, version_rules
+from sim.scenario.versions import each_version, rollout_start_ns, version_rules
 
 __all__ = [
     "TAIL_LEAST_NS",
@@ -71,7 +71,15 @@ def lower(
     for version in alone:
         _check_calibrated(version)
     rules = [serving_rules(version, profile_draw) for version in alone]
-    first, *others = _fleets(scenario, rules, [costs_of(version, profile_draw) for version in alone])
+    of_versions = version_rules(scenario)
+    first, *others = [
+        replace(
+            _fleet(version, rules[place], costs_of(version, profile_draw)),
+            loaded=of_versions.loaded[place],
+            error_share=of_versions.error_shares[place],
+        )
+        for place, version in enumerate(alone)
+    ]
     costs = costs_of(scenario, profile_draw)
     measure_to_ns = warm_up_ns + scenario.horizon.duration
     stop_ns = measure_to_ns + _tail_ns(scenario, rules)
@@ -152,19 +160,6 @@ def _traffic(scenario: Scenario, schedule: Schedule, rules: ServingRules, costs:
     )
 
 
-def _fleets(scenario: Scenario, rules: Sequence[ServingRules], costs: Sequence[Costs]) -> list[FleetInput]:
-    """Return what serves each version."""
-    of_versions = version_rules(scenario)
-    return [
-        replace(
-            _fleet(alone, rules[place], costs[place]),
-            loaded=of_versions.loaded[place],
-            error_share=of_versions.error_shares[place],
-        )
-        for place, alone in enumerate(each_version(scenario))
-    ]
-
-
 def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
     """Return what serves one version."""
     return FleetInput(
@@ -190,7 +185,7 @@ def _fleet(scenario: Scenario, rules: ServingRules, costs: Costs) -> FleetInput:
 def versions_input(scenario: Scenario, rollout_origin_ns: int = 0) -> VersionsInput:
     """Return how requests come to the versions; rollout.start counts from `rollout_origin_ns`."""
     rules = version_rules(scenario)
-    start = None if scenario.rollout is None else scenario.rollout.start
+    start = rollout_start_ns(scenario)
     order = Order(int(OrderKind.ROLLOUT), UNSET, int(Command.START))
     return VersionsInput(
         weights=rules.weights,

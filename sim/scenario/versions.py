@@ -20,6 +20,7 @@ __all__ = [
     "each_version",
     "instances_of_each",
     "load_shares",
+    "rollout_start_ns",
     "version_names",
     "version_rules",
 ]
@@ -76,6 +77,11 @@ def load_shares(scenario: Scenario) -> tuple[float, ...]:
         taken = own + (1.0 - sum(pinned)) * rules.weights.weights[place] / WEIGHT_ONE
         shares.append(taken + (1.0 - taken) * rules.shadows[place] / WEIGHT_ONE)
     return tuple(shares)
+
+
+def rollout_start_ns(scenario: Scenario) -> int | None:
+    """Return when the rollout begins, from the begin of the measured time; None if there is none, or none begins."""
+    return None if scenario.rollout is None else scenario.rollout.start
 
 
 def version_rules(scenario: Scenario) -> VersionRules:
