@@ -16,6 +16,7 @@ from policy.versions import point
 
 __all__ = [
     "CELLS",
+    "KNOTS",
     "LEVELS",
     "Stream",
     "cold_start_ns",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from policy.dice import mix
 
-__all__ = ["sticky_bits"]
+__all__ = ["FNV_BASIS", "FNV_PRIME", "sticky_bits"]
 
-_FNV_BASIS = 0xCBF29CE484222325
-_FNV_PRIME = 0x100000001B3
+FNV_BASIS = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
 
 
 def sticky_bits(key: str, salt: int = 0) -> int:
@@ -21,7 +21,7 @@ def sticky_bits(key: str, salt: int = 0) -> int:
     `salt` is for example the serial of an experiment, 0 .. 2**64 - 1. With one salt for all of them, the same users
     would be every canary's first.
     """
-    bits = _FNV_BASIS
+    bits = FNV_BASIS
     for byte in key.encode("utf-8", "surrogatepass"):
-        bits = (bits ^ byte) * _FNV_PRIME & (2**64 - 1)
+        bits = (bits ^ byte) * FNV_PRIME & (2**64 - 1)
     return mix(bits ^ mix(salt))

@@ -1,0 +1,162 @@
+"""The compiled engine: the timeline of process_engine.py, byte for byte, by compiled code (Numba).
+
+It compiles the functions of policy/ themselves, so there is no second copy of a rule. What stands in the compiled_*
+files is bookkeeping: rows of tables where the process engine has objects, calendars where it has SimPy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.instant import UNSET
+from policy.timeline import COPIES_FROM
+from sim.engine.compiled_kernel import Returned, advance
+from sim.engine.compiled_state import Capacity, Given, Rows, State, given_of, grown, new_state
+from sim.engine.engine_input import EngineInput
+from sim.engine.timelines import (
+    ATTEMPT_COLUMNS,
+    PASS_COLUMNS,
+    REPLICA_COLUMNS,
+    ROLLOUT_COLUMNS,
+    SCALING_COLUMNS,
+    SHARE_COLUMNS,
+    Table,
+    Timeline,
+)
+
+__all__ = ["run"]
+
+Ints = npt.NDArray[np.int64]
+
+_LEAST = Capacity(attempts=1024, calendar=1024, replicas=64, log=256)
+
+
+def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity = _LEAST) -> Timeline:
+    """Return the timeline of one run: the same bytes for the same input.
+
+    `chunk` hands over so many arrivals at a time, `least` is how large the tables are at first; both change nothing.
+    """
+    requests = len(engine_input.traffic.arrivals_ns)
+    least = least._replace(attempts=max(least.attempts, _power_of_two(requests)))
+    given, state = given_of(engine_input, recycle=False), new_state(engine_input, least)
+    state = _advance_all(engine_input, given, state, chunk or max(requests, 1))
+    return _timeline(given, state)
+
+
+def _advance_all(engine_input: EngineInput, given: Given, state: State, chunk: int) -> State:
+    """Go on to the end of the run; return the state there."""
+    traffic = engine_input.traffic
+    begin, end = 0, _chunk_end(traffic.arrivals_ns, chunk)
+    while True:
+        sizes = traffic.sizes[begin:end] if len(traffic.sizes) else traffic.sizes
+        is_last = end == len(traffic.arrivals_ns)
+        returned = advance(given, state, traffic.arrivals_ns[begin:end], sizes, is_last)
+        if returned == Returned.FINISHED:
+            return state
+        if returned != Returned.NEEDS_ARRIVALS:
+            state = grown(state, _with_more(state, returned))
+            continue
+        state.run["requests"] += end - begin
+        state.run["next_arrival"] = 0
+        begin, end = end, _chunk_end(traffic.arrivals_ns, end + chunk)
+
+
+def _chunk_end(arrivals_ns: Ints, at_least: int) -> int:
+    """Return where a chunk of arrivals ends: between two moments, since an instant takes in all that it brings."""
+    if at_least >= len(arrivals_ns):
+        return len(arrivals_ns)
+    return int(np.searchsorted(arrivals_ns, arrivals_ns[at_least - 1], side="right"))
+
+
+def _with_more(state: State, returned: int) -> Capacity:
+    """Return how large the tables are, those twice as large that were too small."""
+    return Capacity(
+        attempts=len(state.attempts) << (returned == Returned.NEEDS_ATTEMPTS),
+        calendar=len(state.front.ring) << (returned == Returned.NEEDS_ENTRIES),
+        replicas=len(state.replicas) << (returned == Returned.NEEDS_REPLICAS),
+        log=len(state.scalings) << (returned == Returned.NEEDS_LOG),
+    )
+
+
+def _power_of_two(count: int) -> int:
+    """Return the least power of two that is not less."""
+    return 1 << max(count - 1, 0).bit_length()
+
+
+def _timeline(given: Given, state: State) -> Timeline:
+    """Return the rows of a run that is over."""
+    run = state.run[0]
+    rows = _attempt_rows(state)
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    is_copy = rows[:, ATTEMPT_COLUMNS.index("attempt")] >= COPIES_FROM
+    scalings = _as_table(state.scalings[: run["scalings"]], SCALING_COLUMNS)
+    return Timeline(
+        attempts=np.ascontiguousarray(rows[~is_copy]),
+        passes=_pass_rows(state),
+        replicas=_replica_rows(state),
+        scalings=np.ascontiguousarray(scalings[np.lexsort((scalings[:, 1], scalings[:, 0]))]),
+        copies=np.ascontiguousarray(rows[is_copy]),
+        shares=_as_table(state.shares[: run["shares"]], SHARE_COLUMNS),
+        rollout=_as_table(state.moves[: run["moves"]], ROLLOUT_COLUMNS),
+    )
+
+
+def _as_table(rows: Rows, columns: tuple[str, ...]) -> Table:
+    """Return these columns of rows as a table."""
+    table = np.empty((len(rows), len(columns)), dtype=np.int64)
+    for place, name in enumerate(columns):
+        table[:, place] = rows[name]
+    return table
+
+
+def _moments(state: State) -> tuple[Ints, Ints]:
+    """Return when the pass of each batch began and ended, as far as that has come; UNSET where it has not."""
+    batches, now_ns = state.batches[: state.run[0]["batches"]], state.run[0]["now_ns"]
+    certain = batches["is_blocking"] == 1
+    # A pass that was handed over in the last instant of all has not begun, whatever its way to the device takes.
+    begun = certain | ((batches["started_ns"] <= now_ns) & (batches["handed_ns"] < now_ns))
+    ended = certain | (batches["ended_ns"] <= now_ns)
+    return np.where(begun, batches["started_ns"], UNSET), np.where(ended, batches["ended_ns"], UNSET)
+
+
+def _attempt_rows(state: State) -> Table:
+    """Return a row for every attempt and copy, in the order in which they came to be."""
+    attempts, batches = state.attempts[: state.run[0]["attempts"]], state.batches[: state.run[0]["batches"]]
+    started_ns, ended_ns = _moments(state)
+    batch = attempts["batch"]
+    is_frozen = batch != UNSET
+    returned = np.zeros(len(attempts), dtype=np.bool_)
+    returned[is_frozen] = batches["returned_ns"][batch[is_frozen]] != UNSET
+    columns: dict[str, Ints] = {name: attempts[name] for name in ATTEMPT_COLUMNS if name in (attempts.dtype.names or ())}
+    for name, values, known in (
+        ("instance", batches["instance"], is_frozen),
+        ("serial", batches["serial"], is_frozen),
+        ("batch_size", batches["count"], is_frozen),
+        ("closed_ns", batches["closed_ns"], is_frozen),
+        ("started_ns", started_ns, returned),
+        ("ended_ns", ended_ns, returned),
+        ("returned_ns", batches["returned_ns"], is_frozen),
+    ):
+        column = np.full(len(attempts), UNSET, dtype=np.int64)
+        column[known] = values[batch[known]]
+        columns[name] = column
+    return np.column_stack([columns[name] for name in ATTEMPT_COLUMNS])
+
+
+def _pass_rows(state: State) -> Table:
+    """Return a row for every pass, by serial."""
+    batches = state.batches[: state.run[0]["batches"]]
+    started_ns, ended_ns = _moments(state)
+    columns = {name: batches[name] for name in PASS_COLUMNS if name in (batches.dtype.names or ())}
+    columns |= {"batch_size": batches["count"], "started_ns": started_ns, "ended_ns": ended_ns}
+    table = np.column_stack([columns[name] for name in PASS_COLUMNS])[batches["handed_ns"] != UNSET]
+    return np.ascontiguousarray(table[np.argsort(table[:, 0], kind="stable")])
+
+
+def _replica_rows(state: State) -> Table:
+    """Return a row for every replica."""
+    replicas = state.replicas[: state.run[0]["replicas"]]
+    columns = {name: replicas[name] for name in REPLICA_COLUMNS if name in (replicas.dtype.names or ())}
+    columns["replica"] = np.arange(len(replicas), dtype=np.int64)
+    return np.column_stack([columns[name] for name in REPLICA_COLUMNS])

@@ -1,0 +1,353 @@
+"""The fleet of one version in the compiled engine: which replica takes what, how many there are, what waits in front.
+
+It does what process_fleet.py does, with rows for objects.
+"""
+
+from __future__ import annotations
+
+from numba.extending import register_jitable
+
+from policy import admission, autoscaling, fleet, routing
+from policy.fleet import Stage
+from policy.instant import NEVER_NS, UNSET
+from policy.timeline import Reason
+from sim.engine.compiled_devices import slow_by_die, start_later
+from sim.engine.compiled_dice import route_die
+from sim.engine.compiled_replica import become_ready, enqueue, refusal, touch
+from sim.engine.compiled_state import NONE
+
+__all__ = [
+    "admit",
+    "begin_fleet",
+    "begin_to_scale",
+    "instance_ready",
+    "let_go",
+    "place_held",
+    "scale",
+    "scale_for_held",
+    "unhold",
+    "want",
+]
+
+
+@register_jitable
+def begin_fleet(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Let a version begin with the replicas that are ready at the first moment."""
+    state, given = t.fleets[version], g.fleets[version]
+    state.held_head = NONE
+    state.held_tail = NONE
+    state.loaded = given.is_loaded
+    state.routed_last = routing.fresh_routing().last
+    begin_to_scale(g, t, version, now_ns)
+    state.wanted = given.replicas if given.is_loaded else 0
+    log_scaling(t, now_ns, version, state.wanted, 0)
+    for _ in range(state.wanted):
+        serial = _add(g, t, version, now_ns)
+        for place in range(given.instances):
+            instance_ready(g, t, serial, place, now_ns)
+
+
+@register_jitable
+def begin_to_scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Let the autoscaler begin with nothing in its memory."""
+    state = t.fleets[version]
+    _keep_autoscaler(state, autoscaling.fresh_autoscaler(g.fleets[version].autoscaler, now_ns))
+    t.histories[version, :] = 0
+    state.asks_ns = now_ns
+
+
+@register_jitable
+def _keep_autoscaler(state, memory):  # type: ignore[no-untyped-def]
+    row = state.autoscaler
+    row[0] = memory.started_ns
+    row[1] = memory.next_sample_ns
+    row[2] = memory.next_tick_ns
+    row[3] = memory.next_poll_ns
+    row[4] = memory.pending_side
+    row[5] = memory.pending_since_ns
+    row[6] = memory.panic_ns
+    row[7] = memory.panic_highest
+    row[8] = memory.up_ns
+    row[9] = memory.down_ns
+    row[10] = memory.before_up
+    row[11] = memory.active_ns
+    row[12] = memory.activated_ns
+    row[13] = memory.decided_ns
+    row[14] = memory.decided
+    row[15] = memory.decided_cause
+
+
+@register_jitable
+def _autoscaler_of(state):  # type: ignore[no-untyped-def]
+    row = state.autoscaler
+    return autoscaling.AutoscalerState(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+    )
+
+
+@register_jitable
+def log_scaling(t, now_ns, version, wanted, cause):  # type: ignore[no-untyped-def]
+    """Write down how many replicas of a version are wanted from now on."""
+    run = t.run[0]
+    row = t.scalings[run.scalings]
+    run.scalings += 1
+    row.at_ns = now_ns
+    row.version = version
+    row.wanted = wanted
+    row.cause = cause
+
+
+# Changes
+
+
+@register_jitable
+def instance_ready(g, t, serial, place, now_ns):  # type: ignore[no-untyped-def]
+    """Note that an instance can take batches."""
+    become_ready(t, serial, place, now_ns)
+    replica = t.replicas[serial]
+    if replica.stage == Stage.STARTING and replica.starting == 0:
+        replica.ready_ns = now_ns
+        _move_on(t, serial, Stage.READY.value)
+
+
+@register_jitable
+def unhold(t, version, slot):  # type: ignore[no-untyped-def]
+    """Take an attempt out of those that wait in front of the fleet."""
+    state, attempt = t.fleets[version], t.attempts[slot]
+    if attempt.previous == NONE:
+        state.held_head = attempt.next
+    else:
+        t.attempts[attempt.previous].next = attempt.next
+    if attempt.next == NONE:
+        state.held_tail = attempt.previous
+    else:
+        t.attempts[attempt.next].previous = attempt.previous
+    state.held -= 1
+
+
+# Decisions
+
+
+@register_jitable(forceinline=True)
+def scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Ask the autoscaler if its moment has come."""
+    state = t.fleets[version]
+    if state.loaded and now_ns >= state.asks_ns:
+        _ask_autoscaler(g, t, version, now_ns)
+
+
+@register_jitable
+def _ask_autoscaler(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    state = t.fleets[version]
+    waiting = state.held + state.waiting
+    view = autoscaling.FleetView(
+        waiting,
+        waiting + state.carried,
+        state.arrived,
+        state.busy_ns + state.running * now_ns - state.running_since_ns,
+        state.ready,
+        state.starting,
+        state.wanted,
+    )
+    memory, decision = autoscaling.step(
+        g.fleets[version].autoscaler, _autoscaler_of(state), t.histories[version], view, now_ns
+    )
+    _keep_autoscaler(state, memory)
+    state.asks_ns = decision.ask_again_ns
+    want(g, t, version, decision.wanted, decision.cause.value, now_ns)
+
+
+@register_jitable
+def want(g, t, version, wanted, cause, now_ns):  # type: ignore[no-untyped-def]
+    """Order and drain replicas if another number is wanted from now on."""
+    state, given = t.fleets[version], g.fleets[version]
+    if wanted == state.wanted:
+        return
+    state.wanted = wanted
+    log_scaling(t, now_ns, version, wanted, cause)
+    for _ in range(fleet.missing(wanted, state.starting, state.ready)):
+        serial = _add(g, t, version, now_ns)
+        for place in range(given.instances):
+            start_later(g, t, serial, place, 0, now_ns)
+    while True:
+        for place in range(state.members):
+            replica = t.replicas[t.members[version, place]]
+            t.scratch[0, place] = replica.stage
+            t.scratch[1, place] = replica.waiting + replica.carried
+        place = fleet.next_to_drain(given.drain, wanted, t.scratch[0], t.scratch[1], state.members)
+        if place == UNSET:
+            return
+        serial = t.members[version, place]
+        t.replicas[serial].drained_ns = now_ns
+        _move_on(t, serial, Stage.DRAINING.value)
+
+
+@register_jitable
+def _add(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Add a replica with the next serial."""
+    run, state, given = t.run[0], t.fleets[version], g.fleets[version]
+    serial = run.replicas
+    run.replicas += 1
+    replica = t.replicas[serial]
+    replica.version = version
+    replica.ordered_ns = now_ns
+    replica.ready_ns = UNSET
+    replica.drained_ns = UNSET
+    replica.gone_ns = UNSET
+    replica.stage = Stage.STARTING.value
+    replica.starting = given.instances
+    replica.head = NONE
+    replica.tail = NONE
+    replica.took_last = given.collectors - 1
+    replica.parked_head = NONE
+    replica.parked_tail = NONE
+    replica.ask_again_ns = NEVER_NS
+    replica.place = NONE
+    replica.is_slow = slow_by_die(g, version, serial) if given.slow_possible else 0
+    for place in range(given.instances):
+        instance = t.instances[serial, place]
+        instance.idle_since_ns = UNSET
+        instance.running = NONE
+    for index in range(given.collectors):
+        collector = t.collectors[serial, index]
+        collector.opened_ns = UNSET
+        collector.first_taken_ns = UNSET
+        collector.head = NONE
+        collector.tail = NONE
+        collector.ask_again_ns = NEVER_NS
+    t.members[version, state.members] = serial
+    state.members += 1
+    state.starting += 1
+    touch(t, serial)  # its collectors begin to collect now, before anything can come
+    return serial
+
+
+@register_jitable
+def _move_on(t, serial, stage):  # type: ignore[no-untyped-def]
+    """Note where a replica is in its life from now on."""
+    replica = t.replicas[serial]
+    version = replica.version
+    state = t.fleets[version]
+    if replica.stage == Stage.STARTING:
+        state.starting -= 1
+    if stage == Stage.DRAINING:
+        state.draining += 1
+    replica.stage = stage
+    replica.place = NONE
+    state.ready = 0
+    for place in range(state.members):
+        other = t.replicas[t.members[version, place]]
+        if other.stage == Stage.READY:
+            other.place = state.ready
+            t.ready[version, state.ready] = t.members[version, place]
+            t.outstanding[version, state.ready] = other.waiting + other.carried
+            state.ready += 1
+
+
+@register_jitable(forceinline=True)
+def _choose(g, t, version, slot):  # type: ignore[no-untyped-def]
+    """Return the serial of the replica that takes an attempt, UNSET if none can, and what routing then remembers."""
+    state, rule = t.fleets[version], g.fleets[version].routing
+    bits = 0
+    if state.ready > 1 and routing.uses_die(rule):
+        attempt = t.attempts[slot]
+        bits = route_die(g.run[0].seed, attempt.request, attempt.attempt)
+    after, place = routing.choose(
+        rule,
+        routing.RoutingState(state.routed_last),
+        t.ready[version],
+        t.outstanding[version],
+        state.ready,
+        bits,
+    )
+    return (UNSET if place == UNSET else t.ready[version, place]), after.last
+
+
+@register_jitable
+def place_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Send what is held to replicas, first come, first served, until one finds no place."""
+    state = t.fleets[version]
+    while state.held > 0:
+        slot = state.held_head
+        serial, last = _choose(g, t, version, slot)
+        if serial == UNSET or refusal(g, t, serial) != Reason.NONE:
+            return
+        state.routed_last = last
+        unhold(t, version, slot)
+        enqueue(t, serial, slot, now_ns)
+
+
+@register_jitable(forceinline=True)
+def admit(g, t, version, slot, now_ns):  # type: ignore[no-untyped-def]
+    """Give an arrival to a replica, hold it, or return why it is refused."""
+    state, attempt = t.fleets[version], t.attempts[slot]
+    state.arrived += 1
+    attempt.enqueued_ns = now_ns
+    serial = UNSET
+    if state.held == 0:
+        serial, state.routed_last = _choose(g, t, version, slot)
+    if serial == UNSET:
+        return _hold(g, t, version, slot)
+    attempt.replica = serial
+    reason = refusal(g, t, serial)
+    if reason == Reason.NONE:
+        enqueue(t, serial, slot, now_ns)
+    return reason.value
+
+
+@register_jitable
+def _hold(g, t, version, slot):  # type: ignore[no-untyped-def]
+    """Let an arrival wait in front of the fleet, or return why it may not."""
+    state, attempt = t.fleets[version], t.attempts[slot]
+    reason = admission.may_hold(g.fleets[version].admission, state.held, False)
+    if reason == Reason.NONE:
+        attempt.next = NONE
+        attempt.previous = state.held_tail
+        if state.held_tail == NONE:
+            state.held_head = slot
+        else:
+            t.attempts[state.held_tail].next = slot
+        state.held_tail = slot
+        state.held += 1
+    return reason.value
+
+
+@register_jitable(forceinline=True)
+def scale_for_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Ask the autoscaler at once if something is held that no replica is there or on its way for."""
+    state = t.fleets[version]
+    if state.held > 0 and state.starting + state.ready == 0:
+        _ask_autoscaler(g, t, version, now_ns)
+
+
+@register_jitable
+def let_go(t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Let those go that drain and hold nothing."""
+    state = t.fleets[version]
+    kept = 0
+    for place in range(state.members):
+        serial = t.members[version, place]
+        replica = t.replicas[serial]
+        if replica.stage == Stage.DRAINING and replica.waiting + replica.carried == 0:
+            replica.stage = Stage.GONE.value
+            replica.gone_ns = now_ns
+            state.draining -= 1
+        else:
+            t.members[version, kept] = serial
+            kept += 1
+    state.members = kept

@@ -1,0 +1,402 @@
+"""The versions in the compiled engine: which one takes a request, who gets a copy, what a rollout makes of that.
+
+It does what process_versions.py does, with rows for objects.
+"""
+
+from __future__ import annotations
+
+from numba.extending import register_jitable
+
+from policy import deadlines, orders, rollout, versions
+from policy.dice import Stream
+from policy.instant import NEVER_NS, UNSET
+from policy.orders import OrderKind, Refusal
+from policy.rollout import Action
+from policy.timeline import Outcome, Reason
+from policy.versions import VersionWeights
+from sim.engine.compiled_calendar import next_ns, pop, push, top
+from sim.engine.compiled_devices import end_attempt, free_attempt, new_copy
+from sim.engine.compiled_dice import die
+from sim.engine.compiled_fleet import (
+    admit,
+    begin_to_scale,
+    let_go,
+    place_held,
+    scale,
+    scale_for_held,
+    unhold,
+    want,
+)
+from sim.engine.compiled_replica import decide_replica, touch, withdraw_from_replica
+from sim.engine.compiled_state import NONE
+
+_COPY = Stream.COPY.value
+
+__all__ = ["begin_shares", "decide", "withdraw"]
+
+
+@register_jitable
+def begin_shares(g, t, now_ns):  # type: ignore[no-untyped-def]
+    """Write down what each version gets at the start."""
+    for version in range(len(t.fleets)):
+        state = t.fleets[version]
+        state.told_weight = state.weight
+        state.told_shadow = state.shadow
+        _log_share(t, now_ns, version)
+
+
+@register_jitable
+def withdraw(g, t, slot):  # type: ignore[no-untyped-def]
+    """Take out an attempt that ended early, if its place can be freed; return whether it was."""
+    attempt = t.attempts[slot]
+    if attempt.replica == UNSET:
+        unhold(t, attempt.version, slot)
+        return True
+    if not deadlines.frees_its_place(attempt.batch != NONE):
+        return False
+    withdraw_from_replica(g, t, slot)
+    return True
+
+
+@register_jitable
+def decide(g, t, now_ns):  # type: ignore[no-untyped-def]
+    """Decide until nothing more is to be decided; return when to decide again at the latest."""
+    run, given = t.run[0], g.run[0]
+    fleets = given.versions
+    ordered = run.orders_now
+    for number in range(run.next_order - ordered, run.next_order):
+        _carry_out(g, t, g.orders[number], now_ns)
+    run.orders_now = 0
+    for version in range(fleets):
+        scale(g, t, version, now_ns)
+    if given.has_rollout:
+        _roll_out(g, t, ordered > 0, now_ns)
+    for version in range(fleets):
+        if t.fleets[version].held > 0:
+            place_held(g, t, version, now_ns)
+    for place in range(run.arrived):
+        _take_in(g, t, t.arrived[place], now_ns)
+    run.arrived = 0
+    for version in range(fleets):
+        scale_for_held(g, t, version, now_ns)
+    return min(run.rollout_asks_ns, _serve(g, t, now_ns))
+
+
+@register_jitable(forceinline=True)
+def _take_in(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
+    """Let a version admit an arrival, and the shadow versions copies of it."""
+    given, attempt = g.run[0], t.attempts[slot]
+    version = given.stable
+    if given.versions > 1:
+        version = versions.choose(_weights(g, t), attempt.key_bits, attempt.pinned)
+    if t.fleets[version].loaded:
+        attempt.version = version
+        reason = admit(g, t, version, slot, now_ns)
+    else:
+        attempt.enqueued_ns = now_ns
+        reason = Reason.NOT_LOADED.value
+    _admission_decided(g, t, slot, reason, now_ns)
+    if given.versions > 1:
+        _take_in_copies(g, t, slot, now_ns)
+    if reason != Reason.NONE:
+        free_attempt(g, t, slot)
+
+
+@register_jitable
+def _take_in_copies(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
+    """Send copies of a request to the shadow versions."""
+    given, attempt = g.run[0], t.attempts[slot]
+    for version in range(given.versions):
+        state = t.fleets[version]
+        if state.shadow == 0 or version == attempt.version or not state.loaded:
+            continue
+        if versions.shadows(state.shadow, die(given.seed, _COPY, attempt.request, version)):
+            copy = new_copy(t, slot, version)
+            reason = admit(g, t, version, copy, now_ns)
+            _admission_decided(g, t, copy, reason, now_ns)
+            if reason != Reason.NONE:
+                free_attempt(g, t, copy)
+
+
+@register_jitable(forceinline=True)
+def _admission_decided(g, t, slot, reason, now_ns):  # type: ignore[no-untyped-def]
+    """Answer an arrival that was refused; note how long one that was taken may last."""
+    attempt = t.attempts[slot]
+    if reason != Reason.NONE:
+        end_attempt(g, t, slot, Outcome.REFUSED.value, reason, now_ns)
+        return
+    due_ns = deadlines.due_ns(g.fleets[attempt.version].deadline, now_ns)
+    if due_ns != NEVER_NS:
+        push(t.deadlines, due_ns, 0, slot, attempt.born, 0, 0, 0)
+    if attempt.hang_up_ns != NEVER_NS:
+        push(t.hang_ups, attempt.hang_up_ns, 0, slot, attempt.born, 0, 0, 0)
+
+
+@register_jitable(forceinline=True)
+def _serve(g, t, now_ns):  # type: ignore[no-untyped-def]
+    """Let the replicas decide at which something has changed or that asked for now; return when to ask again."""
+    run = t.run[0]
+    while next_ns(t.asks) <= now_ns:
+        serial = top(t.asks).a
+        at_ns = top(t.asks).at_ns
+        pop(t.asks)
+        if t.replicas[serial].ask_again_ns == at_ns:
+            touch(t, serial)
+    if run.touched > 1:
+        _sort_touched(t)
+    for place in range(run.touched):
+        serial = t.touched[place]
+        t.replicas[serial].is_touched = 0
+        if t.replicas[serial].gone_ns == UNSET:
+            decide_replica(g, t, serial, now_ns)
+    run.touched = 0
+    ask_again_ns = NEVER_NS
+    for version in range(g.run[0].versions):
+        state = t.fleets[version]
+        if state.draining > 0:
+            let_go(t, version, now_ns)
+        if state.loaded:
+            ask_again_ns = min(ask_again_ns, state.asks_ns)
+    # Those that have another moment by now, or none, or are gone, are passed over.
+    while True:
+        at_ns = next_ns(t.asks)
+        if at_ns == NEVER_NS:
+            break
+        serial = top(t.asks).a
+        if t.replicas[serial].ask_again_ns == at_ns and t.replicas[serial].gone_ns == UNSET:
+            ask_again_ns = min(ask_again_ns, at_ns)
+            break
+        pop(t.asks)
+    return ask_again_ns
+
+
+@register_jitable
+def _sort_touched(t):  # type: ignore[no-untyped-def]
+    """Put the replicas in the order of their versions, then of their serials: there are few."""
+    for place in range(1, t.run[0].touched):
+        serial = t.touched[place]
+        version = t.replicas[serial].version
+        before = place
+        while before > 0:
+            other = t.touched[before - 1]
+            of = t.replicas[other].version
+            if of < version or (of == version and other < serial):
+                break
+            t.touched[before] = other
+            before -= 1
+        t.touched[before] = serial
+
+
+# Orders and rollouts
+
+
+@register_jitable(forceinline=True)
+def _weights(g, t):  # type: ignore[no-untyped-def]
+    """Return the weights of the versions as the rules take them."""
+    given = g.run[0]
+    row = (
+        _weight(t, 0),
+        _weight(t, 1),
+        _weight(t, 2),
+        _weight(t, 3),
+        _weight(t, 4),
+        _weight(t, 5),
+        _weight(t, 6),
+        _weight(t, 7),
+    )
+    return VersionWeights(row, given.versions, given.stable, given.canary)
+
+
+@register_jitable(forceinline=True)
+def _weight(t, version):  # type: ignore[no-untyped-def]
+    return t.fleets[version].weight if version < len(t.fleets) else 0
+
+
+@register_jitable
+def _keep_weights(t, weights):  # type: ignore[no-untyped-def]
+    for version in range(len(t.fleets)):
+        t.fleets[version].weight = weights.weights[version]
+
+
+@register_jitable
+def _carry_out(g, t, order, now_ns):  # type: ignore[no-untyped-def]
+    """Carry out an order, or do nothing if it is refused."""
+    given = g.run[0]
+    view = _order_view(g, t, order)
+    what = orders.Order(order.kind, order.version, order.value)
+    if orders.refusal(view, what) != Refusal.NONE:
+        return
+    if order.kind == OrderKind.ROLLOUT:
+        _command(g, t, view, what, now_ns)
+        return
+    if order.kind == OrderKind.DEPLOY:
+        _deploy(g, t, order.version, now_ns)
+    elif order.kind == OrderKind.RETIRE:
+        t.fleets[order.version].loaded = 0
+        want(g, t, order.version, 0, 0, now_ns)
+    elif order.kind == OrderKind.SHADOW:
+        t.fleets[order.version].shadow = order.value
+    else:
+        _keep_weights(t, versions.with_weight(_weights(g, t), order.version, order.value))
+    _tell_shares(t, given.versions, now_ns)
+
+
+@register_jitable
+def _deploy(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+    """Order the replicas with which a version begins."""
+    t.fleets[version].loaded = 1
+    begin_to_scale(g, t, version, now_ns)
+    want(g, t, version, g.fleets[version].replicas, 0, now_ns)
+
+
+@register_jitable
+def _command(g, t, view, order, now_ns):  # type: ignore[no-untyped-def]
+    memory, decision = rollout.command(g.rollout[0], _rollout_of(t), order.value, now_ns)
+    _keep_rollout(t, memory)
+    if decision.action == Action.REFUSE:
+        return
+    if orders.deploys(view, order):
+        _deploy(g, t, g.run[0].canary, now_ns)
+    _move(g, t, decision, now_ns)
+
+
+@register_jitable
+def _roll_out(g, t, is_called, now_ns):  # type: ignore[no-untyped-def]
+    """Ask the rollout if its moment has come, or if anything that it waits for may have changed."""
+    run, given = t.run[0], g.run[0]
+    new, old = t.fleets[given.canary], t.fleets[given.stable]
+    seen = run.readiness
+    is_same = (
+        seen[0] == new.ready and seen[1] == new.wanted and seen[2] == old.ready and seen[3] == old.wanted
+    )
+    if is_same and not is_called and now_ns < run.rollout_asks_ns:
+        return
+    seen[0] = new.ready
+    seen[1] = new.wanted
+    seen[2] = old.ready
+    seen[3] = old.wanted
+    view = rollout.RolloutView(
+        new.ended_well,
+        new.ended_badly,
+        new.ended_slowly,
+        old.ended_well,
+        old.ended_badly,
+        old.ended_slowly,
+        new.ready,
+        new.wanted,
+        old.ready,
+        old.wanted,
+    )
+    memory, decision = rollout.step(g.rollout[0], _rollout_of(t), view, now_ns)
+    _keep_rollout(t, memory)
+    run.rollout_asks_ns = decision.ask_again_ns
+    if decision.action != Action.NONE:
+        _move(g, t, decision, now_ns)
+
+
+@register_jitable
+def _move(g, t, decision, now_ns):  # type: ignore[no-untyped-def]
+    """Give the canary what the rollout has decided."""
+    run, given = t.run[0], g.run[0]
+    _keep_weights(t, versions.with_canary(_weights(g, t), decision.weight))
+    t.fleets[given.canary].shadow = decision.shadow
+    row = t.moves[run.moves]
+    run.moves += 1
+    row.at_ns = now_ns
+    row.action = decision.action.value
+    row.cause = decision.cause.value
+    row.phase = run.rollout[0]
+    row.step = run.rollout[1]
+    row.weight = decision.weight
+    row.shadow = decision.shadow
+    _tell_shares(t, given.versions, now_ns)
+
+
+@register_jitable
+def _tell_shares(t, count, now_ns):  # type: ignore[no-untyped-def]
+    for version in range(count):
+        state = t.fleets[version]
+        if state.weight != state.told_weight or state.shadow != state.told_shadow:
+            state.told_weight = state.weight
+            state.told_shadow = state.shadow
+            _log_share(t, now_ns, version)
+
+
+@register_jitable
+def _log_share(t, now_ns, version):  # type: ignore[no-untyped-def]
+    run, state = t.run[0], t.fleets[version]
+    row = t.shares[run.shares]
+    run.shares += 1
+    row.at_ns = now_ns
+    row.version = version
+    row.weight = state.weight
+    row.shadow = state.shadow
+
+
+@register_jitable
+def _order_view(g, t, order):  # type: ignore[no-untyped-def]
+    given, run = g.run[0], t.run[0]
+    named = 0 <= order.version < given.versions
+    version = order.version if named else given.stable
+    state = t.fleets[version]
+    canary_loaded = False
+    if given.canary != UNSET:
+        canary_loaded = t.fleets[given.canary].loaded == 1
+    return orders.OrderView(
+        given.versions,
+        given.stable,
+        given.canary,
+        given.has_rollout == 1,
+        run.rollout[0],
+        canary_loaded,
+        t.fleets[given.stable].loaded == 1,
+        t.fleets[given.stable].weight,
+        state.weight if named else 0,
+        state.shadow if named else 0,
+        named and state.loaded == 1,
+        state.held if named else 0,
+    )
+
+
+@register_jitable
+def _rollout_of(t):  # type: ignore[no-untyped-def]
+    row = t.run[0].rollout
+    return rollout.RolloutState(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+    )
+
+
+@register_jitable
+def _keep_rollout(t, memory):  # type: ignore[no-untyped-def]
+    row = t.run[0].rollout
+    row[0] = memory.phase
+    row[1] = memory.step
+    row[2] = memory.weight
+    row[3] = memory.shadow
+    row[4] = memory.began_ns
+    row[5] = memory.due_ns
+    row[6] = memory.checks
+    row[7] = memory.failed
+    row[8] = memory.inconclusive
+    row[9] = memory.unready_ns
+    row[10] = memory.canary_answered
+    row[11] = memory.canary_failed
+    row[12] = memory.canary_slow
+    row[13] = memory.stable_answered
+    row[14] = memory.stable_failed
+    row[15] = memory.stable_slow
