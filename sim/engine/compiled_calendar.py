@@ -7,15 +7,13 @@ instant takes all of them, and the law of policy/instant.py sorts them.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 from numba.extending import register_jitable
 
 from policy.instant import NEVER_NS
+from sim.engine.compiled_memory import row_at
 
-__all__ = ["ENTRY", "Calendar", "has_room", "new_calendar", "next_ns", "pop", "push", "top"]
+__all__ = ["CALENDAR", "ENTRY", "has_room", "heap_push", "next_ns", "pop", "push", "top"]
 
 ENTRY = np.dtype(
     [
@@ -30,38 +28,34 @@ ENTRY = np.dtype(
 )
 """One entry: its moment, what it is, and five numbers whose meaning is the kind's."""
 
-_MARKS = np.dtype([("head", np.int64), ("ringed", np.int64), ("last_ns", np.int64), ("heaped", np.int64)])
-
-
-class Calendar(NamedTuple):
-    """A ring of entries in the order of their moments, and a heap of those that came out of it."""
-
-    ring: npt.NDArray[Any]
-    heap: npt.NDArray[Any]
-    marks: npt.NDArray[Any]  # one row: where the ring begins, how much is in it and in the heap
-
-
-def new_calendar(capacity: int) -> Calendar:
-    """Return an empty calendar; its ring and its heap each hold `capacity` entries, a power of two."""
-    return Calendar(np.zeros(capacity, ENTRY), np.zeros(capacity, ENTRY), np.zeros(1, _MARKS))
+CALENDAR = np.dtype(
+    [
+        ("ring", np.int64),  # the addresses of its tables
+        ("heap", np.int64),
+        ("room", np.int64),  # rows of each of them, a power of two
+        ("head", np.int64),  # where the ring begins
+        ("ringed", np.int64),  # entries in the ring
+        ("last_ns", np.int64),  # the moment of the last one
+        ("heaped", np.int64),  # entries in the heap
+    ]
+)
+"""A calendar: a ring of entries in the order of their moments, and a heap of those that came out of it."""
 
 
 @register_jitable(forceinline=True)
 def has_room(calendar, entries):  # type: ignore[no-untyped-def]
     """Return whether so many entries more would fit, wherever they go."""
-    marks = calendar.marks[0]
-    capacity = len(calendar.ring)
-    return marks.ringed + entries <= capacity and marks.heaped + entries <= capacity
+    capacity = calendar.room
+    return calendar.ringed + entries <= capacity and calendar.heaped + entries <= capacity
 
 
 @register_jitable(forceinline=True)
 def push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-def]
     """Add an entry; there is room."""
-    marks = calendar.marks[0]
-    if marks.ringed == 0 or at_ns >= marks.last_ns:
-        entry = calendar.ring[(marks.head + marks.ringed) & (len(calendar.ring) - 1)]
-        marks.ringed += 1
-        marks.last_ns = at_ns
+    if calendar.ringed == 0 or at_ns >= calendar.last_ns:
+        entry = row_at(calendar.ring, (calendar.head + calendar.ringed) & (calendar.room - 1), ENTRY)
+        calendar.ringed += 1
+        calendar.last_ns = at_ns
         entry.at_ns = at_ns
         entry.kind = kind
         entry.a = a
@@ -76,17 +70,15 @@ def push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def heap_push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-def]
     """Add an entry to the heap; there is room."""
-    marks = calendar.marks[0]
-    heap = calendar.heap
-    place = marks.heaped
-    marks.heaped += 1
+    place = calendar.heaped
+    calendar.heaped += 1
     while place > 0:
         parent = (place - 1) >> 1
-        if heap[parent].at_ns <= at_ns:
+        if row_at(calendar.heap, parent, ENTRY).at_ns <= at_ns:
             break
-        _copy(heap, place, parent)
+        _copy(calendar, place, parent)
         place = parent
-    entry = heap[place]
+    entry = row_at(calendar.heap, place, ENTRY)
     entry.at_ns = at_ns
     entry.kind = kind
     entry.a = a
@@ -99,60 +91,62 @@ def heap_push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-
 @register_jitable(forceinline=True)
 def next_ns(calendar):  # type: ignore[no-untyped-def]
     """Return the moment of the earliest entry, NEVER_NS without one."""
-    marks = calendar.marks[0]
     at_ns = NEVER_NS
-    if marks.ringed > 0:
-        at_ns = calendar.ring[marks.head].at_ns
-    if marks.heaped > 0:
-        at_ns = min(at_ns, calendar.heap[0].at_ns)
+    if calendar.ringed > 0:
+        at_ns = row_at(calendar.ring, calendar.head, ENTRY).at_ns
+    if calendar.heaped > 0:
+        at_ns = min(at_ns, row_at(calendar.heap, 0, ENTRY).at_ns)
     return at_ns
 
 
 @register_jitable(forceinline=True)
 def _ring_is_first(calendar):  # type: ignore[no-untyped-def]
-    marks = calendar.marks[0]
-    return marks.ringed > 0 and (marks.heaped == 0 or calendar.ring[marks.head].at_ns <= calendar.heap[0].at_ns)
+    return calendar.ringed > 0 and (
+        calendar.heaped == 0
+        or row_at(calendar.ring, calendar.head, ENTRY).at_ns <= row_at(calendar.heap, 0, ENTRY).at_ns
+    )
 
 
 @register_jitable(forceinline=True)
 def top(calendar):  # type: ignore[no-untyped-def]
     """Return the earliest entry; there is one. It is to be read before anything is pushed or popped."""
     if _ring_is_first(calendar):
-        return calendar.ring[calendar.marks[0].head]
-    return calendar.heap[0]
+        return row_at(calendar.ring, calendar.head, ENTRY)
+    return row_at(calendar.heap, 0, ENTRY)
 
 
 @register_jitable(forceinline=True)
 def pop(calendar):  # type: ignore[no-untyped-def]
     """Take out the earliest entry; there is one."""
-    marks = calendar.marks[0]
     if _ring_is_first(calendar):
-        marks.head = (marks.head + 1) & (len(calendar.ring) - 1)
-        marks.ringed -= 1
+        calendar.head = (calendar.head + 1) & (calendar.room - 1)
+        calendar.ringed -= 1
         return
-    heap = calendar.heap
-    marks.heaped -= 1
-    count = marks.heaped
+    calendar.heaped -= 1
+    count = calendar.heaped
     # The last entry sinks from the top.
-    at_ns = heap[count].at_ns
+    at_ns = row_at(calendar.heap, count, ENTRY).at_ns
     place = 0
     while True:
         child = 2 * place + 1
         if child >= count:
             break
-        if child + 1 < count and heap[child + 1].at_ns < heap[child].at_ns:
+        if (
+            child + 1 < count
+            and row_at(calendar.heap, child + 1, ENTRY).at_ns < row_at(calendar.heap, child, ENTRY).at_ns
+        ):
             child += 1
-        if heap[child].at_ns >= at_ns:
+        if row_at(calendar.heap, child, ENTRY).at_ns >= at_ns:
             break
-        _copy(heap, place, child)
+        _copy(calendar, place, child)
         place = child
     if place != count:
-        _copy(heap, place, count)
+        _copy(calendar, place, count)
 
 
 @register_jitable(forceinline=True)
-def _copy(heap, to, source):  # type: ignore[no-untyped-def]
-    target, entry = heap[to], heap[source]
+def _copy(calendar, to, source):  # type: ignore[no-untyped-def]
+    target, entry = row_at(calendar.heap, to, ENTRY), row_at(calendar.heap, source, ENTRY)
     target.at_ns = entry.at_ns
     target.kind = entry.kind
     target.a = entry.a

@@ -21,7 +21,9 @@ from policy.timeline import COPIES_FROM, Outcome, Reason, is_copy
 from policy.versions import point
 from sim.engine.compiled_calendar import heap_push, push
 from sim.engine.compiled_dice import die, roll, sticky_bits, unsigned_die
-from sim.engine.compiled_state import NONE
+from sim.engine.compiled_memory import int_at, row_at, set_int
+from sim.engine.compiled_rows import attempt_of, batch_of, change_of, fleet_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled_state import KNOTS_AT, NONE
 
 __all__ = [
     "Event",
@@ -53,22 +55,22 @@ class Event(IntEnum):
 @register_jitable(forceinline=True)
 def note_change(t, change, first, second, what, more):  # type: ignore[no-untyped-def]
     """Note a change of the present instant: a heap, ordered by the law."""
-    run = t.run[0]
+    run = t.run
     place = run.changes
     run.changes += 1
     while place > 0:
         parent = (place - 1) >> 1
-        above = t.changes[parent]
+        above = change_of(t, parent)
         if not _is_before(change, first, second, above):
             break
-        below = t.changes[place]
+        below = change_of(t, place)
         below.change = above.change
         below.first = above.first
         below.second = above.second
         below.what = above.what
         below.more = above.more
         place = parent
-    row = t.changes[place]
+    row = change_of(t, place)
     row.change = change
     row.first = first
     row.second = second
@@ -91,24 +93,24 @@ def _is_before(change, first, second, row):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def free_attempt(g, t, slot):  # type: ignore[no-untyped-def]
     """Note that nothing refers to an attempt any more; its row is used again where rows are not kept."""
-    run = t.run[0]
+    run = t.run
     run.live -= 1
-    if g.run[0].recycle:
-        t.attempts[slot].born = UNSET
-        t.attempts[slot].next = run.free_attempt
+    if g.run.recycle:
+        attempt_of(t, slot).born = UNSET
+        attempt_of(t, slot).next = run.free_attempt
         run.free_attempt = slot
 
 
 @register_jitable(forceinline=True)
 def _new_row(t):  # type: ignore[no-untyped-def]
-    run = t.run[0]
+    run = t.run
     slot = run.free_attempt
     if slot != NONE:
-        run.free_attempt = t.attempts[slot].next
+        run.free_attempt = attempt_of(t, slot).next
     else:
         slot = run.attempts
         run.attempts += 1
-    attempt = t.attempts[slot]
+    attempt = attempt_of(t, slot)
     attempt.born = run.born
     run.born += 1
     run.live += 1
@@ -130,9 +132,9 @@ def _new_row(t):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def new_attempt(g, t, request, number, size, intended_ns, sent_ns, now_ns):  # type: ignore[no-untyped-def]
     """Return the row of an attempt that has just reached the front end."""
-    given, run = g.run[0], t.run[0]
+    given, run = g.run, t.run
     slot = _new_row(t)
-    attempt = t.attempts[slot]
+    attempt = attempt_of(t, slot)
     attempt.request = request
     attempt.attempt = number
     attempt.size = size
@@ -162,7 +164,7 @@ def new_attempt(g, t, request, number, size, intended_ns, sent_ns, now_ns):  # t
 def new_copy(t, of, version):  # type: ignore[no-untyped-def]
     """Return the row of a copy of an attempt for a shadow version."""
     slot = _new_row(t)
-    attempt, original = t.attempts[slot], t.attempts[of]
+    attempt, original = attempt_of(t, slot), attempt_of(t, of)
     attempt.request = original.request
     attempt.attempt = (version + 1) * COPIES_FROM + original.attempt
     attempt.size = original.size
@@ -209,7 +211,7 @@ def _pinned_to(given, request):  # type: ignore[no-untyped-def]
 @register_jitable
 def think_and_send(g, t, client, cycle, after_ns):  # type: ignore[no-untyped-def]
     """Let a closed-loop client think, then send its next request."""
-    given = g.run[0]
+    given = g.run
     think_ns = roll(g.knots, given.think, given.seed, Stream.THINK.value, client, cycle)
     intended_ns = after_ns + max(think_ns, 1)
     request = cycle * given.clients + client
@@ -220,7 +222,7 @@ def think_and_send(g, t, client, cycle, after_ns):  # type: ignore[no-untyped-de
 @register_jitable(forceinline=True)
 def settle(g, t, slot, outcome, delivered_ns):  # type: ignore[no-untyped-def]
     """Note how an attempt ends for its client, and what the client does next."""
-    given, run, attempt = g.run[0], t.run[0], t.attempts[slot]
+    given, run, attempt = g.run, t.run, attempt_of(t, slot)
     attempt.outcome = outcome
     attempt.delivered_ns = delivered_ns
     if retries.wants_retry(given.retry, attempt.attempt, outcome):
@@ -235,7 +237,7 @@ def settle(g, t, slot, outcome, delivered_ns):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def _retry(g, t, slot, delivered_ns):  # type: ignore[no-untyped-def]
-    given, attempt = g.run[0], t.attempts[slot]
+    given, attempt = g.run, attempt_of(t, slot)
     bits = unsigned_die(given.seed, Stream.BACKOFF.value, attempt.request, attempt.attempt)
     jitter = np.int64(bits & np.uint64(retries.JITTER_ONE - 1))
     sent_ns = delivered_ns + retries.wait_ns(given.retry, attempt.attempt, jitter)
@@ -257,8 +259,8 @@ def _retry(g, t, slot, delivered_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def serve_at_front_end(t, worker, work_ns, now_ns):  # type: ignore[no-untyped-def]
     """Return when the worker will have done this job, behind all it has."""
-    done_ns = max(now_ns, t.free_ns[worker]) + work_ns
-    t.free_ns[worker] = done_ns
+    done_ns = max(now_ns, int_at(t.free_ns, worker)) + work_ns
+    set_int(t.free_ns, worker, done_ns)
     return done_ns
 
 
@@ -274,7 +276,7 @@ def call_dispatcher(t, at_ns, change, first, second, what, now_ns):  # type: ign
 @register_jitable(forceinline=True)
 def respond(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped-def]
     """Send a response through the front end; the client takes it unless it will have hung up by then."""
-    given, attempt = g.run[0], t.attempts[slot]
+    given, attempt = g.run, attempt_of(t, slot)
     work_ns = roll(
         g.knots, given.response, given.seed, Stream.FRONT_END_RESPONSE.value, attempt.request, attempt.attempt
     )
@@ -291,8 +293,8 @@ def respond(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped-def
 @register_jitable(forceinline=True)
 def end_attempt(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped-def]
     """Answer an attempt, or note how a copy ends, for which nobody waits."""
-    attempt = t.attempts[slot]
-    if g.run[0].has_rollout:
+    attempt = attempt_of(t, slot)
+    if g.run.has_rollout:
         count_end(g, t, slot, outcome, now_ns)
     if is_copy(attempt.attempt):
         attempt.outcome = outcome
@@ -304,11 +306,11 @@ def end_attempt(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped
 @register_jitable
 def count_end(g, t, slot, outcome, now_ns):  # type: ignore[no-untyped-def]
     """Count an attempt or a copy that has its outcome, for the rollout."""
-    attempt = t.attempts[slot]
+    attempt = attempt_of(t, slot)
     if attempt.version == UNSET:
         return
-    counted = tally(g.rollout[0], outcome, now_ns - attempt.enqueued_ns)
-    fleet = t.fleets[attempt.version]
+    counted = tally(g.rollout, outcome, now_ns - attempt.enqueued_ns)
+    fleet = fleet_of(t, attempt.version)
     if counted == Tally.ANSWERED or counted == Tally.SLOW:
         fleet.ended_well += 1
         if counted == Tally.SLOW:
@@ -323,8 +325,8 @@ def count_end(g, t, slot, outcome, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def start_pass(g, t, index, now_ns):  # type: ignore[no-untyped-def]
     """Send a batch to its instance."""
-    given, batch = g.run[0], t.batches[index]
-    fleet = g.fleets[batch.version]
+    given, batch = g.run, batch_of(t, index)
+    fleet = given_fleet(g, batch.version)
     batch_in_ns = roll(g.knots, fleet.batch_in, given.seed, Stream.BATCH_IN.value, batch.request, batch.attempt)
     if given.blocking:
         if batch_in_ns == 0:
@@ -341,61 +343,66 @@ def start_pass(g, t, index, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def block_front_end(g, t, index, now_ns):  # type: ignore[no-untyped-def]
     """Run a pass as a job of the front end, which does nothing else meanwhile."""
-    given, batch = g.run[0], t.batches[index]
+    given, batch = g.run, batch_of(t, index)
     work_ns = _pass_ns(g, t, index)
     batch.is_blocking = 1
     batch.ended_ns = serve_at_front_end(t, 0, work_ns, now_ns)
     batch.started_ns = batch.ended_ns - work_ns
-    fleet = g.fleets[batch.version]
+    fleet = given_fleet(g, batch.version)
     out_ns = roll(g.knots, fleet.results_out, given.seed, Stream.RESULTS_OUT.value, batch.request, batch.attempt)
-    call_dispatcher(
-        t, batch.ended_ns + out_ns, Change.RETURNED.value, batch.replica, batch.instance, index, now_ns
-    )
+    call_dispatcher(t, batch.ended_ns + out_ns, Change.RETURNED.value, batch.replica, batch.instance, index, now_ns)
 
 
 @register_jitable(forceinline=True)
 def _pass_ns(g, t, index):  # type: ignore[no-untyped-def]
-    given, batch = g.run[0], t.batches[index]
-    fleet = g.fleets[batch.version]
+    given, batch = g.run, batch_of(t, index)
+    fleet = given_fleet(g, batch.version)
     slot = batch.head
-    longest = t.attempts[slot].size
+    longest = attempt_of(t, slot).size
     if fleet.pass_time.per_unit_ns > 0:
         for _ in range(batch.count - 1):
-            slot = t.attempts[slot].next
-            longest = max(longest, t.attempts[slot].size)
+            slot = attempt_of(t, slot).next
+            longest = max(longest, attempt_of(t, slot).size)
     spread = roll(g.knots, fleet.spread, given.seed, Stream.PASS_SPREAD.value, batch.request, batch.attempt)
     if fleet.has_faults:
-        instance = t.instances[batch.replica, batch.instance]
+        instance = instance_of(t, batch.replica, batch.instance)
         before = instance.passes_begun
         instance.passes_begun += 1
-        spread = spread_with_faults(fleet.faults, spread, t.replicas[batch.replica].is_slow == 1, before)
+        spread = spread_with_faults(fleet.faults, spread, replica_of(t, batch.replica).is_slow == 1, before)
     return pass_ns(fleet.pass_time, batch.count, longest, spread)
 
 
 @register_jitable
 def start_later(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
     """Let an instance go through its cold start: all of it, or what a process that has crashed takes again."""
-    version = t.replicas[serial].version
-    fleet, seed = g.fleets[version], g.run[0].seed
+    version = replica_of(t, serial).version
+    fleet, seed = given_fleet(g, version), g.run.seed
     start_ns = 0
     for part in range(fleet.restart_from if life > 0 else 0, fleet.parts):
         number = life * fleet.parts + part
-        start_ns += roll(g.knots, g.cold_starts[version, part], seed, Stream.COLD_START.value, serial, number)
+        start_ns += roll(
+            g.knots,
+            row_at(g.cold_starts, version * g.parts + part, KNOTS_AT),
+            seed,
+            Stream.COLD_START.value,
+            serial,
+            number,
+        )
     heap_push(t.devices, now_ns + max(start_ns, 1), Event.READY.value, serial, place, life, 0, 0)
 
 
 @register_jitable
 def crash_later(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
     """Let an instance that has just become ready crash when its life is over."""
-    fleet = g.fleets[t.replicas[serial].version]
+    fleet = given_fleet(g, replica_of(t, serial).version)
     if fleet.crash.length == 0:
         return
-    after_ns = max(roll(g.knots, fleet.crash, g.run[0].seed, Stream.CRASH.value, serial, life), 1)
+    after_ns = max(roll(g.knots, fleet.crash, g.run.seed, Stream.CRASH.value, serial, life), 1)
     heap_push(t.devices, now_ns + after_ns, Event.CRASH.value, serial, place, life, 0, 0)
 
 
 @register_jitable
 def slow_by_die(g, version, serial):  # type: ignore[no-untyped-def]
     """Return 1 if the die of a replica makes it a slow one, else 0."""
-    bits = die(g.run[0].seed, Stream.SLOW.value, serial, 0)
-    return 1 if is_slow(g.fleets[version].faults, bits) else 0
+    bits = die(g.run.seed, Stream.SLOW.value, serial, 0)
+    return 1 if is_slow(given_fleet(g, version).faults, bits) else 0

@@ -12,6 +12,7 @@ from numba.extending import register_jitable
 from policy.dice import CELLS, KNOTS, LEVELS, Stream
 from policy.routing import DIE_ONE
 from policy.sticky import FNV_BASIS, FNV_PRIME
+from sim.engine.compiled_memory import int_at
 
 __all__ = ["die", "draw", "roll", "route_die", "sticky_bits", "unsigned_die"]
 
@@ -55,25 +56,25 @@ def route_die(seed, request, attempt):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def draw(knots, bits):  # type: ignore[no-untyped-def]
-    """Return the value that unsigned bits have in an inverse-CDF table of LEVELS rows."""
+def draw(knots, at, bits):  # type: ignore[no-untyped-def]
+    """Return the value that unsigned bits have in the inverse-CDF table that begins at an index of `knots`."""
     level = 0
     cell = np.int64(bits >> np.uint64(54))
     while cell == _LAST_CELL and level < LEVELS - 1:
         level += 1
         cell = np.int64(bits >> np.uint64(54 - 10 * level)) & _LAST_CELL
     fraction = np.int64(bits & np.uint64(0xFFFF))
-    low = knots[level * KNOTS + cell]
-    span = knots[level * KNOTS + cell + 1] - low
+    low = int_at(knots, at + level * KNOTS + cell)
+    span = int_at(knots, at + level * KNOTS + cell + 1) - low
     return low + (span >> 16) * fraction + ((span & 0xFFFF) * fraction >> 16)
 
 
 @register_jitable(forceinline=True)
 def roll(knots, where, seed, stream, entity, ordinal):  # type: ignore[no-untyped-def]
-    """Return a draw from one of the tables that lie one behind the other in `knots`; a constant needs no die."""
+    """Return a draw from one of the tables that lie one behind the other at the address `knots`; a constant needs no die."""
     if where.length == 1:
-        return knots[where.at]
-    return draw(knots[where.at : where.at + where.length], unsigned_die(seed, stream, entity, ordinal))
+        return int_at(knots, where.at)
+    return draw(knots, where.at, unsigned_die(seed, stream, entity, ordinal))
 
 
 @register_jitable

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from policy.instant import UNSET
 from policy.timeline import COPIES_FROM
 from sim.engine.compiled_kernel import Returned, advance
-from sim.engine.compiled_state import Capacity, Given, Rows, State, given_of, grown, new_state
+from sim.engine.compiled_state import Capacity, Given, Rows, State
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import (
     ATTEMPT_COLUMNS,
@@ -29,7 +29,7 @@ __all__ = ["run"]
 
 Ints = npt.NDArray[np.int64]
 
-_LEAST = Capacity(attempts=1024, calendar=1024, replicas=64, log=256)
+_LEAST = Capacity(attempts=1024, entries=1024, replicas=64, log=256)
 
 
 def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity = _LEAST) -> Timeline:
@@ -39,27 +39,29 @@ def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity 
     """
     requests = len(engine_input.traffic.arrivals_ns)
     least = least._replace(attempts=max(least.attempts, _power_of_two(requests)))
-    given, state = given_of(engine_input, recycle=False), new_state(engine_input, least)
-    state = _advance_all(engine_input, given, state, chunk or max(requests, 1))
-    return _timeline(given, state)
+    given, state = Given(engine_input, recycle=False), State(engine_input, least)
+    _advance_all(engine_input, given, state, chunk or max(requests, 1))
+    return _timeline(state)
 
 
-def _advance_all(engine_input: EngineInput, given: Given, state: State, chunk: int) -> State:
-    """Go on to the end of the run; return the state there."""
+def _advance_all(engine_input: EngineInput, given: Given, state: State, chunk: int) -> None:
+    """Go on to the end of the run."""
     traffic = engine_input.traffic
-    begin, end = 0, _chunk_end(traffic.arrivals_ns, chunk)
-    while True:
-        sizes = traffic.sizes[begin:end] if len(traffic.sizes) else traffic.sizes
-        is_last = end == len(traffic.arrivals_ns)
-        returned = advance(given, state, traffic.arrivals_ns[begin:end], sizes, is_last)
-        if returned == Returned.FINISHED:
-            return state
-        if returned != Returned.NEEDS_ARRIVALS:
-            state = grown(state, _with_more(state, returned))
-            continue
-        state.run["requests"] += end - begin
-        state.run["next_arrival"] = 0
-        begin, end = end, _chunk_end(traffic.arrivals_ns, end + chunk)
+    end = 0
+    returned = Returned.NEEDS_ARRIVALS.value
+    while returned != Returned.FINISHED:
+        if returned == Returned.NEEDS_ARRIVALS:
+            begin, end = end, _chunk_end(traffic.arrivals_ns, end + chunk)
+            sizes = traffic.sizes[begin:end] if len(traffic.sizes) else traffic.sizes
+            state.hand_over(traffic.arrivals_ns[begin:end], sizes, is_last=end == len(traffic.arrivals_ns))
+        else:
+            state.more(
+                attempts=returned == Returned.NEEDS_ATTEMPTS,
+                entries=returned == Returned.NEEDS_ENTRIES,
+                replicas=returned == Returned.NEEDS_REPLICAS,
+                log=returned == Returned.NEEDS_LOG,
+            )
+        returned = advance(given.record, state.record)
 
 
 def _chunk_end(arrivals_ns: Ints, at_least: int) -> int:
@@ -69,36 +71,25 @@ def _chunk_end(arrivals_ns: Ints, at_least: int) -> int:
     return int(np.searchsorted(arrivals_ns, arrivals_ns[at_least - 1], side="right"))
 
 
-def _with_more(state: State, returned: int) -> Capacity:
-    """Return how large the tables are, those twice as large that were too small."""
-    return Capacity(
-        attempts=len(state.attempts) << (returned == Returned.NEEDS_ATTEMPTS),
-        calendar=len(state.front.ring) << (returned == Returned.NEEDS_ENTRIES),
-        replicas=len(state.replicas) << (returned == Returned.NEEDS_REPLICAS),
-        log=len(state.scalings) << (returned == Returned.NEEDS_LOG),
-    )
-
-
 def _power_of_two(count: int) -> int:
     """Return the least power of two that is not less."""
     return 1 << max(count - 1, 0).bit_length()
 
 
-def _timeline(given: Given, state: State) -> Timeline:
+def _timeline(state: State) -> Timeline:
     """Return the rows of a run that is over."""
-    run = state.run[0]
     rows = _attempt_rows(state)
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     is_copy = rows[:, ATTEMPT_COLUMNS.index("attempt")] >= COPIES_FROM
-    scalings = _as_table(state.scalings[: run["scalings"]], SCALING_COLUMNS)
+    scalings = _as_table(state.rows("scalings", "scalings"), SCALING_COLUMNS)
     return Timeline(
         attempts=np.ascontiguousarray(rows[~is_copy]),
         passes=_pass_rows(state),
         replicas=_replica_rows(state),
         scalings=np.ascontiguousarray(scalings[np.lexsort((scalings[:, 1], scalings[:, 0]))]),
         copies=np.ascontiguousarray(rows[is_copy]),
-        shares=_as_table(state.shares[: run["shares"]], SHARE_COLUMNS),
-        rollout=_as_table(state.moves[: run["moves"]], ROLLOUT_COLUMNS),
+        shares=_as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
+        rollout=_as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
     )
 
 
@@ -112,7 +103,7 @@ def _as_table(rows: Rows, columns: tuple[str, ...]) -> Table:
 
 def _moments(state: State) -> tuple[Ints, Ints]:
     """Return when the pass of each batch began and ended, as far as that has come; UNSET where it has not."""
-    batches, now_ns = state.batches[: state.run[0]["batches"]], state.run[0]["now_ns"]
+    batches, now_ns = state.rows("batches", "batches"), state.run["now_ns"]
     certain = batches["is_blocking"] == 1
     # A pass that was handed over in the last instant of all has not begun, whatever its way to the device takes.
     begun = certain | ((batches["started_ns"] <= now_ns) & (batches["handed_ns"] < now_ns))
@@ -122,13 +113,15 @@ def _moments(state: State) -> tuple[Ints, Ints]:
 
 def _attempt_rows(state: State) -> Table:
     """Return a row for every attempt and copy, in the order in which they came to be."""
-    attempts, batches = state.attempts[: state.run[0]["attempts"]], state.batches[: state.run[0]["batches"]]
+    attempts, batches = state.rows("attempts", "attempts"), state.rows("batches", "batches")
     started_ns, ended_ns = _moments(state)
     batch = attempts["batch"]
     is_frozen = batch != UNSET
     returned = np.zeros(len(attempts), dtype=np.bool_)
     returned[is_frozen] = batches["returned_ns"][batch[is_frozen]] != UNSET
-    columns: dict[str, Ints] = {name: attempts[name] for name in ATTEMPT_COLUMNS if name in (attempts.dtype.names or ())}
+    columns: dict[str, Ints] = {
+        name: attempts[name] for name in ATTEMPT_COLUMNS if name in (attempts.dtype.names or ())
+    }
     for name, values, known in (
         ("instance", batches["instance"], is_frozen),
         ("serial", batches["serial"], is_frozen),
@@ -146,7 +139,7 @@ def _attempt_rows(state: State) -> Table:
 
 def _pass_rows(state: State) -> Table:
     """Return a row for every pass, by serial."""
-    batches = state.batches[: state.run[0]["batches"]]
+    batches = state.rows("batches", "batches")
     started_ns, ended_ns = _moments(state)
     columns = {name: batches[name] for name in PASS_COLUMNS if name in (batches.dtype.names or ())}
     columns |= {"batch_size": batches["count"], "started_ns": started_ns, "ended_ns": ended_ns}
@@ -156,7 +149,7 @@ def _pass_rows(state: State) -> Table:
 
 def _replica_rows(state: State) -> Table:
     """Return a row for every replica."""
-    replicas = state.replicas[: state.run[0]["replicas"]]
+    replicas = state.rows("replicas", "replicas")
     columns = {name: replicas[name] for name in REPLICA_COLUMNS if name in (replicas.dtype.names or ())}
     columns["replica"] = np.arange(len(replicas), dtype=np.int64)
     return np.column_stack([columns[name] for name in REPLICA_COLUMNS])

@@ -13,8 +13,10 @@ from policy.instant import NEVER_NS, UNSET
 from policy.timeline import Reason
 from sim.engine.compiled_devices import slow_by_die, start_later
 from sim.engine.compiled_dice import route_die
+from sim.engine.compiled_memory import int_at, ints_at, row_at, set_int
 from sim.engine.compiled_replica import become_ready, enqueue, refusal, touch
-from sim.engine.compiled_state import NONE
+from sim.engine.compiled_rows import attempt_of, collector_of, fleet_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled_state import NONE, SCALING
 
 __all__ = [
     "admit",
@@ -33,7 +35,7 @@ __all__ = [
 @register_jitable
 def begin_fleet(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Let a version begin with the replicas that are ready at the first moment."""
-    state, given = t.fleets[version], g.fleets[version]
+    state, given = fleet_of(t, version), given_fleet(g, version)
     state.held_head = NONE
     state.held_tail = NONE
     state.loaded = given.is_loaded
@@ -50,9 +52,9 @@ def begin_fleet(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def begin_to_scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Let the autoscaler begin with nothing in its memory."""
-    state = t.fleets[version]
-    _keep_autoscaler(state, autoscaling.fresh_autoscaler(g.fleets[version].autoscaler, now_ns))
-    t.histories[version, :] = 0
+    state = fleet_of(t, version)
+    _keep_autoscaler(state, autoscaling.fresh_autoscaler(given_fleet(g, version).autoscaler, now_ns))
+    ints_at(t.histories, version * t.history_length, t.history_length)[:] = 0
     state.asks_ns = now_ns
 
 
@@ -103,8 +105,8 @@ def _autoscaler_of(state):  # type: ignore[no-untyped-def]
 @register_jitable
 def log_scaling(t, now_ns, version, wanted, cause):  # type: ignore[no-untyped-def]
     """Write down how many replicas of a version are wanted from now on."""
-    run = t.run[0]
-    row = t.scalings[run.scalings]
+    run = t.run
+    row = row_at(t.scalings, run.scalings, SCALING)
     run.scalings += 1
     row.at_ns = now_ns
     row.version = version
@@ -119,7 +121,7 @@ def log_scaling(t, now_ns, version, wanted, cause):  # type: ignore[no-untyped-d
 def instance_ready(g, t, serial, place, now_ns):  # type: ignore[no-untyped-def]
     """Note that an instance can take batches."""
     become_ready(t, serial, place, now_ns)
-    replica = t.replicas[serial]
+    replica = replica_of(t, serial)
     if replica.stage == Stage.STARTING and replica.starting == 0:
         replica.ready_ns = now_ns
         _move_on(t, serial, Stage.READY.value)
@@ -128,15 +130,15 @@ def instance_ready(g, t, serial, place, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def unhold(t, version, slot):  # type: ignore[no-untyped-def]
     """Take an attempt out of those that wait in front of the fleet."""
-    state, attempt = t.fleets[version], t.attempts[slot]
+    state, attempt = fleet_of(t, version), attempt_of(t, slot)
     if attempt.previous == NONE:
         state.held_head = attempt.next
     else:
-        t.attempts[attempt.previous].next = attempt.next
+        attempt_of(t, attempt.previous).next = attempt.next
     if attempt.next == NONE:
         state.held_tail = attempt.previous
     else:
-        t.attempts[attempt.next].previous = attempt.previous
+        attempt_of(t, attempt.next).previous = attempt.previous
     state.held -= 1
 
 
@@ -146,14 +148,14 @@ def unhold(t, version, slot):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Ask the autoscaler if its moment has come."""
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     if state.loaded and now_ns >= state.asks_ns:
         _ask_autoscaler(g, t, version, now_ns)
 
 
 @register_jitable
 def _ask_autoscaler(g, t, version, now_ns):  # type: ignore[no-untyped-def]
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     waiting = state.held + state.waiting
     view = autoscaling.FleetView(
         waiting,
@@ -165,7 +167,11 @@ def _ask_autoscaler(g, t, version, now_ns):  # type: ignore[no-untyped-def]
         state.wanted,
     )
     memory, decision = autoscaling.step(
-        g.fleets[version].autoscaler, _autoscaler_of(state), t.histories[version], view, now_ns
+        given_fleet(g, version).autoscaler,
+        _autoscaler_of(state),
+        ints_at(t.histories, version * t.history_length, t.history_length),
+        view,
+        now_ns,
     )
     _keep_autoscaler(state, memory)
     state.asks_ns = decision.ask_again_ns
@@ -175,7 +181,7 @@ def _ask_autoscaler(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def want(g, t, version, wanted, cause, now_ns):  # type: ignore[no-untyped-def]
     """Order and drain replicas if another number is wanted from now on."""
-    state, given = t.fleets[version], g.fleets[version]
+    state, given = fleet_of(t, version), given_fleet(g, version)
     if wanted == state.wanted:
         return
     state.wanted = wanted
@@ -186,24 +192,30 @@ def want(g, t, version, wanted, cause, now_ns):  # type: ignore[no-untyped-def]
             start_later(g, t, serial, place, 0, now_ns)
     while True:
         for place in range(state.members):
-            replica = t.replicas[t.members[version, place]]
-            t.scratch[0, place] = replica.stage
-            t.scratch[1, place] = replica.waiting + replica.carried
-        place = fleet.next_to_drain(given.drain, wanted, t.scratch[0], t.scratch[1], state.members)
+            replica = replica_of(t, int_at(t.members, version * t.replicas_room + place))
+            set_int(t.scratch, place, replica.stage)
+            set_int(t.scratch, t.replicas_room + place, replica.waiting + replica.carried)
+        place = fleet.next_to_drain(
+            given.drain,
+            wanted,
+            ints_at(t.scratch, 0, state.members),
+            ints_at(t.scratch, t.replicas_room, state.members),
+            state.members,
+        )
         if place == UNSET:
             return
-        serial = t.members[version, place]
-        t.replicas[serial].drained_ns = now_ns
+        serial = int_at(t.members, version * t.replicas_room + place)
+        replica_of(t, serial).drained_ns = now_ns
         _move_on(t, serial, Stage.DRAINING.value)
 
 
 @register_jitable
 def _add(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Add a replica with the next serial."""
-    run, state, given = t.run[0], t.fleets[version], g.fleets[version]
+    run, state, given = t.run, fleet_of(t, version), given_fleet(g, version)
     serial = run.replicas
     run.replicas += 1
-    replica = t.replicas[serial]
+    replica = replica_of(t, serial)
     replica.version = version
     replica.ordered_ns = now_ns
     replica.ready_ns = UNSET
@@ -220,17 +232,17 @@ def _add(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     replica.place = NONE
     replica.is_slow = slow_by_die(g, version, serial) if given.slow_possible else 0
     for place in range(given.instances):
-        instance = t.instances[serial, place]
+        instance = instance_of(t, serial, place)
         instance.idle_since_ns = UNSET
         instance.running = NONE
     for index in range(given.collectors):
-        collector = t.collectors[serial, index]
+        collector = collector_of(t, serial, index)
         collector.opened_ns = UNSET
         collector.first_taken_ns = UNSET
         collector.head = NONE
         collector.tail = NONE
         collector.ask_again_ns = NEVER_NS
-    t.members[version, state.members] = serial
+    set_int(t.members, version * t.replicas_room + state.members, serial)
     state.members += 1
     state.starting += 1
     touch(t, serial)  # its collectors begin to collect now, before anything can come
@@ -240,9 +252,9 @@ def _add(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _move_on(t, serial, stage):  # type: ignore[no-untyped-def]
     """Note where a replica is in its life from now on."""
-    replica = t.replicas[serial]
+    replica = replica_of(t, serial)
     version = replica.version
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     if replica.stage == Stage.STARTING:
         state.starting -= 1
     if stage == Stage.DRAINING:
@@ -251,37 +263,39 @@ def _move_on(t, serial, stage):  # type: ignore[no-untyped-def]
     replica.place = NONE
     state.ready = 0
     for place in range(state.members):
-        other = t.replicas[t.members[version, place]]
+        other = replica_of(t, int_at(t.members, version * t.replicas_room + place))
         if other.stage == Stage.READY:
             other.place = state.ready
-            t.ready[version, state.ready] = t.members[version, place]
-            t.outstanding[version, state.ready] = other.waiting + other.carried
+            set_int(
+                t.ready, version * t.replicas_room + state.ready, int_at(t.members, version * t.replicas_room + place)
+            )
+            set_int(t.outstanding, version * t.replicas_room + state.ready, other.waiting + other.carried)
             state.ready += 1
 
 
 @register_jitable(forceinline=True)
 def _choose(g, t, version, slot):  # type: ignore[no-untyped-def]
     """Return the serial of the replica that takes an attempt, UNSET if none can, and what routing then remembers."""
-    state, rule = t.fleets[version], g.fleets[version].routing
+    state, rule = fleet_of(t, version), given_fleet(g, version).routing
     bits = 0
     if state.ready > 1 and routing.uses_die(rule):
-        attempt = t.attempts[slot]
-        bits = route_die(g.run[0].seed, attempt.request, attempt.attempt)
+        attempt = attempt_of(t, slot)
+        bits = route_die(g.run.seed, attempt.request, attempt.attempt)
     after, place = routing.choose(
         rule,
         routing.RoutingState(state.routed_last),
-        t.ready[version],
-        t.outstanding[version],
+        ints_at(t.ready, version * t.replicas_room, t.replicas_room),
+        ints_at(t.outstanding, version * t.replicas_room, t.replicas_room),
         state.ready,
         bits,
     )
-    return (UNSET if place == UNSET else t.ready[version, place]), after.last
+    return (UNSET if place == UNSET else int_at(t.ready, version * t.replicas_room + place)), after.last
 
 
 @register_jitable
 def place_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Send what is held to replicas, first come, first served, until one finds no place."""
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     while state.held > 0:
         slot = state.held_head
         serial, last = _choose(g, t, version, slot)
@@ -295,7 +309,7 @@ def place_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def admit(g, t, version, slot, now_ns):  # type: ignore[no-untyped-def]
     """Give an arrival to a replica, hold it, or return why it is refused."""
-    state, attempt = t.fleets[version], t.attempts[slot]
+    state, attempt = fleet_of(t, version), attempt_of(t, slot)
     state.arrived += 1
     attempt.enqueued_ns = now_ns
     serial = UNSET
@@ -313,15 +327,15 @@ def admit(g, t, version, slot, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _hold(g, t, version, slot):  # type: ignore[no-untyped-def]
     """Let an arrival wait in front of the fleet, or return why it may not."""
-    state, attempt = t.fleets[version], t.attempts[slot]
-    reason = admission.may_hold(g.fleets[version].admission, state.held, False)
+    state, attempt = fleet_of(t, version), attempt_of(t, slot)
+    reason = admission.may_hold(given_fleet(g, version).admission, state.held, False)
     if reason == Reason.NONE:
         attempt.next = NONE
         attempt.previous = state.held_tail
         if state.held_tail == NONE:
             state.held_head = slot
         else:
-            t.attempts[state.held_tail].next = slot
+            attempt_of(t, state.held_tail).next = slot
         state.held_tail = slot
         state.held += 1
     return reason.value
@@ -330,7 +344,7 @@ def _hold(g, t, version, slot):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def scale_for_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Ask the autoscaler at once if something is held that no replica is there or on its way for."""
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     if state.held > 0 and state.starting + state.ready == 0:
         _ask_autoscaler(g, t, version, now_ns)
 
@@ -338,16 +352,16 @@ def scale_for_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def let_go(t, version, now_ns):  # type: ignore[no-untyped-def]
     """Let those go that drain and hold nothing."""
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     kept = 0
     for place in range(state.members):
-        serial = t.members[version, place]
-        replica = t.replicas[serial]
+        serial = int_at(t.members, version * t.replicas_room + place)
+        replica = replica_of(t, serial)
         if replica.stage == Stage.DRAINING and replica.waiting + replica.carried == 0:
             replica.stage = Stage.GONE.value
             replica.gone_ns = now_ns
             state.draining -= 1
         else:
-            t.members[version, kept] = serial
+            set_int(t.members, version * t.replicas_room + kept, serial)
             kept += 1
     state.members = kept

@@ -11,13 +11,13 @@ from enum import IntEnum
 import numba
 from numba.extending import register_jitable
 
+import sim.engine.compiled_rules  # noqa: F401  (before any rule is compiled)
 from policy.dice import Stream, happens
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.rollout import SHARE_ONE
 from policy.timeline import Outcome, Reason
 from sim.engine.compiled_cache import cache_directory
 from sim.engine.compiled_calendar import has_room, next_ns, pop, top
-import sim.engine.compiled_rules  # noqa: F401  (before any rule is compiled)
 from sim.engine.compiled_devices import (
     Event,
     block_front_end,
@@ -35,8 +35,10 @@ from sim.engine.compiled_devices import (
 )
 from sim.engine.compiled_dice import die, roll
 from sim.engine.compiled_fleet import begin_fleet, instance_ready
+from sim.engine.compiled_memory import int_at, row_at, set_int
 from sim.engine.compiled_replica import break_down, take_back
-from sim.engine.compiled_state import NONE
+from sim.engine.compiled_rows import attempt_of, batch_of, change_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled_state import NONE, ORDER
 from sim.engine.compiled_versions import begin_shares, decide, withdraw
 
 __all__ = ["Returned", "advance"]
@@ -57,30 +59,30 @@ _cached_elsewhere, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_di
 
 
 @numba.njit(cache=True, nogil=True)
-def advance(g, t, arrivals_ns, sizes, is_last):  # type: ignore[no-untyped-def]
+def advance(given_record, state_record):  # type: ignore[no-untyped-def]
     """Go on until the run is over, or something is needed; return a number of Returned.
 
-    `arrivals_ns` are the intended first sends of a chunk of the requests, `sizes` their recorded sizes, and `is_last`
-    says whether more chunks follow. All is left in the state `t`, so that the next call goes on from there.
+    All is left in the state, so that the next call goes on from there.
     """
-    run, given = t.run[0], g.run[0]
+    g, t = given_record[0], state_record[0]
+    run, given = t.run, g.run
     if run.is_begun == 0:
-        needed = _needed(g, t, arrivals_ns, 0)
+        needed = _needed(g, t, 0)
         if needed != Returned.FINISHED.value:
             return needed
         _begin(g, t)
     while run.is_finished == 0:
-        if run.next_arrival == len(arrivals_ns) and not is_last:
+        if run.next_arrival == t.arrivals_count and t.is_last == 0:
             return Returned.NEEDS_ARRIVALS.value
-        now_ns = _next_moment(g, t, arrivals_ns)
-        needed = _needed(g, t, arrivals_ns, now_ns)
+        now_ns = _next_moment(g, t)
+        needed = _needed(g, t, now_ns)
         if needed != Returned.FINISHED.value:
             return needed
         run.now_ns = min(now_ns, given.stop_ns)
         if now_ns >= given.stop_ns:
-            _receive(g, t, arrivals_ns, sizes, given.stop_ns)
+            _receive(g, t, given.stop_ns)
             run.is_finished = 1
-        elif _gather(g, t, arrivals_ns, sizes, now_ns):
+        elif _gather(g, t, now_ns):
             _end_instant(g, t, now_ns)
     return Returned.FINISHED.value
 
@@ -91,12 +93,12 @@ numba.config.CACHE_DIR = _cached_elsewhere
 @register_jitable
 def _begin(g, t):  # type: ignore[no-untyped-def]
     """Let everything be there that is there at the first moment."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     for version in range(given.versions):
         begin_fleet(g, t, version, 0)
     begin_shares(g, t, 0)
     for serial in range(run.replicas):
-        for place in range(g.fleets[t.replicas[serial].version].instances):
+        for place in range(given_fleet(g, replica_of(t, serial).version).instances):
             crash_later(g, t, serial, place, 0, 0)
     for client in range(given.clients):
         think_and_send(g, t, client, 0, 0)
@@ -104,17 +106,17 @@ def _begin(g, t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _next_moment(g, t, arrivals_ns):  # type: ignore[no-untyped-def]
+def _next_moment(g, t):  # type: ignore[no-untyped-def]
     """Return when something happens next; the first time, 0, at which the run begins with a decision."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     if run.is_begun == 1:
         return 0
     now_ns = min(next_ns(t.front), next_ns(t.devices))
     now_ns = min(now_ns, min(next_ns(t.sends), run.timer_ns))
-    if run.next_arrival < len(arrivals_ns):
-        now_ns = min(now_ns, arrivals_ns[run.next_arrival] + given.there_ns)
-    if run.next_order < len(g.orders):
-        now_ns = min(now_ns, g.orders[run.next_order].at_ns)
+    if run.next_arrival < t.arrivals_count:
+        now_ns = min(now_ns, int_at(t.arrivals, run.next_arrival) + given.there_ns)
+    if run.next_order < g.orders_given:
+        now_ns = min(now_ns, row_at(g.orders, run.next_order, ORDER).at_ns)
     if given.timeout.length > 0:
         now_ns = min(now_ns, _next_hang_up_ns(t))
     return now_ns
@@ -135,35 +137,35 @@ def _next_hang_up_ns(t):  # type: ignore[no-untyped-def]
 
 @register_jitable(forceinline=True)
 def _is_in_flight(t, slot, born):  # type: ignore[no-untyped-def]
-    attempt = t.attempts[slot]
+    attempt = attempt_of(t, slot)
     return attempt.born == born and attempt.outcome == Outcome.IN_FLIGHT.value
 
 
 @register_jitable(forceinline=True)
-def _needed(g, t, arrivals_ns, now_ns):  # type: ignore[no-untyped-def]
+def _needed(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Return which tables may be too small for what the instant may bring: a number of Returned, FINISHED for none."""
-    run, given = t.run[0], g.run[0]
-    sent = t.sends.marks[0].ringed + t.sends.marks[0].heaped + given.clients
+    run, given = t.run, g.run
+    sent = t.sends.ringed + t.sends.heaped + given.clients
     place = run.next_arrival
-    while place < len(arrivals_ns) and arrivals_ns[place] + given.there_ns <= now_ns:
+    while place < t.arrivals_count and int_at(t.arrivals, place) + given.there_ns <= now_ns:
         place += 1
         sent += 1
     attempts = sent + (given.versions - 1) * (sent + run.in_front)
     used = run.live if given.recycle else run.attempts
-    if used + attempts > len(t.attempts):
+    if used + attempts > t.attempts_room:
         return Returned.NEEDS_ATTEMPTS.value
-    if run.replicas + run.orderable > len(t.replicas):
+    if run.replicas + run.orderable > t.replicas_room:
         return Returned.NEEDS_REPLICAS.value
     # An attempt is in one place at most (the front end, a queue, a batch), and may be settled and sent again.
-    more = run.live + attempts + run.orderable * t.instances.shape[1] + 8
+    more = run.live + attempts + run.orderable * t.instances_each + 8
     if not (has_room(t.front, more) and has_room(t.devices, more) and has_room(t.sends, more)):
         return Returned.NEEDS_ENTRIES.value
     if not (has_room(t.deadlines, more) and has_room(t.hang_ups, more) and has_room(t.asks, more)):
         return Returned.NEEDS_ENTRIES.value
-    logged = 4 * given.versions + 2 * (len(g.orders) - run.next_order) * given.versions
-    if run.scalings + logged > len(t.scalings):
+    logged = 4 * given.versions + 2 * (g.orders_given - run.next_order) * given.versions
+    if run.scalings + logged > t.log_room:
         return Returned.NEEDS_LOG.value
-    if run.shares + logged > len(t.shares) or run.moves + logged > len(t.moves):
+    if run.shares + logged > t.log_room or run.moves + logged > t.log_room:
         return Returned.NEEDS_LOG.value
     return Returned.FINISHED.value
 
@@ -172,15 +174,15 @@ def _needed(g, t, arrivals_ns, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _receive(g, t, arrivals_ns, sizes, now_ns):  # type: ignore[no-untyped-def]
+def _receive(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Let the attempts come that reach the front end now; return whether there are any."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     any_came = False
-    while run.next_arrival < len(arrivals_ns) and arrivals_ns[run.next_arrival] + given.there_ns <= now_ns:
-        intended_ns = arrivals_ns[run.next_arrival]
+    while run.next_arrival < t.arrivals_count and int_at(t.arrivals, run.next_arrival) + given.there_ns <= now_ns:
+        intended_ns = int_at(t.arrivals, run.next_arrival)
         request = run.requests + run.next_arrival
         if given.has_sizes:
-            size = sizes[run.next_arrival]
+            size = int_at(t.sizes, run.next_arrival)
         else:
             size = roll(g.knots, given.sizes, given.seed, Stream.SIZE.value, request, 0)
         run.next_arrival += 1
@@ -198,12 +200,12 @@ def _receive(g, t, arrivals_ns, sizes, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _gather(g, t, arrivals_ns, sizes, now_ns):  # type: ignore[no-untyped-def]
+def _gather(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Note all changes of this instant; return whether there are any, or anything that opens it."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     is_open = run.is_begun == 1
     run.is_begun = 2
-    if _receive(g, t, arrivals_ns, sizes, now_ns):
+    if _receive(g, t, now_ns):
         is_open = True
     while next_ns(t.front) <= now_ns:
         entry = top(t.front)
@@ -215,7 +217,7 @@ def _gather(g, t, arrivals_ns, sizes, now_ns):  # type: ignore[no-untyped-def]
     while next_ns(t.devices) <= now_ns:
         if _take_from_devices(g, t, now_ns):
             is_open = True
-    while run.next_order < len(g.orders) and g.orders[run.next_order].at_ns <= now_ns:
+    while run.next_order < g.orders_given and row_at(g.orders, run.next_order, ORDER).at_ns <= now_ns:
         run.next_order += 1
         run.orders_now += 1
         run.to_decide = 1
@@ -228,7 +230,7 @@ def _gather(g, t, arrivals_ns, sizes, now_ns):  # type: ignore[no-untyped-def]
         while _next_hang_up_ns(t) <= now_ns:
             slot = top(t.hang_ups).a
             pop(t.hang_ups)
-            attempt = t.attempts[slot]
+            attempt = attempt_of(t, slot)
             note_change(t, Change.HANG_UP.value, attempt.request, attempt.attempt, slot, attempt.born)
             run.to_decide = 1
             is_open = True
@@ -238,25 +240,25 @@ def _gather(g, t, arrivals_ns, sizes, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _take_from_devices(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Take in the next entry of the devices; return whether it opens the instant."""
-    run = t.run[0]
+    run = t.run
     entry = top(t.devices)
     kind, a, b, c = entry.kind, entry.a, entry.b, entry.c
     pop(t.devices)
     if kind == Event.PASS_DONE:
-        batch = t.batches[a]
+        batch = batch_of(t, a)
         if batch.serial != b or batch.is_lost:
             return False
         note_change(t, Change.RESULTS.value, batch.replica, batch.instance, a, 0)
         return True
     if kind == Event.PASS_IN:
-        batch = t.batches[a]
+        batch = batch_of(t, a)
         note_change(t, Change.PASS_IN.value, batch.replica, batch.instance, a, 0)
         return True
     if kind == Event.READY:
         run.to_decide = 1
-        if t.replicas[a].gone_ns == UNSET:
+        if replica_of(t, a).gone_ns == UNSET:
             instance_ready(g, t, a, b, now_ns)
-        t.instances[a, b].passes_begun = 0
+        instance_of(t, a, b).passes_begun = 0
         crash_later(g, t, a, b, c, now_ns)
         return True
     _crash(t, a, b, c, now_ns)
@@ -266,11 +268,11 @@ def _take_from_devices(g, t, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _crash(t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
     """Let a life end. What its process has sent before comes first: a pass that has ended is not lost."""
-    if t.replicas[serial].gone_ns != UNSET:
+    if replica_of(t, serial).gone_ns != UNSET:
         return
-    index = t.instances[serial, place].running
+    index = instance_of(t, serial, place).running
     if index != NONE:
-        batch = t.batches[index]
+        batch = batch_of(t, index)
         if batch.is_blocking == 1 or batch.ended_ns <= now_ns:
             batch.crash = life
             return
@@ -280,9 +282,9 @@ def _crash(t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _fail(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
     """Take in that an instance is gone, with the pass that it ran, and start it again."""
-    t.run[0].to_decide = 1
+    t.run.to_decide = 1
     index = NONE
-    if t.replicas[serial].gone_ns == UNSET:
+    if replica_of(t, serial).gone_ns == UNSET:
         index = break_down(t, serial, place, now_ns)
     if index != NONE:
         _end_members(g, t, index, True, now_ns)
@@ -295,13 +297,13 @@ def _fail(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _end_instant(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Take in all changes of this instant, then decide until nothing more is to be decided."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     while True:
         if run.to_decide == 1 and next_ns(t.deadlines) <= now_ns:
             _collect_deadlines(t, now_ns)
         if run.changes == 0:
             break
-        first_row = t.changes[0]
+        first_row = change_of(t, 0)
         change, first, second, what, more = (
             first_row.change,
             first_row.first,
@@ -315,7 +317,7 @@ def _end_instant(g, t, now_ns):  # type: ignore[no-untyped-def]
         elif change == Change.ARRIVED:
             run.to_decide = 1
             run.in_front -= 1
-            t.arrived[run.arrived] = what
+            set_int(t.arrived, run.arrived, what)
             run.arrived += 1
         elif change == Change.RETURNED:
             if what == UNSET:
@@ -323,7 +325,7 @@ def _end_instant(g, t, now_ns):  # type: ignore[no-untyped-def]
             else:
                 _take_in_batch(g, t, what, now_ns)
         elif change == Change.RESULTS:
-            batch = t.batches[what]
+            batch = batch_of(t, what)
             work_ns = roll(
                 g.knots, given.pass_result, given.seed, Stream.PASS_RESULT.value, batch.request, batch.attempt
             )
@@ -351,34 +353,34 @@ def _end_instant(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 @register_jitable(forceinline=True)
 def _drop_first_change(t):  # type: ignore[no-untyped-def]
-    run = t.run[0]
+    run = t.run
     run.changes -= 1
     count = run.changes
     if count == 0:
         return
-    last = t.changes[count]
+    last = change_of(t, count)
     change, first, second, what, more = last.change, last.first, last.second, last.what, last.more
     place = 0
     while True:
         child = 2 * place + 1
         if child >= count:
             break
-        if child + 1 < count and _row_is_before(t.changes[child + 1], t.changes[child]):
+        if child + 1 < count and _row_is_before(change_of(t, child + 1), change_of(t, child)):
             child += 1
-        below = t.changes[child]
+        below = change_of(t, child)
         if not (
             below.change < change
             or (below.change == change and (below.first < first or (below.first == first and below.second < second)))
         ):
             break
-        row = t.changes[place]
+        row = change_of(t, place)
         row.change = below.change
         row.first = below.first
         row.second = below.second
         row.what = below.what
         row.more = below.more
         place = child
-    row = t.changes[place]
+    row = change_of(t, place)
     row.change = change
     row.first = first
     row.second = second
@@ -398,30 +400,28 @@ def _row_is_before(row, other):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _enter_front_end(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
     """Let an attempt pass the front end on its way in. The work is done even for a client that goes meanwhile."""
-    given, attempt = g.run[0], t.attempts[slot]
-    work_ns = roll(
-        g.knots, given.request, given.seed, Stream.FRONT_END_REQUEST.value, attempt.request, attempt.attempt
-    )
+    given, attempt = g.run, attempt_of(t, slot)
+    work_ns = roll(g.knots, given.request, given.seed, Stream.FRONT_END_REQUEST.value, attempt.request, attempt.attempt)
     done_ns = serve_at_front_end(t, attempt.worker, work_ns, now_ns)
     if attempt.hang_up_ns <= done_ns:
         settle(g, t, slot, Outcome.ABANDONED.value, attempt.hang_up_ns)
         free_attempt(g, t, slot)
         return
-    t.run[0].in_front += 1
+    t.run.in_front += 1
     call_dispatcher(t, done_ns, Change.ARRIVED.value, attempt.request, attempt.attempt, slot, now_ns)
 
 
 @register_jitable
 def _give_up(g, t, change, slot, born, now_ns):  # type: ignore[no-untyped-def]
     """Let an attempt end whose deadline or whose client's patience is over, unless it has ended otherwise."""
-    t.run[0].to_decide = 1
+    t.run.to_decide = 1
     if not _is_in_flight(t, slot, born):
         return
     is_freed = withdraw(g, t, slot)
     if change == Change.DEADLINE:
         end_attempt(g, t, slot, Outcome.TIMED_OUT.value, Reason.NONE.value, now_ns)
     else:
-        if g.run[0].has_rollout:
+        if g.run.has_rollout:
             count_end(g, t, slot, Outcome.ABANDONED.value, now_ns)
         settle(g, t, slot, Outcome.ABANDONED.value, now_ns)
     if is_freed:
@@ -431,8 +431,8 @@ def _give_up(g, t, change, slot, born, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _take_in_batch(g, t, index, now_ns):  # type: ignore[no-untyped-def]
     """Let a batch return, and answer its members."""
-    t.run[0].to_decide = 1
-    batch = t.batches[index]
+    t.run.to_decide = 1
+    batch = batch_of(t, index)
     serial, place, crash = batch.replica, batch.instance, batch.crash
     take_back(t, index, now_ns)
     _end_members(g, t, index, False, now_ns)
@@ -443,22 +443,22 @@ def _take_in_batch(g, t, index, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _end_members(g, t, index, is_lost, now_ns):  # type: ignore[no-untyped-def]
     """Answer the members of a batch that still wait for an answer; the batch is over."""
-    batch = t.batches[index]
+    batch = batch_of(t, index)
     slot = batch.head
-    error_share = g.fleets[batch.version].error_share
+    error_share = given_fleet(g, batch.version).error_share
     for _ in range(batch.count):
-        behind = t.attempts[slot].next
-        if t.attempts[slot].outcome == Outcome.IN_FLIGHT:
+        behind = attempt_of(t, slot).next
+        if attempt_of(t, slot).outcome == Outcome.IN_FLIGHT:
             outcome = Outcome.FAILED.value if is_lost else Outcome.ANSWERED.value
             if error_share > 0 and not is_lost:
-                bits = die(g.run[0].seed, Stream.ERROR.value, t.attempts[slot].request, 0)
+                bits = die(g.run.seed, Stream.ERROR.value, attempt_of(t, slot).request, 0)
                 if happens(error_share, SHARE_ONE, bits):
                     outcome = Outcome.FAILED.value
             end_attempt(g, t, slot, outcome, Reason.NONE.value, now_ns)
         free_attempt(g, t, slot)
         slot = behind
-    if g.run[0].recycle:
-        run = t.run[0]
+    if g.run.recycle:
+        run = t.run
         batch.serial = UNSET
         batch.next = run.free_batch
         run.free_batch = index
@@ -475,7 +475,7 @@ def _collect_deadlines(t, now_ns):  # type: ignore[no-untyped-def]
         slot, born = entry.a, entry.b
         pop(t.deadlines)
         if _is_in_flight(t, slot, born):
-            attempt = t.attempts[slot]
+            attempt = attempt_of(t, slot)
             note_change(t, Change.DEADLINE.value, attempt.request, attempt.attempt, slot, born)
 
 

@@ -11,6 +11,17 @@ from policy import admission, batching
 from policy.instant import NEVER_NS, UNSET
 from sim.engine.compiled_calendar import heap_push
 from sim.engine.compiled_devices import start_pass
+from sim.engine.compiled_memory import set_int
+from sim.engine.compiled_rows import (
+    add_outstanding,
+    attempt_of,
+    batch_of,
+    collector_of,
+    fleet_of,
+    given_fleet,
+    instance_of,
+    replica_of,
+)
 from sim.engine.compiled_state import NONE
 
 __all__ = [
@@ -28,25 +39,25 @@ __all__ = [
 @register_jitable(forceinline=True)
 def touch(t, serial):  # type: ignore[no-untyped-def]
     """Note that something has changed at a replica: it is asked in this instant's decision."""
-    replica = t.replicas[serial]
+    replica = replica_of(t, serial)
     if replica.is_touched == 0:
         replica.is_touched = 1
-        run = t.run[0]
-        t.touched[run.touched] = serial
+        run = t.run
+        set_int(t.touched, run.touched, serial)
         run.touched += 1
 
 
 @register_jitable(forceinline=True)
 def refusal(g, t, serial):  # type: ignore[no-untyped-def]
     """Return why the queue would not take one more request."""
-    replica = t.replicas[serial]
-    return admission.decide(g.fleets[replica.version].admission, admission.AdmissionView(replica.waiting, False))
+    replica = replica_of(t, serial)
+    return admission.decide(given_fleet(g, replica.version).admission, admission.AdmissionView(replica.waiting, False))
 
 
 @register_jitable(forceinline=True)
 def enqueue(t, serial, slot, now_ns):  # type: ignore[no-untyped-def]
     """Take an attempt that was admitted."""
-    attempt, replica = t.attempts[slot], t.replicas[serial]
+    attempt, replica = attempt_of(t, slot), replica_of(t, serial)
     attempt.replica = serial
     attempt.placed_ns = now_ns
     attempt.next = NONE
@@ -54,32 +65,32 @@ def enqueue(t, serial, slot, now_ns):  # type: ignore[no-untyped-def]
     if replica.tail == NONE:
         replica.head = slot
     else:
-        t.attempts[replica.tail].next = slot
+        attempt_of(t, replica.tail).next = slot
     replica.tail = slot
     replica.queued += 1
     replica.waiting += 1
-    t.fleets[replica.version].waiting += 1
+    fleet_of(t, replica.version).waiting += 1
     if replica.place != NONE:
-        t.outstanding[replica.version, replica.place] += 1
+        add_outstanding(t, replica.version, replica.place, 1)
     touch(t, serial)
 
 
 @register_jitable
 def withdraw_from_replica(g, t, slot):  # type: ignore[no-untyped-def]
     """Take an attempt that is not in a frozen batch out of the queue or the hand that holds it."""
-    attempt = t.attempts[slot]
-    replica = t.replicas[attempt.replica]
+    attempt = attempt_of(t, slot)
+    replica = replica_of(t, attempt.replica)
     if attempt.collector == UNSET:
         _unlink(t, replica, attempt)
         replica.queued -= 1
     else:
-        hand = t.collectors[attempt.replica, attempt.collector]
+        hand = collector_of(t, attempt.replica, attempt.collector)
         _unlink(t, hand, attempt)
         hand.held -= 1
     replica.waiting -= 1
-    t.fleets[replica.version].waiting -= 1
+    fleet_of(t, replica.version).waiting -= 1
     if replica.place != NONE:
-        t.outstanding[replica.version, replica.place] -= 1
+        add_outstanding(t, replica.version, replica.place, -1)
     touch(t, attempt.replica)
 
 
@@ -89,29 +100,29 @@ def _unlink(t, chain, attempt):  # type: ignore[no-untyped-def]
     if attempt.previous == NONE:
         chain.head = attempt.next
     else:
-        t.attempts[attempt.previous].next = attempt.next
+        attempt_of(t, attempt.previous).next = attempt.next
     if attempt.next == NONE:
         chain.tail = attempt.previous
     else:
-        t.attempts[attempt.next].previous = attempt.previous
+        attempt_of(t, attempt.next).previous = attempt.previous
 
 
 @register_jitable(forceinline=True)
 def take_back(t, index, now_ns):  # type: ignore[no-untyped-def]
     """Note that an instance has returned its batch and is idle."""
-    batch = t.batches[index]
-    instance = t.instances[batch.replica, batch.instance]
+    batch = batch_of(t, index)
+    instance = instance_of(t, batch.replica, batch.instance)
     instance.idle_since_ns = now_ns
-    t.replicas[batch.replica].idle += 1
+    replica_of(t, batch.replica).idle += 1
     _end_pass(t, index, now_ns)
 
 
 @register_jitable(forceinline=True)
 def _end_pass(t, index, now_ns):  # type: ignore[no-untyped-def]
-    batch = t.batches[index]
-    replica, fleet = t.replicas[batch.replica], t.fleets[batch.version]
+    batch = batch_of(t, index)
+    replica, fleet = replica_of(t, batch.replica), fleet_of(t, batch.version)
     batch.returned_ns = now_ns
-    t.instances[batch.replica, batch.instance].running = NONE
+    instance_of(t, batch.replica, batch.instance).running = NONE
     replica.running -= 1
     replica.carried -= batch.count
     fleet.carried -= batch.count
@@ -119,20 +130,20 @@ def _end_pass(t, index, now_ns):  # type: ignore[no-untyped-def]
     fleet.running_since_ns -= batch.handed_ns
     fleet.busy_ns += now_ns - batch.handed_ns
     if replica.place != NONE:
-        t.outstanding[batch.version, replica.place] -= batch.count
+        add_outstanding(t, batch.version, replica.place, -batch.count)
     touch(t, batch.replica)
 
 
 @register_jitable
 def break_down(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
     """Note that an instance is gone; return the batch that is lost with it, NONE without one."""
-    instance, replica = t.instances[serial, place], t.replicas[serial]
+    instance, replica = instance_of(t, serial, place), replica_of(t, serial)
     if instance.idle_since_ns != UNSET:
         instance.idle_since_ns = UNSET
         replica.idle -= 1
     index = instance.running
     if index != NONE:
-        batch = t.batches[index]
+        batch = batch_of(t, index)
         batch.is_lost = 1
         batch.started_ns = UNSET
         batch.ended_ns = UNSET
@@ -144,7 +155,7 @@ def break_down(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def become_ready(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
     """Note that an instance can take batches: for the first time, or again after it had broken down."""
-    replica, instance = t.replicas[serial], t.instances[serial, place]
+    replica, instance = replica_of(t, serial), instance_of(t, serial, place)
     if replica.starting > 0:
         # The instances of a replica start for the first time together, before one can crash.
         replica.starting -= 1
@@ -157,8 +168,8 @@ def become_ready(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def decide_replica(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
     """Hand over and close batches until nothing more is to be decided, and note when to ask again."""
-    replica = t.replicas[serial]
-    fleet = g.fleets[replica.version]
+    replica = replica_of(t, serial)
+    fleet = given_fleet(g, replica.version)
     if replica.parked > 0:
         _hand_over(g, t, serial, now_ns)
     index = replica.took_last
@@ -171,9 +182,9 @@ def decide_replica(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
             quiet += 1
         else:
             quiet = 0
-    ask_again_ns = t.collectors[serial, 0].ask_again_ns
+    ask_again_ns = collector_of(t, serial, 0).ask_again_ns
     for collector in range(1, fleet.collectors):
-        ask_again_ns = min(ask_again_ns, t.collectors[serial, collector].ask_again_ns)
+        ask_again_ns = min(ask_again_ns, collector_of(t, serial, collector).ask_again_ns)
     if ask_again_ns != replica.ask_again_ns:
         replica.ask_again_ns = ask_again_ns
         if ask_again_ns != NEVER_NS:
@@ -183,21 +194,21 @@ def decide_replica(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _hand_over(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
     """Hand closed batches to idle instances, oldest batch first."""
-    replica = t.replicas[serial]
-    fleet = g.fleets[replica.version]
+    replica = replica_of(t, serial)
+    fleet = given_fleet(g, replica.version)
     while replica.parked > 0 and batching.may_hand_over(fleet.batching, replica.running):
         index = replica.parked_head
-        batch = t.batches[index]
+        batch = batch_of(t, index)
         wanted = batch.instance
         if wanted == UNSET:
             wanted = _lowest_idle(fleet, t, serial)
-        if wanted == UNSET or t.instances[serial, wanted].idle_since_ns == UNSET:
+        if wanted == UNSET or instance_of(t, serial, wanted).idle_since_ns == UNSET:
             return
         replica.parked_head = batch.next
         if batch.next == NONE:
             replica.parked_tail = NONE
         replica.parked -= 1
-        instance = t.instances[serial, wanted]
+        instance = instance_of(t, serial, wanted)
         batch.instance = wanted
         batch.handed_ns = now_ns
         batch.idle_since_ns = instance.idle_since_ns
@@ -207,7 +218,7 @@ def _hand_over(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
         replica.running += 1
         replica.waiting -= batch.count
         replica.carried += batch.count
-        state = t.fleets[batch.version]
+        state = fleet_of(t, batch.version)
         state.waiting -= batch.count
         state.carried += batch.count
         state.running += 1
@@ -217,9 +228,9 @@ def _hand_over(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
 
 @register_jitable(forceinline=True)
 def _lowest_idle(fleet, t, serial):  # type: ignore[no-untyped-def]
-    if t.replicas[serial].idle > 0:
+    if replica_of(t, serial).idle > 0:
         for place in range(fleet.instances):
-            if t.instances[serial, place].idle_since_ns != UNSET:
+            if instance_of(t, serial, place).idle_since_ns != UNSET:
                 return place
     return UNSET
 
@@ -227,17 +238,17 @@ def _lowest_idle(fleet, t, serial):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _ask(g, t, serial, index, now_ns):  # type: ignore[no-untyped-def]
     """Ask one collector and carry out what it decides; return whether it decides nothing more."""
-    replica, collector = t.replicas[serial], t.collectors[serial, index]
-    fleet = g.fleets[replica.version]
+    replica, collector = replica_of(t, serial), collector_of(t, serial, index)
+    fleet = given_fleet(g, replica.version)
     rule = fleet.batching
     oldest_ns = UNSET
     if collector.head != NONE:
-        oldest_ns = t.attempts[collector.head].placed_ns
+        oldest_ns = attempt_of(t, collector.head).placed_ns
     elif replica.head != NONE:
-        oldest_ns = t.attempts[replica.head].placed_ns
+        oldest_ns = attempt_of(t, replica.head).placed_ns
     own_is_idle = False
     if index < fleet.instances:
-        own_is_idle = t.instances[serial, index].idle_since_ns != UNSET
+        own_is_idle = instance_of(t, serial, index).idle_since_ns != UNSET
     view = batching.CollectorView(
         batching.may_collect(rule, replica.idle > 0, own_is_idle),
         collector.held,
@@ -264,24 +275,24 @@ def _collect(t, replica, collector, index, count):  # type: ignore[no-untyped-de
     """Move the front of the queue behind the hand."""
     first = replica.head
     last = first
-    t.attempts[last].collector = index
+    attempt_of(t, last).collector = index
     for _ in range(count - 1):
-        last = t.attempts[last].next
-        t.attempts[last].collector = index
-    behind = t.attempts[last].next
+        last = attempt_of(t, last).next
+        attempt_of(t, last).collector = index
+    behind = attempt_of(t, last).next
     replica.head = behind
     if behind == NONE:
         replica.tail = NONE
     else:
-        t.attempts[behind].previous = NONE
+        attempt_of(t, behind).previous = NONE
     replica.queued -= count
     replica.took_last = index
-    t.attempts[last].next = NONE
-    t.attempts[first].previous = collector.tail
+    attempt_of(t, last).next = NONE
+    attempt_of(t, first).previous = collector.tail
     if collector.tail == NONE:
         collector.head = first
     else:
-        t.attempts[collector.tail].next = first
+        attempt_of(t, collector.tail).next = first
     collector.tail = last
     collector.held += count
 
@@ -289,27 +300,27 @@ def _collect(t, replica, collector, index, count):  # type: ignore[no-untyped-de
 @register_jitable(forceinline=True)
 def _close(g, t, serial, index, size, cause, now_ns):  # type: ignore[no-untyped-def]
     """Freeze the front of a hand as a batch, and hand it over where that can be."""
-    replica, collector, run = t.replicas[serial], t.collectors[serial, index], t.run[0]
+    replica, collector, run = replica_of(t, serial), collector_of(t, serial, index), t.run
     place = run.free_batch
     if place != NONE:
-        run.free_batch = t.batches[place].next
+        run.free_batch = batch_of(t, place).next
     else:
         place = run.batches
         run.batches += 1
-    batch = t.batches[place]
+    batch = batch_of(t, place)
     first = collector.head
     last = first
-    t.attempts[last].batch = place
+    attempt_of(t, last).batch = place
     for _ in range(size - 1):
-        last = t.attempts[last].next
-        t.attempts[last].batch = place
-    behind = t.attempts[last].next
+        last = attempt_of(t, last).next
+        attempt_of(t, last).batch = place
+    behind = attempt_of(t, last).next
     collector.head = behind
     if behind == NONE:
         collector.tail = NONE
     else:
-        t.attempts[behind].previous = NONE
-    t.attempts[last].next = NONE
+        attempt_of(t, behind).previous = NONE
+    attempt_of(t, last).next = NONE
     collector.held -= size
     batch.serial = run.passes
     run.passes += 1
@@ -318,7 +329,7 @@ def _close(g, t, serial, index, size, cause, now_ns):  # type: ignore[no-untyped
     batch.head = first
     batch.count = size
     batch.cause = cause
-    batch.instance = batching.own_instance(g.fleets[replica.version].batching, index)
+    batch.instance = batching.own_instance(given_fleet(g, replica.version).batching, index)
     batch.idle_since_ns = UNSET
     batch.closed_ns = now_ns
     batch.handed_ns = UNSET
@@ -328,13 +339,13 @@ def _close(g, t, serial, index, size, cause, now_ns):  # type: ignore[no-untyped
     batch.is_lost = 0
     batch.is_blocking = 0
     batch.crash = UNSET
-    batch.request = t.attempts[first].request
-    batch.attempt = t.attempts[first].attempt
+    batch.request = attempt_of(t, first).request
+    batch.attempt = attempt_of(t, first).attempt
     batch.next = NONE
     if replica.parked_tail == NONE:
         replica.parked_head = place
     else:
-        t.batches[replica.parked_tail].next = place
+        batch_of(t, replica.parked_tail).next = place
     replica.parked_tail = place
     replica.parked += 1
     _hand_over(g, t, serial, now_ns)

@@ -2,7 +2,8 @@
 
 Rules go in as they are: a NamedTuple of policy becomes a record with the same field names, which a compiled function
 reads like the tuple. Everything that changes lies in preallocated tables, whose rows are found by their index; lists of
-attempts are chained through `next` and `previous`.
+attempts are chained through `next` and `previous`. Compiled code gets two records, TABLES and GIVEN, that hold the
+addresses of the tables; the tables themselves belong to the objects here, and live as long as they do.
 """
 
 from __future__ import annotations
@@ -14,31 +15,53 @@ import numpy.typing as npt
 
 from policy import autoscaling
 from policy.autoscaling_rule import Formula
+from policy.autoscaling_settings import fixed_fleet
+from policy.batching import collector_count
 from policy.faults import FAULTLESS
 from policy.instant import NEVER_NS, UNSET
-from policy.batching import collector_count
-from policy.retries import RetryRule
-from policy.rollout import RolloutRule, idle_rollout
+from policy.rollout import idle_rollout
 from policy.rollout_settings import rollout_rule
-from policy.timeline import ReplicaLife, RolloutMove, Scaling, Share
+from policy.settings import (
+    admission_rule,
+    batching_rule,
+    deadline_rule,
+    pass_time_rule,
+    retry_rule,
+    routing_rule,
+)
+from policy.timeline import RolloutMove, Scaling, Share
 from policy.versions import VERSIONS_MAX
-from sim.engine.compiled_calendar import Calendar, new_calendar
+from sim.engine.compiled_calendar import CALENDAR, ENTRY
 from sim.engine.engine_input import EngineInput, FleetInput, Table
 
 __all__ = [
+    "ATTEMPT",
+    "BATCH",
+    "CHANGE",
+    "COLLECTOR",
+    "FLEET",
+    "GIVEN",
+    "GIVEN_FLEET",
+    "INSTANCE",
+    "KNOTS_AT",
+    "MOVE",
     "NONE",
+    "ORDER",
+    "REPLICA",
+    "SCALING",
+    "SHARE",
+    "TABLES",
     "Capacity",
     "Given",
+    "Rows",
     "State",
-    "given_of",
-    "grown",
-    "new_state",
 ]
 
 NONE = UNSET
 """An index of no row."""
 
 Rows = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
 
 
 def _ints(*names: str) -> np.dtype[Any]:
@@ -198,56 +221,6 @@ KNOTS_AT = _ints("at", "length")
 ORDER = _ints("at_ns", "kind", "version", "value")
 
 
-class Given(NamedTuple):
-    """What does not change."""
-
-    run: Rows  # one row
-    fleets: Rows  # (versions,)
-    rollout: Rows  # one row, of no meaning without a rollout
-    orders: Rows
-    knots: npt.NDArray[np.int64]  # all tables, one behind the other
-    cold_starts: Rows  # (versions, parts) where the tables of the parts lie
-
-
-class State(NamedTuple):
-    """All that changes."""
-
-    run: Rows
-    attempts: Rows
-    batches: Rows
-    replicas: Rows
-    instances: Rows  # (replicas * instances,)
-    collectors: Rows  # (replicas * collectors,)
-    fleets: Rows  # (versions,)
-    front: Calendar  # what leaves the front end
-    devices: Calendar  # passes, starts, crashes
-    sends: Calendar  # retries, closed-loop clients
-    deadlines: Calendar
-    hang_ups: Calendar
-    asks: Calendar  # when replicas want to be asked again
-    changes: Rows
-    arrived: npt.NDArray[np.int64]
-    touched: npt.NDArray[np.int64]
-    members: npt.NDArray[np.int64]  # (versions, members) serials of those that are not gone, ascending
-    ready: npt.NDArray[np.int64]  # (versions, members) serials of those that take requests
-    outstanding: npt.NDArray[np.int64]  # (versions, members) theirs
-    scratch: npt.NDArray[np.int64]  # (2, members)
-    histories: npt.NDArray[np.int64]  # (versions, longest history)
-    free_ns: npt.NDArray[np.int64]  # (workers,) of the front end
-    scalings: Rows
-    shares: Rows
-    moves: Rows
-
-
-class Capacity(NamedTuple):
-    """How many rows the tables have: powers of two."""
-
-    attempts: int
-    calendar: int
-    replicas: int
-    log: int  # of changes of wanted numbers, shares and rollouts
-
-
 def _record_of(rule: Any) -> np.dtype[Any]:
     """Return the dtype of a rule: its fields under their names."""
     if hasattr(rule, "_fields"):
@@ -264,32 +237,16 @@ def _row_of(rule: Any) -> Any:
     return rule if isinstance(rule, (tuple, float)) else int(rule)
 
 
-class _Knots:
-    """Tables, one behind the other; the same one is kept once."""
-
-    def __init__(self) -> None:
-        self._tables: dict[int, tuple[int, int]] = {}
-        self._parts: list[npt.NDArray[np.int64]] = []
-        self._length = 0
-        self._alive: list[Table] = []
-
-    def add(self, table: Table | None) -> tuple[int, int]:
-        """Return where a table lies; without one, a length of 0."""
-        if table is None:
-            return 0, 0
-        if id(table) not in self._tables:
-            self._tables[id(table)] = self._length, len(table)
-            self._alive.append(table)
-            self._parts.append(np.asarray(table, dtype=np.int64))
-            self._length += len(table)
-        return self._tables[id(table)]
-
-    def all(self) -> npt.NDArray[np.int64]:
-        """Return the tables as one."""
-        return np.concatenate([*self._parts, np.zeros(1, dtype=np.int64)])
-
-
-_RULES = ("batching", "admission", "deadline", "pass_time", "routing", "autoscaler", "faults")
+_NO_ROLLOUT = rollout_rule(steps=[])
+_RULES = {  # of each kind one, for its shape
+    "batching": batching_rule(max_batch=1, max_wait_ns=0),
+    "admission": admission_rule(cap=None),
+    "deadline": deadline_rule(deadline_ns=None),
+    "pass_time": pass_time_rule(base_ns=1, max_batch=1),
+    "routing": routing_rule(),
+    "autoscaler": fixed_fleet(),
+    "faults": FAULTLESS,
+}
 _FLEET_NUMBERS = (
     "instances",
     "collectors",
@@ -303,35 +260,13 @@ _FLEET_NUMBERS = (
     "slow_possible",
 )
 _FLEET_TABLES = ("spread", "batch_in", "results_out", "crash")
-
-
-def _fleet_row(fleet: FleetInput, knots: _Knots) -> tuple[np.dtype[Any], tuple[Any, ...]]:
-    """Return a version's fleet, as it is given, as a dtype and its value."""
-    rules = [getattr(fleet, name) for name in _RULES]
-    numbers = (
-        fleet.instances,
-        collector_count(fleet.batching, fleet.instances),
-        fleet.replicas,
-        fleet.drain,
-        len(fleet.cold_start_tables),
-        fleet.restart_from,
-        fleet.loaded,
-        fleet.error_share,
-        fleet.faults != FAULTLESS,
-        fleet.faults.slow_share > 0,
-    )
-    tables = fleet.spread_table, fleet.batch_in_table, fleet.results_out_table, fleet.crash_table
-    dtype = np.dtype(
-        [
-            *((name, _record_of(rule)) for name, rule in zip(_RULES, rules, strict=True)),
-            *((name, np.int64) for name in _FLEET_NUMBERS),
-            *((name, KNOTS_AT) for name in _FLEET_TABLES),
-        ]
-    )
-    values = (*map(_row_of, rules), *map(int, numbers), *(knots.add(table) for table in tables))
-    return dtype, values
-
-
+GIVEN_FLEET = np.dtype(
+    [
+        *((name, _record_of(rule)) for name, rule in _RULES.items()),
+        *((name, np.int64) for name in _FLEET_NUMBERS),
+        *((name, KNOTS_AT) for name in _FLEET_TABLES),
+    ]
+)
 _RUN_NUMBERS = (
     "measure_from_ns",
     "measure_to_ns",
@@ -351,19 +286,163 @@ _RUN_NUMBERS = (
     "recycle",  # rows of attempts and batches are used again: only what is counted is kept
 )
 _RUN_TABLES = ("sizes", "think", "timeout", "request", "response", "pass_result", "timer")
+_GIVEN_RUN = np.dtype(
+    [
+        ("seed", np.uint64),
+        ("salt", np.uint64),
+        *((name, np.int64) for name in _RUN_NUMBERS),
+        *((name, KNOTS_AT) for name in _RUN_TABLES),
+        ("retry", _record_of(retry_rule(attempts=1))),
+        ("pinned", np.int64, (VERSIONS_MAX,)),
+    ]
+)
+GIVEN = np.dtype(
+    [
+        ("run", _GIVEN_RUN),
+        ("rollout", _record_of(_NO_ROLLOUT)),
+        ("fleets", np.int64),  # the addresses of tables
+        ("orders", np.int64),
+        ("orders_given", np.int64),
+        ("knots", np.int64),
+        ("cold_starts", np.int64),  # (versions, parts) where the tables of the parts lie
+        ("parts", np.int64),
+    ]
+)
+"""What does not change."""
+
+_CALENDARS = (
+    "front",  # what leaves the front end
+    "devices",  # passes, starts, crashes
+    "sends",  # retries, closed-loop clients
+    "deadlines",
+    "hang_ups",
+    "asks",  # when replicas want to be asked again
+)
+_ADDRESSES = (
+    "attempts",
+    "batches",
+    "replicas",
+    "instances",  # (replicas, instances_each)
+    "collectors",  # (replicas, collectors_each)
+    "fleets",
+    "changes",
+    "arrived",
+    "touched",
+    "members",  # (versions, replicas_room) serials of those that are not gone, ascending
+    "ready",  # (versions, replicas_room) serials of those that take requests
+    "outstanding",  # (versions, replicas_room) theirs
+    "scratch",  # (2, replicas_room)
+    "histories",  # (versions, history_length)
+    "free_ns",  # (workers,) of the front end
+    "scalings",
+    "shares",
+    "moves",
+    "arrivals",  # the chunk of them
+    "sizes",
+)
+_TABLE_NUMBERS = (
+    "versions",
+    "instances_each",
+    "collectors_each",
+    "history_length",
+    "attempts_room",
+    "replicas_room",
+    "log_room",
+    "arrivals_count",
+    "is_last",  # no more chunks of arrivals follow
+)
+TABLES = np.dtype(
+    [
+        ("run", RUN),
+        *((name, CALENDAR) for name in _CALENDARS),
+        *((name, np.int64) for name in _ADDRESSES),
+        *((name, np.int64) for name in _TABLE_NUMBERS),
+    ]
+)
+"""All that changes."""
 
 
-def given_of(engine_input: EngineInput, *, recycle: bool) -> Given:
-    """Return what the engine is given, as tables."""
-    knots = _Knots()
-    rows = [_fleet_row(fleet, knots) for fleet in engine_input.fleets]
-    fleets = np.zeros(len(rows), rows[0][0])
-    parts = max(len(fleet.cold_start_tables) for fleet in engine_input.fleets)
-    cold_starts = np.zeros((len(rows), max(parts, 1)), KNOTS_AT)
-    for version, (fleet, (_, values)) in enumerate(zip(engine_input.fleets, rows, strict=True)):
-        fleets[version] = values
-        for part, table in enumerate(fleet.cold_start_tables):
-            cold_starts[version, part] = knots.add(table)
+class Capacity(NamedTuple):
+    """How many rows the tables have: powers of two."""
+
+    attempts: int
+    entries: int  # of each calendar
+    replicas: int
+    log: int  # of changes of wanted numbers, shares and rollouts
+
+
+class _Knots:
+    """Inverse-CDF tables, one behind the other; the same one is kept once."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, tuple[int, int]] = {}
+        self._tables: list[Table] = []  # kept alive, so that no other gets the identity of one
+        self._length = 0
+
+    def add(self, table: Table | None) -> tuple[int, int]:
+        """Return where a table lies; without one, a length of 0."""
+        if table is None:
+            return 0, 0
+        if id(table) not in self._places:
+            self._places[id(table)] = self._length, len(table)
+            self._tables.append(table)
+            self._length += len(table)
+        return self._places[id(table)]
+
+    def all(self) -> Ints:
+        """Return the tables as one."""
+        return np.concatenate([np.asarray(table, dtype=np.int64) for table in self._tables])
+
+
+class Given:
+    """What does not change: `record` has one row of GIVEN."""
+
+    def __init__(self, engine_input: EngineInput, *, recycle: bool) -> None:
+        knots = _Knots()
+        fleets, versions = engine_input.fleets, engine_input.versions
+        parts = max(len(fleet.cold_start_tables) for fleet in fleets)
+        self._fleets = np.array([_fleet_row(fleet, knots) for fleet in fleets], dtype=GIVEN_FLEET)
+        self._cold_starts = np.zeros((len(fleets), max(parts, 1)), KNOTS_AT)
+        for version, fleet in enumerate(fleets):
+            for part, table in enumerate(fleet.cold_start_tables):
+                self._cold_starts[version, part] = knots.add(table)
+        self._orders = np.array([(each.at_ns, *map(int, each.order)) for each in versions.orders], dtype=ORDER)
+        self.record = np.zeros(1, GIVEN)
+        row = self.record[0]
+        row["run"] = _run_row(engine_input, knots, recycle=recycle)
+        row["rollout"] = _row_of(versions.rollout or _NO_ROLLOUT)
+        self._knots = knots.all()
+        for name, table in (
+            ("fleets", self._fleets),
+            ("orders", self._orders),
+            ("knots", self._knots),
+            ("cold_starts", self._cold_starts),
+        ):
+            row[name] = table.ctypes.data
+        row["orders_given"], row["parts"] = len(self._orders), self._cold_starts.shape[1]
+
+
+def _fleet_row(fleet: FleetInput, knots: _Knots) -> tuple[Any, ...]:
+    """Return a version's fleet, as it is given, as a row of GIVEN_FLEET."""
+    numbers = (
+        fleet.instances,
+        collector_count(fleet.batching, fleet.instances),
+        fleet.replicas,
+        fleet.drain,
+        len(fleet.cold_start_tables),
+        fleet.restart_from,
+        fleet.loaded,
+        fleet.error_share,
+        fleet.faults != FAULTLESS,
+        fleet.faults.slow_share > 0,
+    )
+    tables = fleet.spread_table, fleet.batch_in_table, fleet.results_out_table, fleet.crash_table
+    rules = (_row_of(getattr(fleet, name)) for name in _RULES)
+    return (*rules, *map(int, numbers), *(knots.add(table) for table in tables))
+
+
+def _run_row(engine_input: EngineInput, knots: _Knots, *, recycle: bool) -> tuple[Any, ...]:
+    """Return the run, as it is given, as a row of _GIVEN_RUN."""
     traffic, front_end, versions = engine_input.traffic, engine_input.front_end, engine_input.versions
     numbers = (
         engine_input.measure_from_ns,
@@ -375,7 +454,7 @@ def given_of(engine_input: EngineInput, *, recycle: bool) -> Given:
         front_end.blocking,
         traffic.clients,
         len(traffic.sizes) > 0,
-        len(rows),
+        len(engine_input.fleets),
         versions.weights.stable,
         versions.weights.canary,
         versions.rollout is not None,
@@ -392,19 +471,8 @@ def given_of(engine_input: EngineInput, *, recycle: bool) -> Given:
         front_end.pass_result_table,
         front_end.timer_table,
     )
-    run_dtype = np.dtype(
-        [
-            ("seed", np.uint64),
-            ("salt", np.uint64),
-            *((name, np.int64) for name in _RUN_NUMBERS),
-            *((name, KNOTS_AT) for name in _RUN_TABLES),
-            ("retry", _record_of(RetryRule(1, 1, 1, False))),
-            ("pinned", np.int64, (VERSIONS_MAX,)),
-        ]
-    )
-    run = np.zeros(1, run_dtype)
     pinned = (*versions.pinned, *[0] * (VERSIONS_MAX - len(versions.pinned)))
-    run[0] = (
+    return (
         engine_input.seed,
         versions.salt,
         *map(int, numbers),
@@ -412,59 +480,112 @@ def given_of(engine_input: EngineInput, *, recycle: bool) -> Given:
         _row_of(traffic.retry),
         pinned,
     )
-    rule: RolloutRule = versions.rollout if versions.rollout is not None else rollout_rule(steps=[])
-    rollout = np.zeros(1, _record_of(rule))
-    rollout[0] = _row_of(rule)
-    orders = np.zeros(len(versions.orders), ORDER)
-    for number, order in enumerate(versions.orders):
-        orders[number] = (order.at_ns, *map(int, order.order))
-    return Given(run, fleets, rollout, orders, knots.all(), cold_starts)
 
 
-def new_state(engine_input: EngineInput, capacity: Capacity) -> State:
-    """Return the state before the first moment."""
-    fleets = engine_input.fleets
-    versions = len(fleets)
-    instances = max(fleet.instances for fleet in fleets)
-    collectors = max(collector_count(fleet.batching, fleet.instances) for fleet in fleets)
-    state = State(
-        run=np.zeros(1, RUN),
-        attempts=np.zeros(capacity.attempts, ATTEMPT),
-        batches=np.zeros(capacity.attempts, BATCH),
-        replicas=np.zeros(capacity.replicas, REPLICA),
-        instances=np.zeros((capacity.replicas, instances), INSTANCE),
-        collectors=np.zeros((capacity.replicas, collectors), COLLECTOR),
-        fleets=np.zeros(versions, FLEET),
-        front=new_calendar(capacity.calendar),
-        devices=new_calendar(capacity.calendar),
-        sends=new_calendar(capacity.calendar),
-        deadlines=new_calendar(capacity.calendar),
-        hang_ups=new_calendar(capacity.calendar),
-        asks=new_calendar(capacity.calendar),
-        changes=np.zeros(16 * capacity.calendar, CHANGE),
-        arrived=np.zeros(capacity.attempts, np.int64),
-        touched=np.zeros(capacity.replicas, np.int64),
-        members=np.zeros((versions, capacity.replicas), np.int64),
-        ready=np.zeros((versions, capacity.replicas), np.int64),
-        outstanding=np.zeros((versions, capacity.replicas), np.int64),
-        scratch=np.zeros((2, capacity.replicas), np.int64),
-        histories=np.zeros((versions, max(autoscaling.history_length(each.autoscaler) for each in fleets)), np.int64),
-        free_ns=np.zeros(engine_input.front_end.workers, np.int64),
-        scalings=np.zeros(capacity.log, SCALING),
-        shares=np.zeros(capacity.log, SHARE),
-        moves=np.zeros(capacity.log, MOVE),
-    )
-    run = state.run
-    run["free_attempt"] = run["free_batch"] = NONE
-    run["timer_ns"] = run["rollout_asks_ns"] = NEVER_NS
-    run["to_decide"] = 1
-    most = sum(_most_replicas(each) for each in fleets)
-    run["orderable"] = most * (2 + len(engine_input.versions.orders))
-    run["rollout"][0] = [int(value) for value in idle_rollout()]
-    weights, shadows = engine_input.versions.weights, engine_input.versions.shadows
-    state.fleets["weight"] = weights.weights[:versions]
-    state.fleets["shadow"][: len(shadows)] = shadows
-    return state
+class State:
+    """All that changes: `record` has one row of TABLES, the tables are by name."""
+
+    def __init__(self, engine_input: EngineInput, capacity: Capacity) -> None:
+        fleets = engine_input.fleets
+        self.record = np.zeros(1, TABLES)
+        row = self._row = self.record[0]
+        row["versions"] = len(fleets)
+        row["instances_each"] = max(fleet.instances for fleet in fleets)
+        row["collectors_each"] = max(collector_count(fleet.batching, fleet.instances) for fleet in fleets)
+        row["history_length"] = max(autoscaling.history_length(fleet.autoscaler) for fleet in fleets)
+        self.tables: dict[str, Rows] = {}
+        self._keep("fleets", np.zeros(len(fleets), FLEET))
+        self._keep("histories", np.zeros((len(fleets), int(row["history_length"])), np.int64))
+        self._keep("free_ns", np.zeros(engine_input.front_end.workers, np.int64))
+        self.grow(capacity)
+        run = self.run
+        run["free_attempt"] = run["free_batch"] = NONE
+        run["timer_ns"] = run["rollout_asks_ns"] = NEVER_NS
+        run["to_decide"] = 1
+        most = sum(_most_replicas(fleet) for fleet in fleets)
+        run["orderable"] = most * (2 + len(engine_input.versions.orders))
+        run["rollout"] = [int(value) for value in idle_rollout()]
+        weights, shadows = engine_input.versions.weights, engine_input.versions.shadows
+        self.tables["fleets"]["weight"] = weights.weights[: len(fleets)]
+        self.tables["fleets"]["shadow"][: len(shadows)] = shadows
+
+    @property
+    def run(self) -> Any:
+        """The numbers of the run, a row of RUN."""
+        return self._row["run"]
+
+    def rows(self, name: str, count: str) -> Rows:
+        """Return the rows of a table that are in use, given the name of their number in RUN."""
+        return self.tables[name][: self.run[count]]
+
+    def hand_over(self, arrivals_ns: Ints, sizes: Ints, *, is_last: bool) -> None:
+        """Give the next chunk of the arrivals, with their recorded sizes."""
+        self.run["requests"] += self._row["arrivals_count"]
+        self.run["next_arrival"] = 0
+        self._keep("arrivals", arrivals_ns)
+        self._keep("sizes", sizes)
+        self._row["arrivals_count"], self._row["is_last"] = len(arrivals_ns), is_last
+
+    def more(self, *, attempts: bool = False, entries: bool = False, replicas: bool = False, log: bool = False) -> None:
+        """Make the tables that are named twice as large."""
+        row = self._row
+        self.grow(
+            Capacity(
+                attempts=int(row["attempts_room"]) << attempts,
+                entries=int(row["front"]["room"]) << entries,
+                replicas=int(row["replicas_room"]) << replicas,
+                log=int(row["log_room"]) << log,
+            )
+        )
+
+    def grow(self, capacity: Capacity) -> None:
+        """Make the tables as large as that, where they are smaller; what is in them stays."""
+        row = self._row
+        replicas, versions = capacity.replicas, int(row["versions"])
+        for name, shape, dtype in (
+            ("attempts", (capacity.attempts,), ATTEMPT),
+            ("batches", (capacity.attempts,), BATCH),
+            ("arrived", (capacity.attempts,), np.dtype(np.int64)),
+            ("changes", (16 * capacity.entries,), CHANGE),
+            ("replicas", (replicas,), REPLICA),
+            ("instances", (replicas, int(row["instances_each"])), INSTANCE),
+            ("collectors", (replicas, int(row["collectors_each"])), COLLECTOR),
+            ("touched", (replicas,), np.dtype(np.int64)),
+            ("members", (versions, replicas), np.dtype(np.int64)),
+            ("ready", (versions, replicas), np.dtype(np.int64)),
+            ("outstanding", (versions, replicas), np.dtype(np.int64)),
+            ("scratch", (2, replicas), np.dtype(np.int64)),
+            ("scalings", (capacity.log,), SCALING),
+            ("shares", (capacity.log,), SHARE),
+            ("moves", (capacity.log,), MOVE),
+        ):
+            before = self.tables.get(name)
+            if before is None or before.shape != shape:
+                table = np.zeros(shape, dtype)
+                if before is not None:
+                    table[tuple(slice(length) for length in before.shape)] = before
+                self._keep(name, table)
+        for name in _CALENDARS:
+            self._grow_calendar(name, capacity.entries)
+        row["attempts_room"], row["replicas_room"], row["log_room"] = capacity.attempts, replicas, capacity.log
+
+    def _grow_calendar(self, name: str, room: int) -> None:
+        """Make a calendar as large as that; its ring begins at its first row then."""
+        calendar = self._row[name]
+        if calendar["room"] == room:
+            return
+        ring, heap = np.zeros(room, ENTRY), np.zeros(room, ENTRY)
+        if calendar["room"] > 0:
+            heap[: calendar["room"]] = self.tables[f"{name}.heap"]
+            ring[: calendar["room"]] = np.roll(self.tables[f"{name}.ring"], -int(calendar["head"]))
+        self.tables[f"{name}.ring"], self.tables[f"{name}.heap"] = ring, heap
+        calendar["ring"], calendar["heap"] = ring.ctypes.data, heap.ctypes.data
+        calendar["room"], calendar["head"] = room, 0
+
+    def _keep(self, name: str, table: Rows) -> None:
+        """Own a table, and tell its address."""
+        self.tables[name] = table
+        self._row[name] = table.ctypes.data
 
 
 def _most_replicas(fleet: FleetInput) -> int:
@@ -472,58 +593,3 @@ def _most_replicas(fleet: FleetInput) -> int:
     if fleet.autoscaler.formula == Formula.FIXED:
         return fleet.replicas
     return max(fleet.replicas, fleet.autoscaler.replicas_max)
-
-
-def grown(state: State, capacity: Capacity) -> State:
-    """Return the state in larger tables; the rows are as they were."""
-    larger = []
-    for value in state:
-        larger.append(_grown_calendar(value, capacity.calendar) if isinstance(value, Calendar) else value)
-    state = State(*larger)
-    return state._replace(
-        attempts=_longer(state.attempts, capacity.attempts),
-        batches=_longer(state.batches, capacity.attempts),
-        replicas=_longer(state.replicas, capacity.replicas),
-        instances=_longer(state.instances, capacity.replicas),
-        collectors=_longer(state.collectors, capacity.replicas),
-        changes=_longer(state.changes, 16 * capacity.calendar),
-        arrived=_longer(state.arrived, capacity.attempts),
-        touched=_longer(state.touched, capacity.replicas),
-        members=_wider(state.members, capacity.replicas),
-        ready=_wider(state.ready, capacity.replicas),
-        outstanding=_wider(state.outstanding, capacity.replicas),
-        scratch=_wider(state.scratch, capacity.replicas),
-        scalings=_longer(state.scalings, capacity.log),
-        shares=_longer(state.shares, capacity.log),
-        moves=_longer(state.moves, capacity.log),
-    )
-
-
-def _longer(rows: Rows, length: int) -> Rows:
-    if len(rows) == length:
-        return rows
-    larger = np.zeros((length, *rows.shape[1:]), rows.dtype)
-    larger[: len(rows)] = rows
-    return larger
-
-
-def _wider(rows: Rows, width: int) -> Rows:
-    if rows.shape[1] == width:
-        return rows
-    larger = np.zeros((len(rows), width), rows.dtype)
-    larger[:, : rows.shape[1]] = rows
-    return larger
-
-
-def _grown_calendar(calendar: Calendar, capacity: int) -> Calendar:
-    """Return the calendar with room for more; its ring begins at its first row."""
-    if len(calendar.ring) == capacity:
-        return calendar
-    larger = Calendar(np.zeros(capacity, calendar.ring.dtype), _longer(calendar.heap, capacity), calendar.marks.copy())
-    head, size = int(calendar.marks["head"][0]), int(calendar.marks["ringed"][0])
-    larger.ring[:size] = np.roll(calendar.ring, -head)[:size]
-    larger.marks["head"] = 0
-    return larger
-
-
-REPLICA_COLUMNS = ReplicaLife._fields

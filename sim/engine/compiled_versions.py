@@ -27,8 +27,10 @@ from sim.engine.compiled_fleet import (
     unhold,
     want,
 )
+from sim.engine.compiled_memory import int_at, row_at, set_int
 from sim.engine.compiled_replica import decide_replica, touch, withdraw_from_replica
-from sim.engine.compiled_state import NONE
+from sim.engine.compiled_rows import attempt_of, fleet_of, given_fleet, replica_of
+from sim.engine.compiled_state import MOVE, NONE, ORDER, SHARE
 
 _COPY = Stream.COPY.value
 
@@ -38,8 +40,8 @@ __all__ = ["begin_shares", "decide", "withdraw"]
 @register_jitable
 def begin_shares(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Write down what each version gets at the start."""
-    for version in range(len(t.fleets)):
-        state = t.fleets[version]
+    for version in range(t.versions):
+        state = fleet_of(t, version)
         state.told_weight = state.weight
         state.told_shadow = state.shadow
         _log_share(t, now_ns, version)
@@ -48,7 +50,7 @@ def begin_shares(g, t, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def withdraw(g, t, slot):  # type: ignore[no-untyped-def]
     """Take out an attempt that ended early, if its place can be freed; return whether it was."""
-    attempt = t.attempts[slot]
+    attempt = attempt_of(t, slot)
     if attempt.replica == UNSET:
         unhold(t, attempt.version, slot)
         return True
@@ -61,21 +63,21 @@ def withdraw(g, t, slot):  # type: ignore[no-untyped-def]
 @register_jitable
 def decide(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Decide until nothing more is to be decided; return when to decide again at the latest."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     fleets = given.versions
     ordered = run.orders_now
     for number in range(run.next_order - ordered, run.next_order):
-        _carry_out(g, t, g.orders[number], now_ns)
+        _carry_out(g, t, row_at(g.orders, number, ORDER), now_ns)
     run.orders_now = 0
     for version in range(fleets):
         scale(g, t, version, now_ns)
     if given.has_rollout:
         _roll_out(g, t, ordered > 0, now_ns)
     for version in range(fleets):
-        if t.fleets[version].held > 0:
+        if fleet_of(t, version).held > 0:
             place_held(g, t, version, now_ns)
     for place in range(run.arrived):
-        _take_in(g, t, t.arrived[place], now_ns)
+        _take_in(g, t, int_at(t.arrived, place), now_ns)
     run.arrived = 0
     for version in range(fleets):
         scale_for_held(g, t, version, now_ns)
@@ -85,11 +87,11 @@ def decide(g, t, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _take_in(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
     """Let a version admit an arrival, and the shadow versions copies of it."""
-    given, attempt = g.run[0], t.attempts[slot]
+    given, attempt = g.run, attempt_of(t, slot)
     version = given.stable
     if given.versions > 1:
         version = versions.choose(_weights(g, t), attempt.key_bits, attempt.pinned)
-    if t.fleets[version].loaded:
+    if fleet_of(t, version).loaded:
         attempt.version = version
         reason = admit(g, t, version, slot, now_ns)
     else:
@@ -105,9 +107,9 @@ def _take_in(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _take_in_copies(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
     """Send copies of a request to the shadow versions."""
-    given, attempt = g.run[0], t.attempts[slot]
+    given, attempt = g.run, attempt_of(t, slot)
     for version in range(given.versions):
-        state = t.fleets[version]
+        state = fleet_of(t, version)
         if state.shadow == 0 or version == attempt.version or not state.loaded:
             continue
         if versions.shadows(state.shadow, die(given.seed, _COPY, attempt.request, version)):
@@ -121,11 +123,11 @@ def _take_in_copies(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _admission_decided(g, t, slot, reason, now_ns):  # type: ignore[no-untyped-def]
     """Answer an arrival that was refused; note how long one that was taken may last."""
-    attempt = t.attempts[slot]
+    attempt = attempt_of(t, slot)
     if reason != Reason.NONE:
         end_attempt(g, t, slot, Outcome.REFUSED.value, reason, now_ns)
         return
-    due_ns = deadlines.due_ns(g.fleets[attempt.version].deadline, now_ns)
+    due_ns = deadlines.due_ns(given_fleet(g, attempt.version).deadline, now_ns)
     if due_ns != NEVER_NS:
         push(t.deadlines, due_ns, 0, slot, attempt.born, 0, 0, 0)
     if attempt.hang_up_ns != NEVER_NS:
@@ -135,24 +137,24 @@ def _admission_decided(g, t, slot, reason, now_ns):  # type: ignore[no-untyped-d
 @register_jitable(forceinline=True)
 def _serve(g, t, now_ns):  # type: ignore[no-untyped-def]
     """Let the replicas decide at which something has changed or that asked for now; return when to ask again."""
-    run = t.run[0]
+    run = t.run
     while next_ns(t.asks) <= now_ns:
         serial = top(t.asks).a
         at_ns = top(t.asks).at_ns
         pop(t.asks)
-        if t.replicas[serial].ask_again_ns == at_ns:
+        if replica_of(t, serial).ask_again_ns == at_ns:
             touch(t, serial)
     if run.touched > 1:
         _sort_touched(t)
     for place in range(run.touched):
-        serial = t.touched[place]
-        t.replicas[serial].is_touched = 0
-        if t.replicas[serial].gone_ns == UNSET:
+        serial = int_at(t.touched, place)
+        replica_of(t, serial).is_touched = 0
+        if replica_of(t, serial).gone_ns == UNSET:
             decide_replica(g, t, serial, now_ns)
     run.touched = 0
     ask_again_ns = NEVER_NS
-    for version in range(g.run[0].versions):
-        state = t.fleets[version]
+    for version in range(g.run.versions):
+        state = fleet_of(t, version)
         if state.draining > 0:
             let_go(t, version, now_ns)
         if state.loaded:
@@ -163,7 +165,7 @@ def _serve(g, t, now_ns):  # type: ignore[no-untyped-def]
         if at_ns == NEVER_NS:
             break
         serial = top(t.asks).a
-        if t.replicas[serial].ask_again_ns == at_ns and t.replicas[serial].gone_ns == UNSET:
+        if replica_of(t, serial).ask_again_ns == at_ns and replica_of(t, serial).gone_ns == UNSET:
             ask_again_ns = min(ask_again_ns, at_ns)
             break
         pop(t.asks)
@@ -173,18 +175,18 @@ def _serve(g, t, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _sort_touched(t):  # type: ignore[no-untyped-def]
     """Put the replicas in the order of their versions, then of their serials: there are few."""
-    for place in range(1, t.run[0].touched):
-        serial = t.touched[place]
-        version = t.replicas[serial].version
+    for place in range(1, t.run.touched):
+        serial = int_at(t.touched, place)
+        version = replica_of(t, serial).version
         before = place
         while before > 0:
-            other = t.touched[before - 1]
-            of = t.replicas[other].version
+            other = int_at(t.touched, before - 1)
+            of = replica_of(t, other).version
             if of < version or (of == version and other < serial):
                 break
-            t.touched[before] = other
+            set_int(t.touched, before, other)
             before -= 1
-        t.touched[before] = serial
+        set_int(t.touched, before, serial)
 
 
 # Orders and rollouts
@@ -193,7 +195,7 @@ def _sort_touched(t):  # type: ignore[no-untyped-def]
 @register_jitable(forceinline=True)
 def _weights(g, t):  # type: ignore[no-untyped-def]
     """Return the weights of the versions as the rules take them."""
-    given = g.run[0]
+    given = g.run
     row = (
         _weight(t, 0),
         _weight(t, 1),
@@ -209,19 +211,19 @@ def _weights(g, t):  # type: ignore[no-untyped-def]
 
 @register_jitable(forceinline=True)
 def _weight(t, version):  # type: ignore[no-untyped-def]
-    return t.fleets[version].weight if version < len(t.fleets) else 0
+    return fleet_of(t, version).weight if version < t.versions else 0
 
 
 @register_jitable
 def _keep_weights(t, weights):  # type: ignore[no-untyped-def]
-    for version in range(len(t.fleets)):
-        t.fleets[version].weight = weights.weights[version]
+    for version in range(t.versions):
+        fleet_of(t, version).weight = weights.weights[version]
 
 
 @register_jitable
 def _carry_out(g, t, order, now_ns):  # type: ignore[no-untyped-def]
     """Carry out an order, or do nothing if it is refused."""
-    given = g.run[0]
+    given = g.run
     view = _order_view(g, t, order)
     what = orders.Order(order.kind, order.version, order.value)
     if orders.refusal(view, what) != Refusal.NONE:
@@ -232,10 +234,10 @@ def _carry_out(g, t, order, now_ns):  # type: ignore[no-untyped-def]
     if order.kind == OrderKind.DEPLOY:
         _deploy(g, t, order.version, now_ns)
     elif order.kind == OrderKind.RETIRE:
-        t.fleets[order.version].loaded = 0
+        fleet_of(t, order.version).loaded = 0
         want(g, t, order.version, 0, 0, now_ns)
     elif order.kind == OrderKind.SHADOW:
-        t.fleets[order.version].shadow = order.value
+        fleet_of(t, order.version).shadow = order.value
     else:
         _keep_weights(t, versions.with_weight(_weights(g, t), order.version, order.value))
     _tell_shares(t, given.versions, now_ns)
@@ -244,31 +246,29 @@ def _carry_out(g, t, order, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _deploy(g, t, version, now_ns):  # type: ignore[no-untyped-def]
     """Order the replicas with which a version begins."""
-    t.fleets[version].loaded = 1
+    fleet_of(t, version).loaded = 1
     begin_to_scale(g, t, version, now_ns)
-    want(g, t, version, g.fleets[version].replicas, 0, now_ns)
+    want(g, t, version, given_fleet(g, version).replicas, 0, now_ns)
 
 
 @register_jitable
 def _command(g, t, view, order, now_ns):  # type: ignore[no-untyped-def]
-    memory, decision = rollout.command(g.rollout[0], _rollout_of(t), order.value, now_ns)
+    memory, decision = rollout.command(g.rollout, _rollout_of(t), order.value, now_ns)
     _keep_rollout(t, memory)
     if decision.action == Action.REFUSE:
         return
     if orders.deploys(view, order):
-        _deploy(g, t, g.run[0].canary, now_ns)
+        _deploy(g, t, g.run.canary, now_ns)
     _move(g, t, decision, now_ns)
 
 
 @register_jitable
 def _roll_out(g, t, is_called, now_ns):  # type: ignore[no-untyped-def]
     """Ask the rollout if its moment has come, or if anything that it waits for may have changed."""
-    run, given = t.run[0], g.run[0]
-    new, old = t.fleets[given.canary], t.fleets[given.stable]
+    run, given = t.run, g.run
+    new, old = fleet_of(t, given.canary), fleet_of(t, given.stable)
     seen = run.readiness
-    is_same = (
-        seen[0] == new.ready and seen[1] == new.wanted and seen[2] == old.ready and seen[3] == old.wanted
-    )
+    is_same = seen[0] == new.ready and seen[1] == new.wanted and seen[2] == old.ready and seen[3] == old.wanted
     if is_same and not is_called and now_ns < run.rollout_asks_ns:
         return
     seen[0] = new.ready
@@ -287,7 +287,7 @@ def _roll_out(g, t, is_called, now_ns):  # type: ignore[no-untyped-def]
         old.ready,
         old.wanted,
     )
-    memory, decision = rollout.step(g.rollout[0], _rollout_of(t), view, now_ns)
+    memory, decision = rollout.step(g.rollout, _rollout_of(t), view, now_ns)
     _keep_rollout(t, memory)
     run.rollout_asks_ns = decision.ask_again_ns
     if decision.action != Action.NONE:
@@ -297,10 +297,10 @@ def _roll_out(g, t, is_called, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _move(g, t, decision, now_ns):  # type: ignore[no-untyped-def]
     """Give the canary what the rollout has decided."""
-    run, given = t.run[0], g.run[0]
+    run, given = t.run, g.run
     _keep_weights(t, versions.with_canary(_weights(g, t), decision.weight))
-    t.fleets[given.canary].shadow = decision.shadow
-    row = t.moves[run.moves]
+    fleet_of(t, given.canary).shadow = decision.shadow
+    row = row_at(t.moves, run.moves, MOVE)
     run.moves += 1
     row.at_ns = now_ns
     row.action = decision.action.value
@@ -315,7 +315,7 @@ def _move(g, t, decision, now_ns):  # type: ignore[no-untyped-def]
 @register_jitable
 def _tell_shares(t, count, now_ns):  # type: ignore[no-untyped-def]
     for version in range(count):
-        state = t.fleets[version]
+        state = fleet_of(t, version)
         if state.weight != state.told_weight or state.shadow != state.told_shadow:
             state.told_weight = state.weight
             state.told_shadow = state.shadow
@@ -324,8 +324,8 @@ def _tell_shares(t, count, now_ns):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def _log_share(t, now_ns, version):  # type: ignore[no-untyped-def]
-    run, state = t.run[0], t.fleets[version]
-    row = t.shares[run.shares]
+    run, state = t.run, fleet_of(t, version)
+    row = row_at(t.shares, run.shares, SHARE)
     run.shares += 1
     row.at_ns = now_ns
     row.version = version
@@ -335,13 +335,13 @@ def _log_share(t, now_ns, version):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def _order_view(g, t, order):  # type: ignore[no-untyped-def]
-    given, run = g.run[0], t.run[0]
+    given, run = g.run, t.run
     named = 0 <= order.version < given.versions
     version = order.version if named else given.stable
-    state = t.fleets[version]
+    state = fleet_of(t, version)
     canary_loaded = False
     if given.canary != UNSET:
-        canary_loaded = t.fleets[given.canary].loaded == 1
+        canary_loaded = fleet_of(t, given.canary).loaded == 1
     return orders.OrderView(
         given.versions,
         given.stable,
@@ -349,8 +349,8 @@ def _order_view(g, t, order):  # type: ignore[no-untyped-def]
         given.has_rollout == 1,
         run.rollout[0],
         canary_loaded,
-        t.fleets[given.stable].loaded == 1,
-        t.fleets[given.stable].weight,
+        fleet_of(t, given.stable).loaded == 1,
+        fleet_of(t, given.stable).weight,
         state.weight if named else 0,
         state.shadow if named else 0,
         named and state.loaded == 1,
@@ -360,7 +360,7 @@ def _order_view(g, t, order):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def _rollout_of(t):  # type: ignore[no-untyped-def]
-    row = t.run[0].rollout
+    row = t.run.rollout
     return rollout.RolloutState(
         row[0],
         row[1],
@@ -383,7 +383,7 @@ def _rollout_of(t):  # type: ignore[no-untyped-def]
 
 @register_jitable
 def _keep_rollout(t, memory):  # type: ignore[no-untyped-def]
-    row = t.run[0].rollout
+    row = t.run.rollout
     row[0] = memory.phase
     row[1] = memory.step
     row[2] = memory.weight
