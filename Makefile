@@ -26,6 +26,7 @@ demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecas
 
 test: $(VENV)/.all ## lint, types, import contracts, all tests
 	$(MAKE) --no-print-directory lint
+	$(BIN)/servecast warm
 	$(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/.all ## lint, types and import contracts alone

@@ -14,6 +14,7 @@ from servecast.errors import UsageError
 
 __all__ = [
     "Parser",
+    "add_engine",
     "add_json",
     "add_quiet",
     "add_scenario",
@@ -88,6 +89,15 @@ def add_scenario(parser: Parser) -> None:
 def add_seed(parser: Parser) -> None:
     """Add the seed."""
     parser.add_argument("--seed", type=count, metavar="N", help="of the dice (default: the scenario's, else 0)")
+
+
+def add_engine(parser: Parser) -> None:
+    """Add the choice of the engine."""
+    parser.add_argument(
+        "--engine",
+        choices=["compiled", "process"],
+        help="which engine simulates; the result is the same (default: compiled, once servecast warm has compiled it)",
+    )
 
 
 def add_json(parser: Parser) -> None:

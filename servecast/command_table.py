@@ -27,6 +27,7 @@ COMMANDS = (
     Command("rollout", "servecast.commands.rollout", "order versions and rollout of a running server, or ask of them"),
     Command("schema", "servecast.commands.schema", "print the JSON Schema of a scenario"),
     Command("selftest", "servecast.commands.selftest", "compare the simulator with the known answers of theory"),
+    Command("warm", "servecast.commands.warm", "compile the fast engine, once: about a minute"),
     Command("completion", "servecast.commands.completion", "print the completion script of a shell"),
 )
 

@@ -25,6 +25,7 @@ from servecast.admin_token import ADMIN_TOKEN, admin_token
 from servecast.api import load_scenario, seed_of, with_calibration
 from servecast.command_line import (
     Parser,
+    add_engine,
     add_json,
     add_quiet,
     add_scenario,
@@ -36,6 +37,7 @@ from servecast.command_line import (
     shares,
 )
 from servecast.commands.calibrate import add_processes, calibrated_profile
+from servecast.engine_choice import choose_engine
 from servecast.errors import Exit, UsageError
 from servecast.own_server import own_server
 from servecast.streams import Talk, print_json, print_text, write_json
@@ -81,6 +83,7 @@ def add_arguments(parser: Parser) -> None:
         help=f"simulated runs behind each interval (default: {_DRAWS})",
     )
     add_seed(parser)
+    add_engine(parser)
     add_json(parser)
     parser.add_argument("--json-file", type=output_file, metavar="FILE", help="write the result as JSON as well")
     parser.add_argument(
@@ -93,6 +96,7 @@ def run(options: argparse.Namespace) -> Exit:
     """Calibrate if need be, check, and print."""
     scenario = load_scenario(options.scenario, options.overrides)
     talk = Talk(quiet=options.quiet)
+    choose_engine(options.engine, talk)
     if options.repeats < 1:
         raise UsageError("--repeats must be at least 1")
     if options.draws < _DRAWS_LEAST:

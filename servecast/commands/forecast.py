@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 
 from servecast.api import forecast, latency_picture, load_scenario
-from servecast.command_line import Parser, add_json, add_quiet, add_scenario, add_seed, count, output_file
+from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_scenario, add_seed, count, output_file
+from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.streams import Talk, print_json, print_text
 
@@ -32,6 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--picture", type=output_file, metavar="FILE", help="draw the latency distribution (.png, .svg)"
     )
+    add_engine(parser)
     add_json(parser)
     add_quiet(parser)
 
@@ -40,6 +42,7 @@ def run(options: argparse.Namespace) -> Exit:
     """Forecast and print."""
     scenario = load_scenario(options.scenario, options.overrides)
     talk = Talk(quiet=options.quiet)
+    choose_engine(options.engine, talk)
     with talk.progress(f"forecasting {scenario.name}") as progress:
         answer = forecast(
             scenario, seed=options.seed, runs=options.runs, workers=options.workers or None, progress=progress

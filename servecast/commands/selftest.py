@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from servecast.command_line import Parser, add_json, add_quiet
+from servecast.command_line import Parser, add_engine, add_json, add_quiet
+from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.streams import Talk, print_json, print_text
 
@@ -20,6 +21,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: Parser) -> None:
     """It takes how to print."""
+    add_engine(parser)
     add_json(parser)
     add_quiet(parser)
 
@@ -29,6 +31,7 @@ def run(options: argparse.Namespace) -> Exit:
     from sim.forecast.selftest import run_selftest
 
     talk = Talk(quiet=options.quiet)
+    choose_engine(options.engine, talk)
     with talk.progress("known answers") as progress:
         rows = run_selftest(progress=progress)
     passed = all(row.passed for row in rows)

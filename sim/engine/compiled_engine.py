@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from policy.instant import UNSET
 from policy.timeline import COPIES_FROM
-from sim.engine.compiled_kernel import Returned, advance
-from sim.engine.compiled_state import Capacity, Given, Rows, State
+from sim.engine.compiled.kernel import Returned, advance
+from sim.engine.compiled.state import Capacity, Given, Rows, State
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import (
     ATTEMPT_COLUMNS,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.timeline import Outcome
+from sim.engine.engines import Engine, chosen_engine
 from sim.errors import ScenarioError
 from sim.forecast.estimates import METRICS, Figure, estimate, exact, tree_of
 from sim.forecast.goal_metrics import goal_metrics
@@ -38,7 +39,7 @@ __all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
 
 FORECAST_VERSION = "servecast-forecast/1"
 
-_REQUESTS_INLINE = 100_000
+_REQUESTS_INLINE = {Engine.PROCESS: 100_000, Engine.COMPILED: 4_000_000}
 """Below so many requests in all, starting processes costs more than it saves."""
 
 Progress = Callable[[int, int], None]
@@ -160,7 +161,7 @@ def _workers(scenario: Scenario, runs: int, workers: int | None) -> int:
         return workers
     if scenario.traffic.clients is None:
         requests = mean_rate_per_s(scenario) * scenario.horizon.duration / 1e9 * runs
-        if requests < _REQUESTS_INLINE:
+        if requests < _REQUESTS_INLINE[chosen_engine()]:
             return 1
     return min(core_count(), runs)
 
@@ -212,7 +213,7 @@ def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: 
         "initial_state": "empty",
         "spare": spare_of(scenario),
         "intervals_over": _chance(scenario),
-        "engine": "process",
+        "engine": chosen_engine().value,
         "calibration": calibration,
         "versions": versions(),
         "host": host(),

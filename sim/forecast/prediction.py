@@ -18,7 +18,7 @@ import numpy.typing as npt
 from policy.dice import Stream, die
 from policy.instant import UNSET
 from policy.timeline import Outcome
-from sim.engine.process_engine import run
+from sim.engine.engines import run
 from sim.engine.timelines import ATTEMPT_COLUMNS, Timeline
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import METRICS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sim.engine.process_engine import run
+from sim.engine.engines import run
 from sim.forecast.processes import map_tasks
 from sim.outcome.breakdown import breakdown_ns
 from sim.outcome.measures import RunMeasures, measure

@@ -3,66 +3,12 @@
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from policy import (
-    admission,
-    autoscaling,
-    autoscaling_rule,
-    batching,
-    deadlines,
-    dice,
-    faults,
-    fleet,
-    pass_time,
-    recommendation,
-    retries,
-    rollout,
-    routing,
-    scaling_brakes,
-    versions,
-    windows,
-)
-
-RULE_MODULES = (
-    admission,
-    autoscaling,
-    autoscaling_rule,
-    batching,
-    deadlines,
-    faults,
-    fleet,
-    pass_time,
-    recommendation,
-    retries,
-    rollout,
-    routing,
-    scaling_brakes,
-    versions,
-    windows,
-)
-
 WAYS = ("interpreted", "compiled")
-
-
-def functions_of(module: types.ModuleType) -> list[Callable[..., Any]]:
-    """Return the functions that a module defines, private ones too."""
-    values = vars(module).values()
-    return [value for value in values if isinstance(value, types.FunctionType) and value.__module__ == module.__name__]
-
-
-@functools.cache
-def register() -> None:
-    """Tell Numba, from outside, that it may compile every function of the rules."""
-    from numba.extending import register_jitable
-
-    for module in (*RULE_MODULES, dice):
-        for function in functions_of(module):
-            register_jitable(function)
 
 
 @functools.cache
@@ -70,7 +16,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function compiled by Numba, without falling back to Python."""
     import numba
 
-    register()
+    import sim.engine.compiled.rules  # noqa: F401  (tells Numba that it may)
+
     return numba.njit(function)  # type: ignore[no-any-return]
 
 

@@ -18,6 +18,7 @@ from policy import (
     deadlines,
     faults,
     fleet,
+    orders,
     pass_time,
     recommendation,
     retries,
@@ -38,7 +39,8 @@ from policy.settings import (
     retry_rule,
     routing_rule,
 )
-from tests.policy.both_ways import RULE_MODULES, compiled, functions_of
+from sim.engine.compiled.rules import RULE_MODULES, functions_of
+from tests.policy.both_ways import compiled
 
 BATCHING = batching_rule(max_batch=4, max_wait_ns=100, collector="competing", instances=2)
 STATE = batching.closed_collector()
@@ -58,6 +60,7 @@ ROLLOUT = rollout_rule(
 )
 UNDER_WAY, _ = rollout.command(ROLLOUT, rollout.idle_rollout(), rollout.Command.START, 0)
 SEEN = rollout.RolloutView(90, 10, 0, 900, 0, 0, 1, 1, 9, 9)
+ORDERED = orders.OrderView(2, 0, 1, True, 1, False, True, 9_000, 1_000, 0, True, 0)
 WEIGHTS = version_weights(weights=[7_000, 1_000, 2_000], canary=1)
 
 ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
@@ -83,6 +86,8 @@ ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     faults.spread_with_faults: (FAULTS, 3 * 2**19, True, 1),
     fleet.missing: (3, 1, 1),
     fleet.next_to_drain: (0, 1, SERIALS, SERIALS, 2),
+    orders.deploys: (ORDERED, orders.Order(0, -1, int(rollout.Command.START))),
+    orders.refusal: (ORDERED, orders.Order(1, 1, 500)),
     pass_time.pad: (PASS, 3),
     pass_time.pass_ns: (PASS, 3, 1, 2**20),
     recommendation.ceil_replicas: (2.5,),

@@ -1,7 +1,7 @@
 """Where the compiled code lies: in a directory named by all that went into it.
 
-Numba's own cache looks at the file of the function that is called and at nothing that it calls: after an edit of a rule in
-policy/ it would go on running the old code. So each state of the sources has a directory of its own, and so have the
+Numba's own cache looks at the file of the function that is called and at nothing that it calls: after an edit of a rule
+in policy/ it would go on running the old code. So each state of the sources has a directory of its own, and so have the
 versions of Numba and NumPy and the processor. Nothing here imports Numba.
 """
 
@@ -24,8 +24,7 @@ _KEPT = 4
 
 def sources() -> list[Path]:
     """Return the files whose functions are compiled, by name."""
-    root = Path(__file__).parents[2]
-    return sorted([*(root / "policy").glob("*.py"), *(root / "sim" / "engine").glob("compiled_*.py")])
+    return sorted([*(Path(__file__).parents[3] / "policy").glob("*.py"), *Path(__file__).parent.glob("*.py")])
 
 
 @functools.cache

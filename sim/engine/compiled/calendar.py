@@ -1,7 +1,7 @@
 """Calendars of the compiled engine: what is to happen, by its moment, in tables of fixed size.
 
-Most entries are pushed in the order of their moments (answers of a front end, time-outs of requests), so each calendar is
-a ring for those and a heap for the others. Of equal moments either may come first: whoever empties a calendar for an
+Most entries are pushed in the order of their moments (answers of a front end, time-outs of requests), so each calendar
+is a ring for those and a heap for the others. Of equal moments either may come first: whoever empties a calendar for an
 instant takes all of them, and the law of policy/instant.py sorts them.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from policy.instant import NEVER_NS
-from sim.engine.compiled_memory import row_at
+from sim.engine.compiled.memory import row_at
 
 __all__ = ["CALENDAR", "ENTRY", "has_room", "heap_push", "next_ns", "pop", "push", "top"]
 
@@ -43,14 +43,14 @@ CALENDAR = np.dtype(
 
 
 @register_jitable(forceinline=True)
-def has_room(calendar, entries):  # type: ignore[no-untyped-def]
+def has_room(calendar, entries):
     """Return whether so many entries more would fit, wherever they go."""
     capacity = calendar.room
     return calendar.ringed + entries <= capacity and calendar.heaped + entries <= capacity
 
 
 @register_jitable(forceinline=True)
-def push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-def]
+def push(calendar, at_ns, kind, a, b, c, d, e):
     """Add an entry; there is room."""
     if calendar.ringed == 0 or at_ns >= calendar.last_ns:
         entry = row_at(calendar.ring, (calendar.head + calendar.ringed) & (calendar.room - 1), ENTRY)
@@ -68,7 +68,7 @@ def push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def heap_push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-def]
+def heap_push(calendar, at_ns, kind, a, b, c, d, e):
     """Add an entry to the heap; there is room."""
     place = calendar.heaped
     calendar.heaped += 1
@@ -89,7 +89,7 @@ def heap_push(calendar, at_ns, kind, a, b, c, d, e):  # type: ignore[no-untyped-
 
 
 @register_jitable(forceinline=True)
-def next_ns(calendar):  # type: ignore[no-untyped-def]
+def next_ns(calendar):
     """Return the moment of the earliest entry, NEVER_NS without one."""
     at_ns = NEVER_NS
     if calendar.ringed > 0:
@@ -100,7 +100,7 @@ def next_ns(calendar):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _ring_is_first(calendar):  # type: ignore[no-untyped-def]
+def _ring_is_first(calendar):
     return calendar.ringed > 0 and (
         calendar.heaped == 0
         or row_at(calendar.ring, calendar.head, ENTRY).at_ns <= row_at(calendar.heap, 0, ENTRY).at_ns
@@ -108,7 +108,7 @@ def _ring_is_first(calendar):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def top(calendar):  # type: ignore[no-untyped-def]
+def top(calendar):
     """Return the earliest entry; there is one. It is to be read before anything is pushed or popped."""
     if _ring_is_first(calendar):
         return row_at(calendar.ring, calendar.head, ENTRY)
@@ -116,7 +116,7 @@ def top(calendar):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def pop(calendar):  # type: ignore[no-untyped-def]
+def pop(calendar):
     """Take out the earliest entry; there is one."""
     if _ring_is_first(calendar):
         calendar.head = (calendar.head + 1) & (calendar.room - 1)
@@ -145,7 +145,7 @@ def pop(calendar):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _copy(calendar, to, source):  # type: ignore[no-untyped-def]
+def _copy(calendar, to, source):
     target, entry = row_at(calendar.heap, to, ENTRY), row_at(calendar.heap, source, ENTRY)
     target.at_ns = entry.at_ns
     target.kind = entry.kind

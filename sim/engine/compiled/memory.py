@@ -1,15 +1,16 @@
 """Rows of tables by their address: what compiled code reads and writes without counting references.
 
 A table that is passed from function to function as an array has its references counted at every call, which costs more
-than the simulation. So the tables are owned by Python (compiled_state.py), and compiled code has their addresses.
+than the simulation. So the tables are owned by Python (compiled/state.py), and compiled code has their addresses.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numba
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
@@ -62,6 +63,6 @@ def _pointer(typingctx: Any, address: Any, index: Any) -> Any:
 
 
 @register_jitable(forceinline=True)
-def ints_at(address, index, length):  # type: ignore[no-untyped-def]
+def ints_at(address, index, length):
     """Return the integers from an index on as an array, which rules take as a sequence."""
-    return carray(_pointer(address, index), (length,))
+    return numba.carray(_pointer(address, index), (length,))

@@ -11,14 +11,14 @@ from enum import IntEnum
 import numba
 from numba.extending import register_jitable
 
-import sim.engine.compiled_rules  # noqa: F401  (before any rule is compiled)
+import sim.engine.compiled.rules  # noqa: F401  (before any rule is compiled)
 from policy.dice import Stream, happens
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.rollout import SHARE_ONE
 from policy.timeline import Outcome, Reason
-from sim.engine.compiled_cache import cache_directory
-from sim.engine.compiled_calendar import has_room, next_ns, pop, top
-from sim.engine.compiled_devices import (
+from sim.engine.compiled.cache import cache_directory
+from sim.engine.compiled.calendar import has_room, next_ns, pop, top
+from sim.engine.compiled.devices import (
     Event,
     block_front_end,
     call_dispatcher,
@@ -33,15 +33,15 @@ from sim.engine.compiled_devices import (
     start_later,
     think_and_send,
 )
-from sim.engine.compiled_dice import die, roll
-from sim.engine.compiled_fleet import begin_fleet, instance_ready
-from sim.engine.compiled_memory import int_at, row_at, set_int
-from sim.engine.compiled_replica import break_down, take_back
-from sim.engine.compiled_rows import attempt_of, batch_of, change_of, given_fleet, instance_of, replica_of
-from sim.engine.compiled_state import NONE, ORDER
-from sim.engine.compiled_versions import begin_shares, decide, withdraw
+from sim.engine.compiled.dice import die, roll
+from sim.engine.compiled.fleet import begin_fleet, instance_ready
+from sim.engine.compiled.memory import int_at, row_at, set_int
+from sim.engine.compiled.replica import break_down, take_back
+from sim.engine.compiled.rows import attempt_of, batch_of, change_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled.state import GIVEN, NONE, ORDER, TABLES
+from sim.engine.compiled.versions import begin_shares, decide, withdraw
 
-__all__ = ["Returned", "advance"]
+__all__ = ["Returned", "advance", "compile_kernel"]
 
 
 class Returned(IntEnum):
@@ -55,11 +55,12 @@ class Returned(IntEnum):
     NEEDS_LOG = 5  # more rows for changes of wanted numbers, shares and rollouts
 
 
-_cached_elsewhere, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_directory())
+_elsewhere = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]
 
 
 @numba.njit(cache=True, nogil=True)
-def advance(given_record, state_record):  # type: ignore[no-untyped-def]
+def advance(given_record, state_record):
     """Go on until the run is over, or something is needed; return a number of Returned.
 
     All is left in the state, so that the next call goes on from there.
@@ -87,11 +88,16 @@ def advance(given_record, state_record):  # type: ignore[no-untyped-def]
     return Returned.FINISHED.value
 
 
-numba.config.CACHE_DIR = _cached_elsewhere
+numba.config.CACHE_DIR = _elsewhere  # type: ignore[attr-defined]
+
+
+def compile_kernel() -> None:
+    """Compile advance() for the records that it takes, and keep the code."""
+    advance.compile((numba.from_dtype(GIVEN)[::1], numba.from_dtype(TABLES)[::1]))
 
 
 @register_jitable
-def _begin(g, t):  # type: ignore[no-untyped-def]
+def _begin(g, t):
     """Let everything be there that is there at the first moment."""
     run, given = t.run, g.run
     for version in range(given.versions):
@@ -106,13 +112,13 @@ def _begin(g, t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _next_moment(g, t):  # type: ignore[no-untyped-def]
+def _next_moment(g, t):
     """Return when something happens next; the first time, 0, at which the run begins with a decision."""
     run, given = t.run, g.run
     if run.is_begun == 1:
         return 0
     now_ns = min(next_ns(t.front), next_ns(t.devices))
-    now_ns = min(now_ns, min(next_ns(t.sends), run.timer_ns))
+    now_ns = min(now_ns, next_ns(t.sends), run.timer_ns)
     if run.next_arrival < t.arrivals_count:
         now_ns = min(now_ns, int_at(t.arrivals, run.next_arrival) + given.there_ns)
     if run.next_order < g.orders_given:
@@ -123,7 +129,7 @@ def _next_moment(g, t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _next_hang_up_ns(t):  # type: ignore[no-untyped-def]
+def _next_hang_up_ns(t):
     """Return when the next client hangs up whose attempt has no outcome yet; those of others are forgotten."""
     while True:
         at_ns = next_ns(t.hang_ups)
@@ -136,13 +142,13 @@ def _next_hang_up_ns(t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _is_in_flight(t, slot, born):  # type: ignore[no-untyped-def]
+def _is_in_flight(t, slot, born):
     attempt = attempt_of(t, slot)
     return attempt.born == born and attempt.outcome == Outcome.IN_FLIGHT.value
 
 
 @register_jitable(forceinline=True)
-def _needed(g, t, now_ns):  # type: ignore[no-untyped-def]
+def _needed(g, t, now_ns):
     """Return which tables may be too small for what the instant may bring: a number of Returned, FINISHED for none."""
     run, given = t.run, g.run
     sent = t.sends.ringed + t.sends.heaped + given.clients
@@ -174,7 +180,7 @@ def _needed(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _receive(g, t, now_ns):  # type: ignore[no-untyped-def]
+def _receive(g, t, now_ns):
     """Let the attempts come that reach the front end now; return whether there are any."""
     run, given = t.run, g.run
     any_came = False
@@ -200,7 +206,7 @@ def _receive(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _gather(g, t, now_ns):  # type: ignore[no-untyped-def]
+def _gather(g, t, now_ns):
     """Note all changes of this instant; return whether there are any, or anything that opens it."""
     run, given = t.run, g.run
     is_open = run.is_begun == 1
@@ -238,7 +244,7 @@ def _gather(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _take_from_devices(g, t, now_ns):  # type: ignore[no-untyped-def]
+def _take_from_devices(g, t, now_ns):
     """Take in the next entry of the devices; return whether it opens the instant."""
     run = t.run
     entry = top(t.devices)
@@ -266,7 +272,7 @@ def _take_from_devices(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _crash(t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
+def _crash(t, serial, place, life, now_ns):
     """Let a life end. What its process has sent before comes first: a pass that has ended is not lost."""
     if replica_of(t, serial).gone_ns != UNSET:
         return
@@ -280,7 +286,7 @@ def _crash(t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _fail(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
+def _fail(g, t, serial, place, life, now_ns):
     """Take in that an instance is gone, with the pass that it ran, and start it again."""
     t.run.to_decide = 1
     index = NONE
@@ -295,7 +301,7 @@ def _fail(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _end_instant(g, t, now_ns):  # type: ignore[no-untyped-def]
+def _end_instant(g, t, now_ns):
     """Take in all changes of this instant, then decide until nothing more is to be decided."""
     run, given = t.run, g.run
     while True:
@@ -352,7 +358,7 @@ def _end_instant(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _drop_first_change(t):  # type: ignore[no-untyped-def]
+def _drop_first_change(t):
     run = t.run
     run.changes -= 1
     count = run.changes
@@ -389,7 +395,7 @@ def _drop_first_change(t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _row_is_before(row, other):  # type: ignore[no-untyped-def]
+def _row_is_before(row, other):
     if row.change != other.change:
         return row.change < other.change
     if row.first != other.first:
@@ -398,7 +404,7 @@ def _row_is_before(row, other):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _enter_front_end(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
+def _enter_front_end(g, t, slot, now_ns):
     """Let an attempt pass the front end on its way in. The work is done even for a client that goes meanwhile."""
     given, attempt = g.run, attempt_of(t, slot)
     work_ns = roll(g.knots, given.request, given.seed, Stream.FRONT_END_REQUEST.value, attempt.request, attempt.attempt)
@@ -412,7 +418,7 @@ def _enter_front_end(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _give_up(g, t, change, slot, born, now_ns):  # type: ignore[no-untyped-def]
+def _give_up(g, t, change, slot, born, now_ns):
     """Let an attempt end whose deadline or whose client's patience is over, unless it has ended otherwise."""
     t.run.to_decide = 1
     if not _is_in_flight(t, slot, born):
@@ -429,7 +435,7 @@ def _give_up(g, t, change, slot, born, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _take_in_batch(g, t, index, now_ns):  # type: ignore[no-untyped-def]
+def _take_in_batch(g, t, index, now_ns):
     """Let a batch return, and answer its members."""
     t.run.to_decide = 1
     batch = batch_of(t, index)
@@ -441,7 +447,7 @@ def _take_in_batch(g, t, index, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _end_members(g, t, index, is_lost, now_ns):  # type: ignore[no-untyped-def]
+def _end_members(g, t, index, is_lost, now_ns):
     """Answer the members of a batch that still wait for an answer; the batch is over."""
     batch = batch_of(t, index)
     slot = batch.head
@@ -468,7 +474,7 @@ def _end_members(g, t, index, is_lost, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _collect_deadlines(t, now_ns):  # type: ignore[no-untyped-def]
+def _collect_deadlines(t, now_ns):
     """Turn the deadlines that have run out into changes: the dispatcher is called, so it looks at its clock."""
     while next_ns(t.deadlines) <= now_ns:
         entry = top(t.deadlines)
@@ -480,7 +486,7 @@ def _collect_deadlines(t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _next_deadline_ns(t):  # type: ignore[no-untyped-def]
+def _next_deadline_ns(t):
     """Return the earliest deadline of an attempt without an outcome; those of others are forgotten."""
     while True:
         at_ns = next_ns(t.deadlines)

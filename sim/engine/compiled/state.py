@@ -31,7 +31,7 @@ from policy.settings import (
 )
 from policy.timeline import RolloutMove, Scaling, Share
 from policy.versions import VERSIONS_MAX
-from sim.engine.compiled_calendar import CALENDAR, ENTRY
+from sim.engine.compiled.calendar import CALENDAR, ENTRY
 from sim.engine.engine_input import EngineInput, FleetInput, Table
 
 __all__ = [
@@ -412,13 +412,14 @@ class Given:
         row["run"] = _run_row(engine_input, knots, recycle=recycle)
         row["rollout"] = _row_of(versions.rollout or _NO_ROLLOUT)
         self._knots = knots.all()
-        for name, table in (
+        tables: tuple[tuple[str, Rows], ...] = (
             ("fleets", self._fleets),
             ("orders", self._orders),
             ("knots", self._knots),
             ("cold_starts", self._cold_starts),
-        ):
-            row[name] = table.ctypes.data
+        )
+        for name, rows in tables:
+            row[name] = rows.ctypes.data
         row["orders_given"], row["parts"] = len(self._orders), self._cold_starts.shape[1]
 
 

@@ -11,12 +11,12 @@ from policy import admission, autoscaling, fleet, routing
 from policy.fleet import Stage
 from policy.instant import NEVER_NS, UNSET
 from policy.timeline import Reason
-from sim.engine.compiled_devices import slow_by_die, start_later
-from sim.engine.compiled_dice import route_die
-from sim.engine.compiled_memory import int_at, ints_at, row_at, set_int
-from sim.engine.compiled_replica import become_ready, enqueue, refusal, touch
-from sim.engine.compiled_rows import attempt_of, collector_of, fleet_of, given_fleet, instance_of, replica_of
-from sim.engine.compiled_state import NONE, SCALING
+from sim.engine.compiled.devices import slow_by_die, start_later
+from sim.engine.compiled.dice import route_die
+from sim.engine.compiled.memory import int_at, ints_at, row_at, set_int
+from sim.engine.compiled.replica import become_ready, enqueue, refusal, touch
+from sim.engine.compiled.rows import attempt_of, collector_of, fleet_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled.state import NONE, SCALING
 
 __all__ = [
     "admit",
@@ -33,7 +33,7 @@ __all__ = [
 
 
 @register_jitable
-def begin_fleet(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def begin_fleet(g, t, version, now_ns):
     """Let a version begin with the replicas that are ready at the first moment."""
     state, given = fleet_of(t, version), given_fleet(g, version)
     state.held_head = NONE
@@ -50,7 +50,7 @@ def begin_fleet(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def begin_to_scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def begin_to_scale(g, t, version, now_ns):
     """Let the autoscaler begin with nothing in its memory."""
     state = fleet_of(t, version)
     _keep_autoscaler(state, autoscaling.fresh_autoscaler(given_fleet(g, version).autoscaler, now_ns))
@@ -59,7 +59,7 @@ def begin_to_scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _keep_autoscaler(state, memory):  # type: ignore[no-untyped-def]
+def _keep_autoscaler(state, memory):
     row = state.autoscaler
     row[0] = memory.started_ns
     row[1] = memory.next_sample_ns
@@ -80,7 +80,7 @@ def _keep_autoscaler(state, memory):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _autoscaler_of(state):  # type: ignore[no-untyped-def]
+def _autoscaler_of(state):
     row = state.autoscaler
     return autoscaling.AutoscalerState(
         row[0],
@@ -103,7 +103,7 @@ def _autoscaler_of(state):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def log_scaling(t, now_ns, version, wanted, cause):  # type: ignore[no-untyped-def]
+def log_scaling(t, now_ns, version, wanted, cause):
     """Write down how many replicas of a version are wanted from now on."""
     run = t.run
     row = row_at(t.scalings, run.scalings, SCALING)
@@ -118,7 +118,7 @@ def log_scaling(t, now_ns, version, wanted, cause):  # type: ignore[no-untyped-d
 
 
 @register_jitable
-def instance_ready(g, t, serial, place, now_ns):  # type: ignore[no-untyped-def]
+def instance_ready(g, t, serial, place, now_ns):
     """Note that an instance can take batches."""
     become_ready(t, serial, place, now_ns)
     replica = replica_of(t, serial)
@@ -128,7 +128,7 @@ def instance_ready(g, t, serial, place, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def unhold(t, version, slot):  # type: ignore[no-untyped-def]
+def unhold(t, version, slot):
     """Take an attempt out of those that wait in front of the fleet."""
     state, attempt = fleet_of(t, version), attempt_of(t, slot)
     if attempt.previous == NONE:
@@ -146,7 +146,7 @@ def unhold(t, version, slot):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def scale(g, t, version, now_ns):
     """Ask the autoscaler if its moment has come."""
     state = fleet_of(t, version)
     if state.loaded and now_ns >= state.asks_ns:
@@ -154,7 +154,7 @@ def scale(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _ask_autoscaler(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def _ask_autoscaler(g, t, version, now_ns):
     state = fleet_of(t, version)
     waiting = state.held + state.waiting
     view = autoscaling.FleetView(
@@ -179,7 +179,7 @@ def _ask_autoscaler(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def want(g, t, version, wanted, cause, now_ns):  # type: ignore[no-untyped-def]
+def want(g, t, version, wanted, cause, now_ns):
     """Order and drain replicas if another number is wanted from now on."""
     state, given = fleet_of(t, version), given_fleet(g, version)
     if wanted == state.wanted:
@@ -210,7 +210,7 @@ def want(g, t, version, wanted, cause, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _add(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def _add(g, t, version, now_ns):
     """Add a replica with the next serial."""
     run, state, given = t.run, fleet_of(t, version), given_fleet(g, version)
     serial = run.replicas
@@ -250,7 +250,7 @@ def _add(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _move_on(t, serial, stage):  # type: ignore[no-untyped-def]
+def _move_on(t, serial, stage):
     """Note where a replica is in its life from now on."""
     replica = replica_of(t, serial)
     version = replica.version
@@ -274,7 +274,7 @@ def _move_on(t, serial, stage):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _choose(g, t, version, slot):  # type: ignore[no-untyped-def]
+def _choose(g, t, version, slot):
     """Return the serial of the replica that takes an attempt, UNSET if none can, and what routing then remembers."""
     state, rule = fleet_of(t, version), given_fleet(g, version).routing
     bits = 0
@@ -293,7 +293,7 @@ def _choose(g, t, version, slot):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def place_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def place_held(g, t, version, now_ns):
     """Send what is held to replicas, first come, first served, until one finds no place."""
     state = fleet_of(t, version)
     while state.held > 0:
@@ -307,7 +307,7 @@ def place_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def admit(g, t, version, slot, now_ns):  # type: ignore[no-untyped-def]
+def admit(g, t, version, slot, now_ns):
     """Give an arrival to a replica, hold it, or return why it is refused."""
     state, attempt = fleet_of(t, version), attempt_of(t, slot)
     state.arrived += 1
@@ -325,7 +325,7 @@ def admit(g, t, version, slot, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _hold(g, t, version, slot):  # type: ignore[no-untyped-def]
+def _hold(g, t, version, slot):
     """Let an arrival wait in front of the fleet, or return why it may not."""
     state, attempt = fleet_of(t, version), attempt_of(t, slot)
     reason = admission.may_hold(given_fleet(g, version).admission, state.held, False)
@@ -342,7 +342,7 @@ def _hold(g, t, version, slot):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def scale_for_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def scale_for_held(g, t, version, now_ns):
     """Ask the autoscaler at once if something is held that no replica is there or on its way for."""
     state = fleet_of(t, version)
     if state.held > 0 and state.starting + state.ready == 0:
@@ -350,7 +350,7 @@ def scale_for_held(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def let_go(t, version, now_ns):  # type: ignore[no-untyped-def]
+def let_go(t, version, now_ns):
     """Let those go that drain and hold nothing."""
     state = fleet_of(t, version)
     kept = 0

@@ -14,10 +14,10 @@ from policy.orders import OrderKind, Refusal
 from policy.rollout import Action
 from policy.timeline import Outcome, Reason
 from policy.versions import VersionWeights
-from sim.engine.compiled_calendar import next_ns, pop, push, top
-from sim.engine.compiled_devices import end_attempt, free_attempt, new_copy
-from sim.engine.compiled_dice import die
-from sim.engine.compiled_fleet import (
+from sim.engine.compiled.calendar import next_ns, pop, push, top
+from sim.engine.compiled.devices import end_attempt, free_attempt, new_copy
+from sim.engine.compiled.dice import die
+from sim.engine.compiled.fleet import (
     admit,
     begin_to_scale,
     let_go,
@@ -27,10 +27,10 @@ from sim.engine.compiled_fleet import (
     unhold,
     want,
 )
-from sim.engine.compiled_memory import int_at, row_at, set_int
-from sim.engine.compiled_replica import decide_replica, touch, withdraw_from_replica
-from sim.engine.compiled_rows import attempt_of, fleet_of, given_fleet, replica_of
-from sim.engine.compiled_state import MOVE, NONE, ORDER, SHARE
+from sim.engine.compiled.memory import int_at, row_at, set_int
+from sim.engine.compiled.replica import decide_replica, touch, withdraw_from_replica
+from sim.engine.compiled.rows import attempt_of, fleet_of, given_fleet, replica_of
+from sim.engine.compiled.state import MOVE, NONE, ORDER, SHARE
 
 _COPY = Stream.COPY.value
 
@@ -38,7 +38,7 @@ __all__ = ["begin_shares", "decide", "withdraw"]
 
 
 @register_jitable
-def begin_shares(g, t, now_ns):  # type: ignore[no-untyped-def]
+def begin_shares(g, t, now_ns):
     """Write down what each version gets at the start."""
     for version in range(t.versions):
         state = fleet_of(t, version)
@@ -48,7 +48,7 @@ def begin_shares(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def withdraw(g, t, slot):  # type: ignore[no-untyped-def]
+def withdraw(g, t, slot):
     """Take out an attempt that ended early, if its place can be freed; return whether it was."""
     attempt = attempt_of(t, slot)
     if attempt.replica == UNSET:
@@ -61,7 +61,7 @@ def withdraw(g, t, slot):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def decide(g, t, now_ns):  # type: ignore[no-untyped-def]
+def decide(g, t, now_ns):
     """Decide until nothing more is to be decided; return when to decide again at the latest."""
     run, given = t.run, g.run
     fleets = given.versions
@@ -85,7 +85,7 @@ def decide(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _take_in(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
+def _take_in(g, t, slot, now_ns):
     """Let a version admit an arrival, and the shadow versions copies of it."""
     given, attempt = g.run, attempt_of(t, slot)
     version = given.stable
@@ -105,7 +105,7 @@ def _take_in(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _take_in_copies(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
+def _take_in_copies(g, t, slot, now_ns):
     """Send copies of a request to the shadow versions."""
     given, attempt = g.run, attempt_of(t, slot)
     for version in range(given.versions):
@@ -121,7 +121,7 @@ def _take_in_copies(g, t, slot, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _admission_decided(g, t, slot, reason, now_ns):  # type: ignore[no-untyped-def]
+def _admission_decided(g, t, slot, reason, now_ns):
     """Answer an arrival that was refused; note how long one that was taken may last."""
     attempt = attempt_of(t, slot)
     if reason != Reason.NONE:
@@ -135,7 +135,7 @@ def _admission_decided(g, t, slot, reason, now_ns):  # type: ignore[no-untyped-d
 
 
 @register_jitable(forceinline=True)
-def _serve(g, t, now_ns):  # type: ignore[no-untyped-def]
+def _serve(g, t, now_ns):
     """Let the replicas decide at which something has changed or that asked for now; return when to ask again."""
     run = t.run
     while next_ns(t.asks) <= now_ns:
@@ -173,7 +173,7 @@ def _serve(g, t, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _sort_touched(t):  # type: ignore[no-untyped-def]
+def _sort_touched(t):
     """Put the replicas in the order of their versions, then of their serials: there are few."""
     for place in range(1, t.run.touched):
         serial = int_at(t.touched, place)
@@ -193,7 +193,7 @@ def _sort_touched(t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _weights(g, t):  # type: ignore[no-untyped-def]
+def _weights(g, t):
     """Return the weights of the versions as the rules take them."""
     given = g.run
     row = (
@@ -210,18 +210,18 @@ def _weights(g, t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _weight(t, version):  # type: ignore[no-untyped-def]
+def _weight(t, version):
     return fleet_of(t, version).weight if version < t.versions else 0
 
 
 @register_jitable
-def _keep_weights(t, weights):  # type: ignore[no-untyped-def]
+def _keep_weights(t, weights):
     for version in range(t.versions):
         fleet_of(t, version).weight = weights.weights[version]
 
 
 @register_jitable
-def _carry_out(g, t, order, now_ns):  # type: ignore[no-untyped-def]
+def _carry_out(g, t, order, now_ns):
     """Carry out an order, or do nothing if it is refused."""
     given = g.run
     view = _order_view(g, t, order)
@@ -244,7 +244,7 @@ def _carry_out(g, t, order, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _deploy(g, t, version, now_ns):  # type: ignore[no-untyped-def]
+def _deploy(g, t, version, now_ns):
     """Order the replicas with which a version begins."""
     fleet_of(t, version).loaded = 1
     begin_to_scale(g, t, version, now_ns)
@@ -252,7 +252,7 @@ def _deploy(g, t, version, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _command(g, t, view, order, now_ns):  # type: ignore[no-untyped-def]
+def _command(g, t, view, order, now_ns):
     memory, decision = rollout.command(g.rollout, _rollout_of(t), order.value, now_ns)
     _keep_rollout(t, memory)
     if decision.action == Action.REFUSE:
@@ -263,7 +263,7 @@ def _command(g, t, view, order, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _roll_out(g, t, is_called, now_ns):  # type: ignore[no-untyped-def]
+def _roll_out(g, t, is_called, now_ns):
     """Ask the rollout if its moment has come, or if anything that it waits for may have changed."""
     run, given = t.run, g.run
     new, old = fleet_of(t, given.canary), fleet_of(t, given.stable)
@@ -295,7 +295,7 @@ def _roll_out(g, t, is_called, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _move(g, t, decision, now_ns):  # type: ignore[no-untyped-def]
+def _move(g, t, decision, now_ns):
     """Give the canary what the rollout has decided."""
     run, given = t.run, g.run
     _keep_weights(t, versions.with_canary(_weights(g, t), decision.weight))
@@ -313,7 +313,7 @@ def _move(g, t, decision, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _tell_shares(t, count, now_ns):  # type: ignore[no-untyped-def]
+def _tell_shares(t, count, now_ns):
     for version in range(count):
         state = fleet_of(t, version)
         if state.weight != state.told_weight or state.shadow != state.told_shadow:
@@ -323,7 +323,7 @@ def _tell_shares(t, count, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _log_share(t, now_ns, version):  # type: ignore[no-untyped-def]
+def _log_share(t, now_ns, version):
     run, state = t.run, fleet_of(t, version)
     row = row_at(t.shares, run.shares, SHARE)
     run.shares += 1
@@ -334,7 +334,7 @@ def _log_share(t, now_ns, version):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _order_view(g, t, order):  # type: ignore[no-untyped-def]
+def _order_view(g, t, order):
     given, run = g.run, t.run
     named = 0 <= order.version < given.versions
     version = order.version if named else given.stable
@@ -359,7 +359,7 @@ def _order_view(g, t, order):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _rollout_of(t):  # type: ignore[no-untyped-def]
+def _rollout_of(t):
     row = t.run.rollout
     return rollout.RolloutState(
         row[0],
@@ -382,7 +382,7 @@ def _rollout_of(t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _keep_rollout(t, memory):  # type: ignore[no-untyped-def]
+def _keep_rollout(t, memory):
     row = t.run.rollout
     row[0] = memory.phase
     row[1] = memory.step

@@ -9,10 +9,10 @@ from numba.extending import register_jitable
 
 from policy import admission, batching
 from policy.instant import NEVER_NS, UNSET
-from sim.engine.compiled_calendar import heap_push
-from sim.engine.compiled_devices import start_pass
-from sim.engine.compiled_memory import set_int
-from sim.engine.compiled_rows import (
+from sim.engine.compiled.calendar import heap_push
+from sim.engine.compiled.devices import start_pass
+from sim.engine.compiled.memory import set_int
+from sim.engine.compiled.rows import (
     add_outstanding,
     attempt_of,
     batch_of,
@@ -22,7 +22,7 @@ from sim.engine.compiled_rows import (
     instance_of,
     replica_of,
 )
-from sim.engine.compiled_state import NONE
+from sim.engine.compiled.state import NONE
 
 __all__ = [
     "become_ready",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @register_jitable(forceinline=True)
-def touch(t, serial):  # type: ignore[no-untyped-def]
+def touch(t, serial):
     """Note that something has changed at a replica: it is asked in this instant's decision."""
     replica = replica_of(t, serial)
     if replica.is_touched == 0:
@@ -48,14 +48,14 @@ def touch(t, serial):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def refusal(g, t, serial):  # type: ignore[no-untyped-def]
+def refusal(g, t, serial):
     """Return why the queue would not take one more request."""
     replica = replica_of(t, serial)
     return admission.decide(given_fleet(g, replica.version).admission, admission.AdmissionView(replica.waiting, False))
 
 
 @register_jitable(forceinline=True)
-def enqueue(t, serial, slot, now_ns):  # type: ignore[no-untyped-def]
+def enqueue(t, serial, slot, now_ns):
     """Take an attempt that was admitted."""
     attempt, replica = attempt_of(t, slot), replica_of(t, serial)
     attempt.replica = serial
@@ -76,7 +76,7 @@ def enqueue(t, serial, slot, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def withdraw_from_replica(g, t, slot):  # type: ignore[no-untyped-def]
+def withdraw_from_replica(g, t, slot):
     """Take an attempt that is not in a frozen batch out of the queue or the hand that holds it."""
     attempt = attempt_of(t, slot)
     replica = replica_of(t, attempt.replica)
@@ -95,7 +95,7 @@ def withdraw_from_replica(g, t, slot):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _unlink(t, chain, attempt):  # type: ignore[no-untyped-def]
+def _unlink(t, chain, attempt):
     """Take an attempt out of a list with a head and a tail."""
     if attempt.previous == NONE:
         chain.head = attempt.next
@@ -108,7 +108,7 @@ def _unlink(t, chain, attempt):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def take_back(t, index, now_ns):  # type: ignore[no-untyped-def]
+def take_back(t, index, now_ns):
     """Note that an instance has returned its batch and is idle."""
     batch = batch_of(t, index)
     instance = instance_of(t, batch.replica, batch.instance)
@@ -118,7 +118,7 @@ def take_back(t, index, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _end_pass(t, index, now_ns):  # type: ignore[no-untyped-def]
+def _end_pass(t, index, now_ns):
     batch = batch_of(t, index)
     replica, fleet = replica_of(t, batch.replica), fleet_of(t, batch.version)
     batch.returned_ns = now_ns
@@ -135,7 +135,7 @@ def _end_pass(t, index, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def break_down(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
+def break_down(t, serial, place, now_ns):
     """Note that an instance is gone; return the batch that is lost with it, NONE without one."""
     instance, replica = instance_of(t, serial, place), replica_of(t, serial)
     if instance.idle_since_ns != UNSET:
@@ -153,7 +153,7 @@ def break_down(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def become_ready(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
+def become_ready(t, serial, place, now_ns):
     """Note that an instance can take batches: for the first time, or again after it had broken down."""
     replica, instance = replica_of(t, serial), instance_of(t, serial, place)
     if replica.starting > 0:
@@ -166,7 +166,7 @@ def become_ready(t, serial, place, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def decide_replica(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
+def decide_replica(g, t, serial, now_ns):
     """Hand over and close batches until nothing more is to be decided, and note when to ask again."""
     replica = replica_of(t, serial)
     fleet = given_fleet(g, replica.version)
@@ -192,7 +192,7 @@ def decide_replica(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _hand_over(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
+def _hand_over(g, t, serial, now_ns):
     """Hand closed batches to idle instances, oldest batch first."""
     replica = replica_of(t, serial)
     fleet = given_fleet(g, replica.version)
@@ -227,7 +227,7 @@ def _hand_over(g, t, serial, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _lowest_idle(fleet, t, serial):  # type: ignore[no-untyped-def]
+def _lowest_idle(fleet, t, serial):
     if replica_of(t, serial).idle > 0:
         for place in range(fleet.instances):
             if instance_of(t, serial, place).idle_since_ns != UNSET:
@@ -236,7 +236,7 @@ def _lowest_idle(fleet, t, serial):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _ask(g, t, serial, index, now_ns):  # type: ignore[no-untyped-def]
+def _ask(g, t, serial, index, now_ns):
     """Ask one collector and carry out what it decides; return whether it decides nothing more."""
     replica, collector = replica_of(t, serial), collector_of(t, serial, index)
     fleet = given_fleet(g, replica.version)
@@ -271,7 +271,7 @@ def _ask(g, t, serial, index, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _collect(t, replica, collector, index, count):  # type: ignore[no-untyped-def]
+def _collect(t, replica, collector, index, count):
     """Move the front of the queue behind the hand."""
     first = replica.head
     last = first
@@ -298,7 +298,7 @@ def _collect(t, replica, collector, index, count):  # type: ignore[no-untyped-de
 
 
 @register_jitable(forceinline=True)
-def _close(g, t, serial, index, size, cause, now_ns):  # type: ignore[no-untyped-def]
+def _close(g, t, serial, index, size, cause, now_ns):
     """Freeze the front of a hand as a batch, and hand it over where that can be."""
     replica, collector, run = replica_of(t, serial), collector_of(t, serial, index), t.run
     place = run.free_batch

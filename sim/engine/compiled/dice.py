@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 from policy.dice import CELLS, KNOTS, LEVELS, Stream
 from policy.routing import DIE_ONE
 from policy.sticky import FNV_BASIS, FNV_PRIME
-from sim.engine.compiled_memory import int_at
+from sim.engine.compiled.memory import int_at
 
 __all__ = ["die", "draw", "roll", "route_die", "sticky_bits", "unsigned_die"]
 
@@ -29,14 +29,14 @@ _ROUTE_DIVISOR = np.uint64(2**64 // DIE_ONE)
 
 
 @register_jitable(forceinline=True)
-def _mix(bits):  # type: ignore[no-untyped-def]
+def _mix(bits):
     bits = (bits ^ (bits >> np.uint64(30))) * _FIRST
     bits = (bits ^ (bits >> np.uint64(27))) * _SECOND
     return bits ^ (bits >> np.uint64(31))
 
 
 @register_jitable(forceinline=True)
-def unsigned_die(seed, stream, entity, ordinal):  # type: ignore[no-untyped-def]
+def unsigned_die(seed, stream, entity, ordinal):
     """Return the 64 bits of a die, unsigned."""
     bits = _mix(np.uint64(seed) + _GOLDEN * (np.uint64(stream) + _ONE))
     bits = _mix(bits + _GOLDEN * (np.uint64(entity) + _ONE))
@@ -44,19 +44,19 @@ def unsigned_die(seed, stream, entity, ordinal):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def die(seed, stream, entity, ordinal):  # type: ignore[no-untyped-def]
+def die(seed, stream, entity, ordinal):
     """Return the 64 bits of a die, signed."""
     return np.int64(unsigned_die(seed, stream, entity, ordinal))
 
 
 @register_jitable(forceinline=True)
-def route_die(seed, request, attempt):  # type: ignore[no-untyped-def]
+def route_die(seed, request, attempt):
     """Return the die with which an attempt is routed, in [0, policy.routing.DIE_ONE)."""
     return np.int64(unsigned_die(seed, Stream.ROUTE.value, request, attempt) // _ROUTE_DIVISOR)
 
 
 @register_jitable
-def draw(knots, at, bits):  # type: ignore[no-untyped-def]
+def draw(knots, at, bits):
     """Return the value that unsigned bits have in the inverse-CDF table that begins at an index of `knots`."""
     level = 0
     cell = np.int64(bits >> np.uint64(54))
@@ -70,15 +70,15 @@ def draw(knots, at, bits):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def roll(knots, where, seed, stream, entity, ordinal):  # type: ignore[no-untyped-def]
-    """Return a draw from one of the tables that lie one behind the other at the address `knots`; a constant needs no die."""
+def roll(knots, where, seed, stream, entity, ordinal):
+    """Return a draw from one of the tables behind the address `knots`; a constant needs no die."""
     if where.length == 1:
         return int_at(knots, where.at)
     return draw(knots, where.at, unsigned_die(seed, stream, entity, ordinal))
 
 
 @register_jitable
-def sticky_bits(user, salt):  # type: ignore[no-untyped-def]
+def sticky_bits(user, salt):
     """Return the bits of a user's key, signed; `user` is the unsigned number whose decimal digits are the key."""
     place = _ONE
     while user // place >= _TEN:

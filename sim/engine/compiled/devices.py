@@ -1,7 +1,7 @@
 """Devices, the front end and clients in the compiled engine: how long things take, and what comes of them when.
 
 What process_engine.py says of front end, passes and clients, with calendars for SimPy's events. Decisions are taken in
-compiled_replica.py, compiled_fleet.py and compiled_versions.py; what happens in which order, in compiled_kernel.py.
+compiled/replica.py, compiled/fleet.py and compiled/versions.py; what happens in which order, in compiled/kernel.py.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from policy.pass_time import pass_ns
 from policy.rollout import SHARE_ONE, Tally, tally
 from policy.timeline import COPIES_FROM, Outcome, Reason, is_copy
 from policy.versions import point
-from sim.engine.compiled_calendar import heap_push, push
-from sim.engine.compiled_dice import die, roll, sticky_bits, unsigned_die
-from sim.engine.compiled_memory import int_at, row_at, set_int
-from sim.engine.compiled_rows import attempt_of, batch_of, change_of, fleet_of, given_fleet, instance_of, replica_of
-from sim.engine.compiled_state import KNOTS_AT, NONE
+from sim.engine.compiled.calendar import heap_push, push
+from sim.engine.compiled.dice import die, roll, sticky_bits, unsigned_die
+from sim.engine.compiled.memory import int_at, row_at, set_int
+from sim.engine.compiled.rows import attempt_of, batch_of, change_of, fleet_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled.state import KNOTS_AT, NONE
 
 __all__ = [
     "Event",
@@ -53,7 +53,7 @@ class Event(IntEnum):
 
 
 @register_jitable(forceinline=True)
-def note_change(t, change, first, second, what, more):  # type: ignore[no-untyped-def]
+def note_change(t, change, first, second, what, more):
     """Note a change of the present instant: a heap, ordered by the law."""
     run = t.run
     place = run.changes
@@ -79,7 +79,7 @@ def note_change(t, change, first, second, what, more):  # type: ignore[no-untype
 
 
 @register_jitable(forceinline=True)
-def _is_before(change, first, second, row):  # type: ignore[no-untyped-def]
+def _is_before(change, first, second, row):
     if change != row.change:
         return change < row.change
     if first != row.first:
@@ -91,7 +91,7 @@ def _is_before(change, first, second, row):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def free_attempt(g, t, slot):  # type: ignore[no-untyped-def]
+def free_attempt(g, t, slot):
     """Note that nothing refers to an attempt any more; its row is used again where rows are not kept."""
     run = t.run
     run.live -= 1
@@ -102,7 +102,7 @@ def free_attempt(g, t, slot):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _new_row(t):  # type: ignore[no-untyped-def]
+def _new_row(t):
     run = t.run
     slot = run.free_attempt
     if slot != NONE:
@@ -130,7 +130,7 @@ def _new_row(t):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def new_attempt(g, t, request, number, size, intended_ns, sent_ns, now_ns):  # type: ignore[no-untyped-def]
+def new_attempt(g, t, request, number, size, intended_ns, sent_ns, now_ns):
     """Return the row of an attempt that has just reached the front end."""
     given, run = g.run, t.run
     slot = _new_row(t)
@@ -161,7 +161,7 @@ def new_attempt(g, t, request, number, size, intended_ns, sent_ns, now_ns):  # t
 
 
 @register_jitable
-def new_copy(t, of, version):  # type: ignore[no-untyped-def]
+def new_copy(t, of, version):
     """Return the row of a copy of an attempt for a shadow version."""
     slot = _new_row(t)
     attempt, original = attempt_of(t, slot), attempt_of(t, of)
@@ -180,12 +180,12 @@ def new_copy(t, of, version):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _is_measured(given, intended_ns):  # type: ignore[no-untyped-def]
+def _is_measured(given, intended_ns):
     return given.measure_from_ns <= intended_ns < given.measure_to_ns
 
 
 @register_jitable(forceinline=True)
-def _key_bits(given, request):  # type: ignore[no-untyped-def]
+def _key_bits(given, request):
     """Return the bits by which a request's version is chosen: a die's, or those of its user's key."""
     if given.users == 0:
         return die(given.seed, Stream.VERSION.value, request, 0)
@@ -194,7 +194,7 @@ def _key_bits(given, request):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _pinned_to(given, request):  # type: ignore[no-untyped-def]
+def _pinned_to(given, request):
     """Return the version that a request names, UNSET if it names none."""
     place = point(die(given.seed, Stream.PINNED.value, request, 0), SHARE_ONE)
     up_to = 0
@@ -209,7 +209,7 @@ def _pinned_to(given, request):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def think_and_send(g, t, client, cycle, after_ns):  # type: ignore[no-untyped-def]
+def think_and_send(g, t, client, cycle, after_ns):
     """Let a closed-loop client think, then send its next request."""
     given = g.run
     think_ns = roll(g.knots, given.think, given.seed, Stream.THINK.value, client, cycle)
@@ -220,7 +220,7 @@ def think_and_send(g, t, client, cycle, after_ns):  # type: ignore[no-untyped-de
 
 
 @register_jitable(forceinline=True)
-def settle(g, t, slot, outcome, delivered_ns):  # type: ignore[no-untyped-def]
+def settle(g, t, slot, outcome, delivered_ns):
     """Note how an attempt ends for its client, and what the client does next."""
     given, run, attempt = g.run, t.run, attempt_of(t, slot)
     attempt.outcome = outcome
@@ -236,7 +236,7 @@ def settle(g, t, slot, outcome, delivered_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _retry(g, t, slot, delivered_ns):  # type: ignore[no-untyped-def]
+def _retry(g, t, slot, delivered_ns):
     given, attempt = g.run, attempt_of(t, slot)
     bits = unsigned_die(given.seed, Stream.BACKOFF.value, attempt.request, attempt.attempt)
     jitter = np.int64(bits & np.uint64(retries.JITTER_ONE - 1))
@@ -257,7 +257,7 @@ def _retry(g, t, slot, delivered_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def serve_at_front_end(t, worker, work_ns, now_ns):  # type: ignore[no-untyped-def]
+def serve_at_front_end(t, worker, work_ns, now_ns):
     """Return when the worker will have done this job, behind all it has."""
     done_ns = max(now_ns, int_at(t.free_ns, worker)) + work_ns
     set_int(t.free_ns, worker, done_ns)
@@ -265,7 +265,7 @@ def serve_at_front_end(t, worker, work_ns, now_ns):  # type: ignore[no-untyped-d
 
 
 @register_jitable(forceinline=True)
-def call_dispatcher(t, at_ns, change, first, second, what, now_ns):  # type: ignore[no-untyped-def]
+def call_dispatcher(t, at_ns, change, first, second, what, now_ns):
     """Note a change for which the dispatcher is called, now or when a job is done."""
     if at_ns == now_ns:
         note_change(t, change, first, second, what, 0)
@@ -274,7 +274,7 @@ def call_dispatcher(t, at_ns, change, first, second, what, now_ns):  # type: ign
 
 
 @register_jitable(forceinline=True)
-def respond(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped-def]
+def respond(g, t, slot, outcome, reason, now_ns):
     """Send a response through the front end; the client takes it unless it will have hung up by then."""
     given, attempt = g.run, attempt_of(t, slot)
     work_ns = roll(
@@ -291,7 +291,7 @@ def respond(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped-def
 
 
 @register_jitable(forceinline=True)
-def end_attempt(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped-def]
+def end_attempt(g, t, slot, outcome, reason, now_ns):
     """Answer an attempt, or note how a copy ends, for which nobody waits."""
     attempt = attempt_of(t, slot)
     if g.run.has_rollout:
@@ -304,7 +304,7 @@ def end_attempt(g, t, slot, outcome, reason, now_ns):  # type: ignore[no-untyped
 
 
 @register_jitable
-def count_end(g, t, slot, outcome, now_ns):  # type: ignore[no-untyped-def]
+def count_end(g, t, slot, outcome, now_ns):
     """Count an attempt or a copy that has its outcome, for the rollout."""
     attempt = attempt_of(t, slot)
     if attempt.version == UNSET:
@@ -323,7 +323,7 @@ def count_end(g, t, slot, outcome, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def start_pass(g, t, index, now_ns):  # type: ignore[no-untyped-def]
+def start_pass(g, t, index, now_ns):
     """Send a batch to its instance."""
     given, batch = g.run, batch_of(t, index)
     fleet = given_fleet(g, batch.version)
@@ -341,7 +341,7 @@ def start_pass(g, t, index, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def block_front_end(g, t, index, now_ns):  # type: ignore[no-untyped-def]
+def block_front_end(g, t, index, now_ns):
     """Run a pass as a job of the front end, which does nothing else meanwhile."""
     given, batch = g.run, batch_of(t, index)
     work_ns = _pass_ns(g, t, index)
@@ -354,7 +354,7 @@ def block_front_end(g, t, index, now_ns):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(forceinline=True)
-def _pass_ns(g, t, index):  # type: ignore[no-untyped-def]
+def _pass_ns(g, t, index):
     given, batch = g.run, batch_of(t, index)
     fleet = given_fleet(g, batch.version)
     slot = batch.head
@@ -373,7 +373,7 @@ def _pass_ns(g, t, index):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def start_later(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
+def start_later(g, t, serial, place, life, now_ns):
     """Let an instance go through its cold start: all of it, or what a process that has crashed takes again."""
     version = replica_of(t, serial).version
     fleet, seed = given_fleet(g, version), g.run.seed
@@ -392,7 +392,7 @@ def start_later(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-d
 
 
 @register_jitable
-def crash_later(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-def]
+def crash_later(g, t, serial, place, life, now_ns):
     """Let an instance that has just become ready crash when its life is over."""
     fleet = given_fleet(g, replica_of(t, serial).version)
     if fleet.crash.length == 0:
@@ -402,7 +402,7 @@ def crash_later(g, t, serial, place, life, now_ns):  # type: ignore[no-untyped-d
 
 
 @register_jitable
-def slow_by_die(g, version, serial):  # type: ignore[no-untyped-def]
+def slow_by_die(g, version, serial):
     """Return 1 if the die of a replica makes it a slow one, else 0."""
     bits = die(g.run.seed, Stream.SLOW.value, serial, 0)
     return 1 if is_slow(given_fleet(g, version).faults, bits) else 0

@@ -1,0 +1,32 @@
+"""Chooses the engine of a command, and says what to do where the fast one is not compiled yet."""
+
+from __future__ import annotations
+
+from servecast.errors import CouldNotRun
+from servecast.streams import Talk
+
+__all__ = ["choose_engine"]
+
+
+def choose_engine(asked: str | None, talk: Talk) -> None:
+    """Let the engine that was asked for be used, else the compiled one if it is compiled.
+
+    Raises CouldNotRun where the compiled one was asked for and cannot be compiled.
+    """
+    from sim.engine.engines import Engine, chosen_engine, compile_engine, use_engine
+
+    if asked is None:
+        engine = chosen_engine()
+        if engine == Engine.PROCESS:
+            talk.say(
+                "Simulating with the process engine: the compiled one, some hundred times as fast, is not compiled. "
+                "servecast warm does it, once, in about a minute."
+            )
+        use_engine(engine)
+        return
+    if asked == Engine.COMPILED:
+        try:
+            compile_engine()
+        except ImportError as error:
+            raise CouldNotRun(f"the compiled engine needs Numba: {error}.") from error
+    use_engine(Engine(asked))

@@ -1,0 +1,1 @@
+"""The parts of the compiled engine: functions that Numba compiles, over rows of tables."""
