@@ -9,7 +9,7 @@ loads      steady Poisson loads well below capacity, interleaved: turnaround, fr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +68,11 @@ def calibrate(
     effort: Effort | None = None,
     bounds: Bounds | None = None,
     progress: Progress | None = None,
+    after_each: Callable[[Sequence[Samples]], None] | None = None,
 ) -> Profile:
     """Return the calibration of a server, or of several processes of one server.
+
+    `after_each` is called with all samples so far whenever one more server has been measured.
 
     Raises BadSamples where a server runs other rules than the scenario or another model than the first one, where it
     changes in mid-run, and where the samples do not carry a fit; NotValid where the host disturbed a load twelve times;
@@ -84,6 +87,8 @@ def calibrate(
         rng = np.random.default_rng([seed, index])
         campaign = _Campaign(server, scenario, effort or Effort(), bounds or Bounds(), rng, tell)
         samples.append(campaign.samples())
+        if after_each is not None:
+            after_each(samples)
     served |= {"serve_with": scenario.model.serve_with, "options": scenario.model.options}
     profile = profile_of_fit(samples, fit(samples, seed=seed)).model_copy(update=served)
     lone = [each.lone for each in samples if each.lone is not None]

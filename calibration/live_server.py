@@ -79,6 +79,15 @@ class LiveServer:
             time.sleep(_POLL_S)
         raise ServerUnreachable(f"The server at {self.url} went away in mid-run.")
 
+    def front_end_cores(self) -> tuple[int, ...]:
+        """Return the cores that the server keeps to beside a device that is a core of its own; empty: it says none.
+
+        A load generator that keeps to them too neither disturbs passes nor waits for their end.
+        """
+        config = self.config() if self._first_config is None else self._first_config
+        cores = config.get("front_end_cores")
+        return tuple(cores) if isinstance(cores, list) else ()
+
     def cpu_s(self) -> float:
         """Return the CPU time that the server's process has used so far."""
         return self._metrics()[_CPU_SECONDS]

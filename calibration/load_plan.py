@@ -128,6 +128,7 @@ class LoadPlan:
     pins: npt.NDArray[np.int64] = field(default_factory=_nothing)  # (requests,) place of the version it names, or UNSET
     versions: tuple[str, ...] = ()  # the names that pins stand for
     orders: tuple[PlannedOrder, ...] = ()
+    cores: tuple[int, ...] = ()  # that the load process keeps to; empty: it may use all
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -142,9 +143,9 @@ class LoadPlan:
         if self.arrivals_ns[0] < 0 or bool(np.any(np.diff(self.arrivals_ns) < 0)):
             raise BadSamples("The arrivals of a schedule must ascend from zero.")
 
-    def at(self, url: str, input_text: str) -> LoadPlan:
-        """Return the same plan for another address, and for what its model takes."""
-        return replace(self, url=url, input=input_text)
+    def at(self, url: str, input_text: str, cores: tuple[int, ...] = ()) -> LoadPlan:
+        """Return the same plan for another address, for what its model takes, and for the cores that it leaves free."""
+        return replace(self, url=url, input=input_text, cores=cores)
 
     def to_bytes(self) -> bytes:
         """Return the plan as it travels to the load process."""
@@ -157,6 +158,7 @@ class LoadPlan:
             "input": self.input,
             "versions": list(self.versions),
             "orders": [list(order) for order in self.orders],
+            "cores": list(self.cores),
         }
         return _pack(settings, {name: getattr(self, name) for name in _PLAN_ARRAYS})
 
@@ -179,6 +181,7 @@ class LoadPlan:
             pins=arrays["pins"],
             versions=tuple(settings["versions"]),
             orders=tuple(PlannedOrder(*order) for order in settings["orders"]),
+            cores=tuple(settings["cores"]),
         )
 
 

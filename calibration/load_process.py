@@ -92,6 +92,9 @@ def main() -> int:
     """Read a plan from stdin, send it, write the run to stdout; return the exit code."""
     plan = LoadPlan.from_bytes(sys.stdin.buffer.read())
     _raise_descriptor_limit()
+    if plan.cores:
+        with contextlib.suppress(OSError):  # a container that may not use them: it sends from where it may
+            os.sched_setaffinity(0, plan.cores)
     try:
         run = asyncio.run(_run(plan))
     except ServerUnreachable as error:

@@ -52,7 +52,7 @@ def _measured(server: LiveServer, plan: LoadPlan, progress: Callable[[float], No
     server.clear_timeline()
     cpu_from_s, from_s = server.cpu_s(), time.perf_counter()
     before = host_moment()
-    run = drive(plan.at(server.url, server.input_text), progress)
+    run = drive(plan.at(server.url, server.input_text, server.front_end_cores()), progress)
     after = host_moment()
     server.require_unchanged()  # before the CPU clock is read: that of another process says nothing
     cpu_s, wall_s = server.cpu_s() - cpu_from_s, time.perf_counter() - from_s

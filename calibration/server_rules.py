@@ -19,6 +19,7 @@ from sim.scenario.versions import each_version, version_rules
 __all__ = ["changes", "differing_key", "identity_of", "require_same_rules", "told"]
 
 _RUN_ID = "run_id"  # of GET /config: another after every start
+_CORES = "front_end_cores"  # decided when the first replica starts, which may be in mid-run; no rule
 _CHANGES_SHOWN = 3
 _ONE_REPLICA: Mapping[str, object] = {
     # What is taken for granted of a server that says nothing of replicas.
@@ -112,7 +113,7 @@ def _model_of(config: Mapping[str, object]) -> dict[str, object]:
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Return in words what differs between two answers of GET /config of one address, a few at most; [] if nothing."""
     was, now = dict(_leaves(before)), dict(_leaves(after))
-    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    keys = [key for key in {**was, **now} if key != _CORES and was.get(key) != now.get(key)]
     said = [f"{key} was {was.get(key)} and is {now.get(key)}" for key in keys if key != _RUN_ID]
     anew = ["it was started anew"] if _RUN_ID in keys else []
     return anew + said[:_CHANGES_SHOWN]

@@ -154,6 +154,11 @@ class DispatchLoop:
         return self._timer.kind
 
     @property
+    def front_end_cores(self) -> list[int] | None:
+        """The cores that this process keeps to; None: it may use all."""
+        return self._replicas.front_end_cores
+
+    @property
     def is_ready(self) -> bool:
         """Whether every instance of the replicas that are there can take passes."""
         return self._replicas.is_ready

@@ -32,10 +32,11 @@ class Load(NamedTuple):
 
 
 class Hosting(NamedTuple):
-    """From the process, before it loads: how many of the instances it hosts."""
+    """From the process, before it loads: how many of the instances it hosts, and whether it computes on the CPU."""
 
     incarnation: int
     hosted: int
+    on_cpu: bool
 
 
 class Loaded(NamedTuple):
@@ -88,7 +89,8 @@ class _Kind(IntEnum):
 
 
 _HEADER = struct.Struct("<BQ")  # kind, bytes that follow
-_TWO = struct.Struct("<qq")  # incarnation, instance or how many of them
+_HOSTING = struct.Struct("<qq?")  # incarnation, how many instances, on_cpu
+_LOADED = struct.Struct("<qq")  # incarnation, instance
 _RUN_PASS = struct.Struct("<qqqqI")  # incarnation, instance, serial, longest, members
 _PASS_DONE = struct.Struct("<qqqqqqI")  # incarnation, instance, serial, started_ns, ended_ns, device_ns, members
 _BROKEN = struct.Struct("<qqq")  # incarnation, instance, serial
@@ -119,9 +121,9 @@ def pieces(message: Message) -> list[bytes]:
             bad = bytes(_KINDS_OF_OUTPUT.index(type(output)) for output in outputs)
             return _frame(_Kind.PASS_DONE, _PASS_DONE.pack(*message[:-1], len(outputs)) + bad, texts)
         case Hosting():
-            return _frame(_Kind.HOSTING, _TWO.pack(*message))
+            return _frame(_Kind.HOSTING, _HOSTING.pack(*message))
         case Loaded():
-            return _frame(_Kind.LOADED, _TWO.pack(*message))
+            return _frame(_Kind.LOADED, _LOADED.pack(*message))
         case Broken(sentence=sentence):
             return _frame(_Kind.BROKEN, _BROKEN.pack(*message[:-1]) + sentence.encode(errors="replace"))
         case Load():
@@ -217,8 +219,8 @@ def _read_broken(body: memoryview) -> Broken:
 
 _READERS: dict[int, Callable[[memoryview], Message]] = {
     _Kind.LOAD: _read_load,
-    _Kind.HOSTING: lambda body: Hosting(*_TWO.unpack(body)),
-    _Kind.LOADED: lambda body: Loaded(*_TWO.unpack(body)),
+    _Kind.HOSTING: lambda body: Hosting(*_HOSTING.unpack(body)),
+    _Kind.LOADED: lambda body: Loaded(*_LOADED.unpack(body)),
     _Kind.RUN_PASS: _read_run_pass,
     _Kind.PASS_DONE: _read_pass_done,
     _Kind.BROKEN: _read_broken,

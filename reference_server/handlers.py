@@ -161,7 +161,8 @@ class Handlers:
         return web.Response(body=self._dispatch.metrics.render(), headers=headers)
 
     async def _config(self, request: web.BaseRequest) -> HttpAnswer:
-        own = {"timer": self._dispatch.timer_kind, "run_id": self._run_id}
+        dispatch = self._dispatch
+        own = {"timer": dispatch.timer_kind, "run_id": self._run_id, "front_end_cores": dispatch.front_end_cores}
         return ok({**in_words(self._settings), **own})
 
     async def _timeline(self, request: web.BaseRequest) -> web.StreamResponse:

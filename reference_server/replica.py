@@ -15,7 +15,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
 from typing import NamedTuple, Protocol
@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol
 from policy.instant import UNSET
 from reference_server.backends import Batch
 from reference_server.channel import Channel
+from reference_server.cores import Cores
 from reference_server.errors import CouldNotServe
 from reference_server.frames import Broken, Hosting, Load, Loaded, Message, PassDone, RunPass
 
@@ -84,6 +85,7 @@ class Hosted:
     settings: Mapping[str, object]  # what JSON can carry
     pass_timeout_ns: int
     start_timeout_ns: int
+    cores: Cores = field(default_factory=lambda: Cores(0))  # for those that compute on the CPU
 
 
 class ProcessReplica:
@@ -156,6 +158,7 @@ class ReplicaProcess:
         self._spare: list[socket.socket] = []  # for the instances that the process may not want to host
         self._ready: set[int] = set()
         self._running: dict[int, _Running] = {}  # by instance
+        self._core: int | None = None  # of its own
         self._pass_watch: asyncio.TimerHandle | None = None  # set at the first pass, renewed only when it rings
         self._start_watch: asyncio.TimerHandle | None = None
         self._restart: asyncio.Task[None] | None = None
@@ -201,6 +204,9 @@ class ReplicaProcess:
             await asyncio.wait([self._restart])
         self._let_go()
         await self._reap()
+        if self._core is not None:
+            self._hosted.cores.take_back(self._core)
+            self._core = None
 
     # What the process says
 
@@ -216,6 +222,8 @@ class ReplicaProcess:
                 self._listener.pass_done(message.instance, message)
             case Hosting():
                 self._host(message.hosted)
+                if message.on_cpu:
+                    self._bind_to_core()
             case Loaded():
                 self._load(message.instance)
             case Broken(_, instance, _, sentence) if instance in self._running:
@@ -251,6 +259,14 @@ class ReplicaProcess:
         for end in self._spare[len(self._instances) - 1 :]:
             end.close()
         self._spare = []
+
+    def _bind_to_core(self) -> None:
+        """Give the process a core to itself, where there is one: that of the process whose place it takes."""
+        assert self.pid is not None
+        if self._core is None:
+            self._core = self._hosted.cores.give(self.pid)
+        else:
+            self._hosted.cores.bind(self.pid, self._core)
 
     def _load(self, instance: int) -> None:
         self._ready.add(instance)

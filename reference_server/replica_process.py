@@ -99,11 +99,12 @@ def _host(load: Load, channels: Sequence[socket.socket], messages: Iterator[Mess
     try:
         backend = backends.create(load.backend, load.settings)
         count = len(load.instances) if backends.shares_process(backend) else 1
+        on_cpu = backends.computes_on_cpu(backend)
         others = [backends.create(load.backend, load.settings) for _ in range(1, count)]
     except Exception as problem:
         channels[0].sendall(encode(Broken(load.incarnation, first, UNSET, sentence_of(problem))))
         return 1
-    channels[0].sendall(encode(Hosting(load.incarnation, count)))
+    channels[0].sendall(encode(Hosting(load.incarnation, count, on_cpu)))
     for unused in channels[count:]:  # those of instances that get a process of their own
         unused.close()
     lane = _Lane(load, first, backend, channels[0], messages)

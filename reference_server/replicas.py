@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from typing import Any, Protocol
 
 from reference_server.backends import Batch
+from reference_server.cores import Cores, cores_here
 from reference_server.errors import CouldNotServe
 from reference_server.frames import PassDone
 from reference_server.inline_replica import InlineReplica
@@ -55,6 +56,7 @@ class Replicas:
         self._starts: dict[int, asyncio.Task[None]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._has_started = False
+        self._cores = Cores(settings.processes_max, cores_here())
         self._is_closed = False  # the dispatcher may still decide something; nothing is done about it
 
     @property
@@ -67,6 +69,11 @@ class Replicas:
     def pids(self) -> list[int]:
         """The ids of the replica processes that live."""
         return [pid for replica in self._replicas.values() for pid in replica.pids]
+
+    @property
+    def front_end_cores(self) -> list[int] | None:
+        """The cores that the server keeps to beside processes with one of their own; None: it may use all."""
+        return self._cores.front_end
 
     async def start_first(self) -> None:
         """Start the replicas that are there from the start, and wait until all are ready. Raises CouldNotServe."""
@@ -100,6 +107,7 @@ class Replicas:
         self._is_closed = True
         while self._ends:
             await asyncio.gather(*self._ends)
+        self._cores.close()
 
     def _open(self, serial: int, number: int) -> None:
         settings, version = self._settings, self._settings.versions[number]
@@ -110,7 +118,7 @@ class Replicas:
         # An emulated device takes its cold start from the order on, whatever of it the process has used up.
         known = {"replica": serial, "ordered_ns": perf_counter_ns()}
         filled = {key: known.get(key, value) for key, value in version.backend_settings.items()}
-        hosted = Hosted(version.backend, filled, settings.pass_timeout_ns, settings.start_timeout_ns)
+        hosted = Hosted(version.backend, filled, settings.pass_timeout_ns, settings.start_timeout_ns, self._cores)
         self._replicas[serial] = ProcessReplica(version.rules.instances, hosted, reports)
 
     async def _start(self, serial: int, version: int) -> None:

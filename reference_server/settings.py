@@ -98,15 +98,24 @@ class ServerSettings:
         for key, count in (
             ("server.versions", len(self.versions)),
             ("server.instances", rules.instances),
-            ("server.replicas", rules.replicas if rules.autoscaler == _FIXED else rules.autoscaler.replicas_max),
+            ("server.replicas", _replicas_max(rules)),
         ):
             if count != 1:
                 raise SettingError(key, "1 where passes run in the event loop", count)
 
     @property
+    def processes_max(self) -> int:
+        """How many replica processes there may be at once, if each hosts one instance."""
+        return sum(version.rules.instances * _replicas_max(version.rules) for version in self.versions)
+
+    @property
     def fleets(self) -> tuple[FleetRules, ...]:
         """The rules of the fleet of each version."""
         return tuple(version.rules for version in self.versions)
+
+
+def _replicas_max(rules: FleetRules) -> int:
+    return rules.replicas if rules.autoscaler == _FIXED else rules.autoscaler.replicas_max
 
 
 def fleet_in_words(rules: FleetRules) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "Batch",
     "ModelError",
     "Output",
+    "computes_on_cpu",
     "create",
     "device_ns_of",
     "shares_process",
@@ -56,13 +57,16 @@ Output = bytes | BadInput | ModelError
 class Backend(Protocol):
     """A model on its device, for one instance.
 
-    All calls to one object come from one thread, in this order: load, warm_up, run_pass again and again. Two more
+    All calls to one object come from one thread, in this order: load, warm_up, run_pass again and again. Three more
     things are read where a backend has them:
 
     `instances_share_process: bool`, of the class or of an object that is not loaded yet (default False): whether all
     instances of a replica live in one process, each an object of its own in a thread of its own, as streams of one
     GPU do. Their load and warm_up come one object after the other, so what they share (weights, say) can be kept at
     module level without a lock; their passes run at the same time.
+
+    `computes_on_cpu: bool`, likewise (default False): whether a pass keeps a core busy from its begin to its end, so
+    that its process is to have one to itself (cores.py).
 
     `last_device_ns: int | None`, after each pass (default None): how long it took by the device's own clock.
     """
@@ -92,6 +96,11 @@ def create(name: str, settings: Mapping[str, object]) -> Backend:
 def shares_process(backend: Backend) -> bool:
     """Return whether all instances of a replica with this backend live in one process."""
     return bool(getattr(backend, "instances_share_process", False))
+
+
+def computes_on_cpu(backend: Backend) -> bool:
+    """Return whether a pass of this backend keeps a core busy."""
+    return bool(getattr(backend, "computes_on_cpu", False))
 
 
 def device_ns_of(backend: Backend) -> int:

@@ -73,6 +73,11 @@ class TorchBackend:
         """Whether the instances are to be threads of one process: on a CUDA device. Raises CouldNotServe."""
         return _is_cuda(_device_of(_import_torch(), self._device))
 
+    @property
+    def computes_on_cpu(self) -> bool:
+        """Whether passes keep a core busy: not on a CUDA device. Raises CouldNotServe."""
+        return not self.instances_share_process
+
     def load(self) -> None:
         """Make the model, or share the one that this process has. Raises CouldNotServe, CannotMakeModel."""
         self._torch = torch = _import_torch()

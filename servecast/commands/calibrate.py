@@ -13,7 +13,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from servecast.own_server import own_server
 from servecast.streams import Talk, print_json, print_text
 
 if TYPE_CHECKING:
+    from calibration.samples import Samples
     from sim.scenario.profile import Profile
     from sim.scenario.spec import Scenario
 
@@ -87,10 +88,16 @@ def _older(file: Path | None, scenario: Scenario) -> Profile | None:
     return older
 
 
-def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> Profile:
+def calibrated_profile(
+    scenario: Scenario,
+    options: argparse.Namespace,
+    talk: Talk,
+    after_each: Callable[[Sequence[Samples]], None] | None = None,
+) -> Profile:
     """Return the calibration of the server at --url, or of as many own servers of one replica as --processes says.
 
-    Raises RefusedToAnswer for a scenario that a calibration does not fit.
+    `after_each` is called as calibration.calibrate does. Raises RefusedToAnswer for a scenario that a calibration does
+    not fit.
     """
     from calibration.calibrate import calibrate
     from calibration.host import Bounds, lateness_bound_ns
@@ -108,4 +115,5 @@ def calibrated_profile(scenario: Scenario, options: argparse.Namespace, talk: Ta
         with talk.steps(f"calibrating {scenario.name}") as progress:
             # The bounds of a check: a host that is quiet enough to be checked on is quiet enough to be measured.
             bounds = Bounds(lateness_p99_ns=lateness_bound_ns(scenario.goals.p99))
-            return calibrate(urls, scenario, seed=seed_of(scenario, options.seed), bounds=bounds, progress=progress)
+            seed = seed_of(scenario, options.seed)
+            return calibrate(urls, scenario, seed=seed, bounds=bounds, progress=progress, after_each=after_each)

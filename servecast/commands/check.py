@@ -1,7 +1,8 @@
 """Check forecasts against a live server, at several loads.
 
 Without --url it starts `servecast serve` itself. Unless a calibration is given, or the stated times are to count, fresh
-servers are measured first, at other loads. Then each load's schedule is drawn once, driven open loop against the
+servers are measured as well, at other loads; the runs of the check lie between them, because a host's speed drifts.
+Each load's schedule is drawn once, driven open loop against the
 server, and forecast: where would one run on this very schedule land? Latency runs from the intended send. Whether a run
 counts is decided before its latencies are read, and every attempt is listed. Exit code 1 if the forecast is out of
 tolerance (p50 3 %; p99 6 %, above 70 % of capacity 10 %; refusals 1 point), 3 if too few runs were valid.
@@ -22,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from servecast.admin_token import ADMIN_TOKEN, admin_token
-from servecast.api import load_scenario, seed_of, with_calibration
+from servecast.api import load_scenario, refuse_uncalibrated, seed_of, with_calibration
 from servecast.command_line import (
     Parser,
     add_engine,
@@ -43,7 +44,7 @@ from servecast.own_server import own_server
 from servecast.streams import Talk, print_json, print_text, write_json
 
 if TYPE_CHECKING:
-    from calibration.check import Operator
+    from calibration.check import CheckEffort, Operator
     from calibration.check_report import CheckReport
     from sim.scenario.spec import Scenario
 
@@ -104,8 +105,10 @@ def run(options: argparse.Namespace) -> Exit:
     if options.stated and options.calibration is not None:
         raise UsageError("--stated takes no times from a calibration: leave out --calibration")
     with TemporaryDirectory(prefix="servecast-") as folder:
-        calibrated = _calibrated(scenario, options, talk, Path(folder))
-        report = _check(calibrated, options, talk)
+        if _is_interleaved(scenario, options):
+            report = _interleaved(scenario, options, talk, Path(folder))
+        else:
+            report = _check(_calibrated(scenario, options, talk, Path(folder)), options, talk)
     _show(report, options, talk)
     if not report.is_valid:
         return Exit.REFUSED
@@ -126,30 +129,76 @@ def _calibrated(scenario: Scenario, options: argparse.Namespace, talk: Talk, fol
     return with_calibration(scenario, file)
 
 
-def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> CheckReport:
-    """Return the check of the server at --url, or of a fresh one."""
-    from calibration.check import CheckEffort, check
+def _is_interleaved(scenario: Scenario, options: argparse.Namespace) -> bool:
+    """Return whether own servers are both measured and checked, at steady loads."""
+    measures = options.calibration is None and not options.stated and scenario.model.profile is None
+    return measures and options.url is None and not options.own_traffic and _rollout_start_ns(scenario) is None
+
+
+def _interleaved(scenario: Scenario, options: argparse.Namespace, talk: Talk, folder: Path) -> CheckReport:
+    """Return the check of an own server, its runs between the measurements of others."""
+    from calibration.check import InterleavedCheck
+    from calibration.profile_file import write_profile
+
+    refuse_uncalibrated(scenario)
+    file = folder / "calibration.json"
+    with own_server(_served(options)) as url:
+        check = InterleavedCheck(
+            url,
+            scenario,
+            options.processes,
+            loads=options.loads,
+            effort=_effort(options),
+            seed=seed_of(scenario, options.seed),
+        )
+        talk.say(
+            f"Measuring {options.processes} servers, about 40 s each, and between them another one at "
+            f"{len(options.loads)} loads, {options.repeats} x {options.duration:g} s each."
+        )
+        write_profile(calibrated_profile(scenario, options, talk, check.measure), file)
+    with talk.steps(f"checking {scenario.name}") as progress:
+        return check.report(with_calibration(scenario, file), progress)
+
+
+def _effort(options: argparse.Namespace) -> CheckEffort:
+    from calibration.check import CheckEffort
 
     repeats = options.repeats
-    effort = CheckEffort(
+    return CheckEffort(
         duration_s=options.duration, repeats=repeats, attempts=repeats + _SPARE_ATTEMPTS, draws=options.draws
     )
-    changes = [argument for change in options.overrides for argument in ("--set", change)]
-    served = [options.scenario, *changes]
+
+
+def _served(options: argparse.Namespace) -> list[str]:
+    """Return the arguments of `servecast serve` for the server that is checked."""
+    return [options.scenario, *(argument for change in options.overrides for argument in ("--set", change))]
+
+
+def _rollout_start_ns(scenario: Scenario) -> int | None:
+    from sim.scenario.versions import rollout_start_ns
+
+    return rollout_start_ns(scenario)
+
+
+def _check(scenario: Scenario, options: argparse.Namespace, talk: Talk) -> CheckReport:
+    """Return the check of the server at --url, or of a fresh one."""
+    from calibration.check import check
+
+    served = _served(options)
     operator = _operator(scenario, options, served)
     with ExitStack() as servers:
         url = options.url
         if url is None:
             url = servers.enter_context(own_server(served, operator.token if operator else None))
         loads = None if options.own_traffic else options.loads
-        said = "its own traffic" if loads is None else f"{len(loads)} loads, {repeats} x {options.duration:g} s each"
-        talk.say(f"Checking {said}.")
+        runs = f"{options.repeats} x {options.duration:g} s each"
+        talk.say(f"Checking {'its own traffic' if loads is None else f'{len(loads)} loads, {runs}'}.")
         with talk.steps(f"checking {scenario.name}") as progress:
             return check(
                 url,
                 scenario,
                 loads=loads,
-                effort=effort,
+                effort=_effort(options),
                 seed=seed_of(scenario, options.seed),
                 operator=operator,
                 progress=progress,
@@ -164,9 +213,8 @@ def _operator(scenario: Scenario, options: argparse.Namespace, served: list[str]
     UsageError.
     """
     from calibration.check import Operator
-    from sim.scenario.versions import rollout_start_ns
 
-    if rollout_start_ns(scenario) is None:
+    if _rollout_start_ns(scenario) is None:
         return None
     if options.url is None:
         token, seeds = secrets.token_urlsafe(), itertools.count(seed_of(scenario, options.seed))

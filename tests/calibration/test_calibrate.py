@@ -100,12 +100,20 @@ def test_cost_of_connections_is_taken_off(simulated_server: Simulated, fake_live
 
 
 def test_several_processes_are_fitted_together(simulated_server: Simulated, fake_live: Callable[[Any], None]) -> None:
-    """Two addresses: both are measured, and the file says two processes."""
+    """Two addresses: both are measured, whoever asked is told after each, and the file says two processes."""
     server = simulated_server()
     fake_live(server)
     told: list[float] = []
-    profile = calibrate([URL, URL], _scenario(), effort=QUICK, progress=lambda _, share: told.append(share))
+    so_far: list[int] = []
+    profile = calibrate(
+        [URL, URL],
+        _scenario(),
+        effort=QUICK,
+        progress=lambda _, share: told.append(share),
+        after_each=lambda samples: so_far.append(len(samples)),
+    )
     assert profile.fitted_on.processes == 2
+    assert so_far == [1, 2]
     assert told == sorted(told)
     assert told[-1] == 1.0
 

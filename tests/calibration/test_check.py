@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from calibration import check as check_module
-from calibration.check import CheckEffort, check, check_point
+from calibration.check import CheckEffort, InterleavedCheck, check, check_point
 from calibration.errors import BadSamples
 from calibration.host import HostLoad
 from calibration.load_plan import LoadPlan
 from calibration.measurement import Measurement
+from calibration.pass_profiler import fixed_plan
+from calibration.samples import LoadSample, Samples
+from policy.settings import batching_rule
 from policy.timeline import Attempt
 from sim.scenario.load import load_scenario
 from sim.scenario.spec import Scenario
@@ -109,6 +112,56 @@ def test_all_runs_of_a_load_have_one_schedule(simulated_server: Simulated, fake_
     assert report.points[1].rate_per_s == pytest.approx(2 * report.points[0].rate_per_s)
 
 
+def _samples(server: Any) -> Samples:
+    """Return two steady loads of a simulated server, 100 and 400 requests/s."""
+    loads = []
+    for rate in (100, 400):
+        moments = np.sort(np.random.default_rng(rate).integers(0, 4 * 10**9, 4 * rate))
+        measured = server.measure(None, fixed_plan(moments, item_size=1))
+        loads.append(LoadSample(rate, measured.timeline(), measured.server_cpu_s))
+    rule = batching_rule(max_batch=8, max_wait_ns=5_000_000)
+    return Samples("known", batching=rule, instances=1, item_size=1, bursts=(), loads=tuple(loads))
+
+
+def test_runs_lie_between_the_measured_processes(simulated_server: Simulated, fake_live: Callable[..., None]) -> None:
+    """Two runs of each load, one when two of the four processes have been measured, one when three have.
+
+    Rates are shares of the capacity that the first process showed, 645/s, not of the 400/s that the scenario states.
+    What is forecast is that of the scenario that report() is given.
+    """
+    server = simulated_server(cap=64)
+    fake_live(server.measure)
+    stated = _scenario(model={"pass_time": {"base": "19.6ms"}})
+    samples = [_samples(server)] * 4
+    between = InterleavedCheck(URL, stated, 4, loads=[0.3, 0.6], effort=QUICK, seed=3)
+    server.plans.clear()
+    driven = []
+    for count in range(1, 5):
+        between.measure(samples[:count])
+        driven.append(len(server.plans))
+    assert driven == [1, 3, 5, 5]  # the warm-up, then both loads at a time
+    report = between.report(_scenario())
+    assert report.provenance["interleaved"]
+    assert [point.capacity_per_s for point in report.points] == pytest.approx([645, 645], rel=0.01)
+    assert [point.rate_per_s for point in report.points] == pytest.approx([193.5, 387], rel=0.01)
+    assert [len(point.attempts) for point in report.points] == [2, 2]
+    assert [point.verdict for point in report.points] == ["agrees", "agrees"]
+
+
+def test_disturbed_run_is_made_up_for_in_its_turn(simulated_server: Simulated, fake_live: Callable[..., None]) -> None:
+    """A run that does not count is driven again at once; the attempts are those of all parts together."""
+    quiet, late = simulated_server(cap=64), simulated_server(cap=64, late_ns=5_000_000)
+    samples = _samples(quiet)
+    servers = [quiet, late, quiet, late, late]
+    fake_live(lambda server, plan: servers.pop(0).measure(server, plan))
+    between = InterleavedCheck(URL, _scenario(), 2, loads=[0.3], effort=QUICK)
+    for count in (1, 2):
+        between.measure([samples] * count)
+    point = between.report(_scenario()).points[0]
+    assert [attempt.validity.valid for attempt in point.attempts] == [False, True, False, False]
+    assert point.verdict == "invalid"
+
+
 def test_disturbed_runs_are_repeated_and_listed(simulated_server: Simulated, fake_live: Callable[..., None]) -> None:
     """Late, then fine, then stolen from, then fine: four attempts for two valid runs, the reasons beside."""
     servers = [
@@ -193,6 +246,6 @@ def test_report_says_where_it_comes_from(simulated_server: Simulated, fake_live:
     content = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert content["provenance"].keys() >= {"scenario_hash", "seed", "versions", "host", "created", "bounds", "effort"}
     assert content["provenance"]["seed"] == 9
-    assert content["provenance"]["calibration"] is None
+    assert (content["provenance"]["calibration"], content["provenance"]["interleaved"]) == (None, False)
     assert [share for _, share in told] == sorted(share for _, share in told)
     assert told[-1][1] == pytest.approx(1.0)

@@ -98,15 +98,16 @@ def test_plan_survives_the_way_to_its_process() -> None:
     assert again.timeouts_ns.tolist() == [7, 8, 9]
 
 
-def test_users_pins_and_orders_survive_it_too() -> None:
+def test_users_pins_orders_and_cores_survive_it_too() -> None:
     """And a plan that has none says so."""
     plain = _plan([1, 2, 2], [4, 5, 6], [7, 8, 9])
     order = PlannedOrder(5, "/admin/rollout", '{"command": "start"}', "token")
     told = replace(plain, users=np.array([3, 1, 3]), pins=np.array([-1, 1, -1]), versions=("a", "b"), orders=(order,))
+    told = replace(told, cores=(0, 2))
     again = LoadPlan.from_bytes(told.to_bytes())
     assert (again.users.tolist(), again.pins.tolist()) == ([3, 1, 3], [-1, 1, -1])
-    assert (again.versions, again.orders) == (("a", "b"), (order,))
-    assert len(plain.users) == len(plain.pins) == len(plain.orders) == 0
+    assert (again.versions, again.orders, again.cores) == (("a", "b"), (order,), (0, 2))
+    assert len(plain.users) == len(plain.pins) == len(plain.orders) == len(plain.cores) == 0
     with pytest.raises(BadSamples, match="one timeout, user and pin each, or none at all"):
         replace(plain, users=np.array([1]))
 

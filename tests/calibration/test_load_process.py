@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,22 @@ def test_plan_is_driven_from_another_process(tiny_server: Callable[..., Any]) ->
     assert run.outcomes()["answered"] == 20
     assert len(server.received) == 20
     assert all(0 < share <= 1 for share in told)
+
+
+def test_child_keeps_to_the_cores_of_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the server leaves to it, if any; a core that is not there does no harm."""
+    bound: list[object] = []
+
+    def bind(pid: int, cores: object) -> None:
+        bound.append((pid, cores))
+        raise OSError("no such core")
+
+    monkeypatch.setattr(load_process.os, "sched_setaffinity", bind)
+    for cores in ((0, 2), ()):
+        plan = dataclasses.replace(_plan("http://127.0.0.1:1"), cores=cores)
+        monkeypatch.setattr(load_process.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(plan.to_bytes())))
+        assert load_process.main() == 4  # nobody answers at that port
+    assert bound == [(0, (0, 2))]
 
 
 def test_child_that_is_slow_to_start_gets_the_whole_plan(

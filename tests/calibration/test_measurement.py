@@ -86,6 +86,18 @@ def test_load_asks_what_the_servers_model_takes(monkeypatch: pytest.MonkeyPatch)
     assert [(plan.url, plan.input) for plan in sent] == [("http://127.0.0.1:4242", '{"text":"great movie"}')]
 
 
+def test_load_keeps_to_the_cores_that_the_server_keeps_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What computes passes has its core to itself; a server that says nothing leaves the load all of them."""
+    sent: list[LoadPlan] = []
+    monkeypatch.setattr(measurement, "drive", lambda plan, _: (sent.append(plan), _no_run())[1])
+    server, silent = _Server([]), _Server([])
+    server.configs = [{"front_end_cores": [0, 2]}, {"front_end_cores": [0, 2]}]
+    silent.configs = [{"front_end_cores": None}, {"front_end_cores": None}]
+    for each in (server, silent):
+        measure_load(each, PLAN)
+    assert [plan.cores for plan in sent] == [(0, 2), ()]
+
+
 def test_server_that_is_started_anew_in_mid_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows and CPU time of two processes are no measurement, however well the second one answers."""
     _drive_nothing(monkeypatch, [])

@@ -188,11 +188,12 @@ def test_calibration_of_another_model_is_refused(tmp_path: Path) -> None:
             ["it was started anew", "queue.cap was 16 and is 9"],
         ),
         ({"model": {"backend": "torch"}}, ["model.backend was None and is torch"]),
+        ({"front_end_cores": [0]}, []),
         ({"timer": None}, ["timer was timerfd and is None"]),
     ],
 )
 def test_what_changed_between_two_answers_is_named(after: dict[str, Any], said: list[str]) -> None:
-    """A restart and each setting that differs, whichever of the two answers tells it."""
+    """A restart and each setting that differs, whichever of the two answers tells it. Where it runs is no setting."""
     before = CONFIG | {"run_id": "a"}
     assert changes(before, before | after) == said
 

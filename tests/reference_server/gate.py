@@ -18,6 +18,7 @@ from types import TracebackType
 
 from reference_server.backends import BadInput, Batch, Output
 
+BUSY = "tests.reference_server.gate:BusyBackend"
 ECHO = "tests.reference_server.gate:EchoBackend"
 FIRST = "tests.reference_server.gate:FirstBackend"
 FRAMES = "tests.reference_server.gate:FramesBackend"
@@ -41,6 +42,12 @@ class EchoBackend:
 
     def run_pass(self, batch: Batch) -> list[Output]:
         return list(batch.inputs)
+
+
+class BusyBackend(EchoBackend):
+    """Computes on the CPU, as it says."""
+
+    computes_on_cpu = True
 
 
 class WhereBackend(EchoBackend):

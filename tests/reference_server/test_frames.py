@@ -41,7 +41,7 @@ def run_passes(draw: st.DrawFn) -> RunPass:
 MESSAGES = st.one_of(
     run_passes(),
     st.builds(PassDone, *[INTEGERS] * 6, OUTPUTS),
-    st.builds(Hosting, INTEGERS, INTEGERS),
+    st.builds(Hosting, INTEGERS, INTEGERS, st.booleans()),
     st.builds(Loaded, INTEGERS, INTEGERS),
     st.builds(Broken, INTEGERS, INTEGERS, INTEGERS, TEXTS),
     st.builds(

@@ -319,6 +319,7 @@ def test_config_tells_the_rules_in_force() -> None:
             config = (await client.ask("GET", "/config")).json
             assert (config["batching"]["max_batch"], config["queue"]["cap"], config["backend"]) == (4, 9, "emulated")
             assert config["timer"] in ("timerfd", "event loop")
+            assert config["front_end_cores"] is None  # an emulated device computes nothing
             assert config["run_id"] == (await client.ask("GET", "/config")).json["run_id"]
 
     run(scene())

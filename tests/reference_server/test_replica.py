@@ -15,10 +15,12 @@ import pytest
 from policy.settings import pass_time_rule
 from reference_server.backends import Batch
 from reference_server.backends.emulated import emulated_settings
+from reference_server.cores import Cores, cores_here
 from reference_server.errors import CouldNotServe
 from reference_server.frames import Broken, Hosting, Loaded, PassDone, encode
 from reference_server.replica import FAILED_PASS, Hosted, ProcessReplica
 from tests.reference_server.gate import (
+    BUSY,
     ECHO,
     FRAMES,
     GATED,
@@ -252,8 +254,8 @@ def test_watchdog_counts_from_each_pass_and_not_from_the_first(tmp_path: Path) -
         pytest.param(Broken(1, 0, 17, "wrong"), 1, id="failure of an unknown serial"),
         pytest.param(Broken(1, 0, -1, "late"), 1, id="failure to load of one that is ready"),
         pytest.param(Loaded(1, 0), 1, id="ready twice"),
-        pytest.param(Hosting(0, 1), 1, id="hosting of the incarnation before"),
-        pytest.param(Hosting(1, 1), 0, id="hosting twice does no harm"),
+        pytest.param(Hosting(0, 1, False), 1, id="hosting of the incarnation before"),
+        pytest.param(Hosting(1, 1, False), 0, id="hosting twice does no harm"),
     ],
 )
 def test_stale_frame_is_dropped_and_counted(frame: PassDone | Broken | Loaded | Hosting, left: int) -> None:
@@ -482,6 +484,31 @@ def test_start_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
                 await replica.start()
             await replica.close()
             assert replica.pids == []
+
+    run(scene())
+
+
+@pytest.mark.skipif(len(cores_here()) < 2, reason="needs a core for the process and one for the rest")
+def test_process_that_computes_on_the_cpu_has_a_core_to_itself() -> None:
+    """So has the one that takes its place; the server keeps off until the end. One that does not compute has none."""
+    *rest, last = cores_here()
+
+    async def scene() -> None:
+        cores = Cores(1, cores_here())
+        async with started_as(Hosted(BUSY, {}, LONG_NS, LONG_NS, cores)) as (replica, listener):
+            assert os.sched_getaffinity(replica.pids[0]) == {last}
+            assert os.sched_getaffinity(0) == set(rest)
+            os.kill(replica.pids[0], signal.SIGKILL)
+            assert await listener.next_events(2) == ["lost 0", "ready 0"]
+            assert os.sched_getaffinity(replica.pids[0]) == {last}
+        async with started_as(Hosted(BUSY, {}, LONG_NS, LONG_NS, cores)) as (replica, _):
+            assert os.sched_getaffinity(replica.pids[0]) == {last}  # it has come back
+        cores.close()
+        assert os.sched_getaffinity(0) == {*rest, last}
+        cores = Cores(1, cores_here())
+        async with started_as(Hosted(ECHO, {}, LONG_NS, LONG_NS, cores)) as (replica, _):
+            assert os.sched_getaffinity(replica.pids[0]) == {*rest, last}
+        assert cores.front_end is None
 
     run(scene())
 

@@ -95,7 +95,7 @@ def test_lone_instance_runs_in_the_main_thread() -> None:
     """No hop between threads lies between a batch and its pass, even if more sockets are there than are needed."""
     with replica_process(sockets=2) as ((line, spare), process):
         line.send(Load(3, (5, 6), WHERE, {}))
-        assert line.receive() == Hosting(3, 1)
+        assert line.receive() == Hosting(3, 1, False)
         assert line.receive() == Loaded(3, 5)
         line.send(run_pass(5, 0, b"0"))
         done = line.receive()
@@ -113,7 +113,7 @@ def test_backend_that_shares_its_process_hosts_all_instances(tmp_path: Path) -> 
         gate.bind(path)
         gate.listen()
         lines[0].send(Load(3, (5, 6), SHARED, {"path": path}))
-        assert lines[0].receive() == Hosting(3, 2)
+        assert lines[0].receive() == Hosting(3, 2, False)
         assert [line.receive() for line in lines] == [Loaded(3, 5), Loaded(3, 6)]
         gates = [gate.accept()[0] for _ in lines]
         for number, line in enumerate(lines):
@@ -151,7 +151,7 @@ def test_backend_that_does_not_load_is_reported_without_a_traceback() -> None:
     """Its sentence goes to the server, its exit code says failure."""
     with replica_process() as ((line,), process):
         line.send(Load(3, (0,), UNLOADABLE, {}))
-        assert line.receive() == Hosting(3, 1)
+        assert line.receive() == Hosting(3, 1, False)
         assert line.receive() == Broken(3, 0, -1, "the weights are missing")
         assert ended(process) == (1, b"")
 

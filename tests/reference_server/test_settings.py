@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from policy import settings as rules
+from policy.autoscaling_settings import fixed_fleet
 from policy.errors import SettingError
 from policy.rollout_settings import version_weights
 from reference_server.replica_pool import FleetRules
@@ -55,6 +56,15 @@ def test_admin_token_is_long_and_fits_a_header_and_is_not_shown(token: str) -> N
         bare(admin_token=token)
     sentence = "server.admin_token must be 16 to 1024 characters of visible ASCII. Got"
     assert str(caught.value) == f"{sentence} {len(token)} characters, not shown."
+
+
+def test_processes_are_those_of_the_largest_fleets() -> None:
+    """One for each instance of each replica that there may be, of all versions together."""
+    fleet = bare(3).versions[0].rules._replace(replicas=2)
+    scaled = fleet._replace(instances=1, autoscaler=fixed_fleet()._replace(replicas_max=5))
+    versions = (VersionSettings(fleet, {}), VersionSettings(scaled, {}, name="v2"))
+    shares = VersionRules(version_weights(weights=[5_000, 5_000]))
+    assert ServerSettings(versions=versions, shares=shares).processes_max == 3 * 2 + 5
 
 
 def test_admin_token_is_in_no_text_of_the_settings() -> None:

@@ -10,7 +10,7 @@ from policy.settings import pass_time_rule
 from reference_server import backends
 from reference_server.backends import Batch
 from reference_server.backends.emulated import EmulatedBackend, emulated_settings
-from tests.reference_server.gate import ECHO, EchoBackend, PickyBackend, SharedBackend
+from tests.reference_server.gate import ECHO, BusyBackend, EchoBackend, PickyBackend, SharedBackend
 
 
 def test_known_name_gives_its_backend() -> None:
@@ -31,9 +31,10 @@ def test_unknown_name_is_refused() -> None:
 
 
 def test_what_a_backend_does_not_say_has_a_default() -> None:
-    """One process for each instance, and no time on the device."""
+    """One process for each instance, no core of its own, and no time on the device."""
     bare = EchoBackend()
-    assert (backends.shares_process(bare), backends.device_ns_of(bare)) == (False, UNSET)
+    assert (backends.shares_process(bare), backends.computes_on_cpu(bare)) == (False, False)
+    assert backends.device_ns_of(bare) == UNSET
 
 
 def test_what_a_backend_says_is_read() -> None:
@@ -43,3 +44,4 @@ def test_what_a_backend_says_is_read() -> None:
     picky.run_pass(Batch(((0, 0),), 1, (1,), (b"1",)))
     assert backends.device_ns_of(picky) == 7_000_000
     assert backends.shares_process(SharedBackend("nowhere"))
+    assert backends.computes_on_cpu(BusyBackend())

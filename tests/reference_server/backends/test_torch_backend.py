@@ -135,9 +135,10 @@ def test_cpu_has_no_clock_of_its_own() -> None:
 def test_instances_share_a_process_on_a_cuda_device_only(
     device: str, there: bool, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is known before anything is loaded; auto takes the device that is there."""
+    """It is known before anything is loaded; auto takes the device that is there. Elsewhere each keeps a core busy."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert backends.shares_process(backend(device=device)) is shared
+    made = backend(device=device)
+    assert (backends.shares_process(made), backends.computes_on_cpu(made)) == (shared, not shared)
 
 
 def test_settings_import_no_torch() -> None:

@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, profile_file: Path) -> dict[str, list
         seen["served"].append(list(arguments))
         yield f"http://127.0.0.1:{len(seen['served'])}"
 
-    def calibrate(urls: Sequence[str], scenario: object, *, seed: int, bounds: object, progress: object) -> Profile:
+    def calibrate(urls: Sequence[str], scenario: object, *, seed: int, **_: object) -> Profile:
         seen["measured"] += urls
         seen["seeds"].append(seed)
         return load_profile(profile_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Seen:
         self.checked: list[str] = []
         self.profiles: list[Profile] = []
         self.options: dict[str, Any] = {}
+        self.measured: list[int] = []  # how many servers had been measured before each part of the runs
         self.report = report_of(20.0)
 
 
@@ -63,8 +64,13 @@ def seen(monkeypatch: pytest.MonkeyPatch, profile_file: Path) -> Seen:
         seen.tokens.append(token)
         yield f"http://127.0.0.1:{len(seen.served)}"
 
-    def calibrate(urls: Sequence[str], scenario: Scenario, **_: object) -> Profile:
-        seen.calibrated += urls
+    def calibrate(
+        urls: Sequence[str], scenario: Scenario, after_each: Callable[[Any], None] | None = None, **_: object
+    ) -> Profile:
+        for number, url in enumerate(urls, 1):
+            seen.calibrated.append(url)
+            if after_each is not None:
+                after_each([url] * number)
         return load_profile(profile_file)
 
     def check(url: str, scenario: Scenario, **options: object) -> CheckReport:
@@ -77,7 +83,20 @@ def seen(monkeypatch: pytest.MonkeyPatch, profile_file: Path) -> Seen:
     monkeypatch.setattr("servecast.commands.calibrate.own_server", server)
     monkeypatch.setattr("servecast.commands.check.own_server", server)
     monkeypatch.setattr("calibration.calibrate.calibrate", calibrate)
+
+    class Interleaved:
+        def __init__(self, url: str, scenario: Scenario, processes: int, **options: object) -> None:
+            self._url = url
+            seen.options = {**options, "processes": processes}
+
+        def measure(self, samples: Sequence[object]) -> None:
+            seen.measured.append(len(samples))
+
+        def report(self, scenario: Scenario, progress: object) -> CheckReport:
+            return check(self._url, scenario, **seen.options)
+
     monkeypatch.setattr("calibration.check.check", check)
+    monkeypatch.setattr("calibration.check.InterleavedCheck", Interleaved)
     return seen
 
 
@@ -101,13 +120,23 @@ def test_exit_code_says_agrees_out_of_tolerance_or_not_valid(
 
 
 def test_without_url_fresh_servers_are_calibrated_and_another_is_checked(seen: Seen, shop: str) -> None:
-    """The process that is checked is none of those that the calibration has seen; --set reaches all of them."""
+    """The process that is checked is none of those that are measured, and its runs lie between; --set reaches all."""
     assert main(["check", shop, "--processes", "2", "--set", "queue.cap=9"]) == Exit.DONE
     one_replica = [argument for change in ONE_REPLICA for argument in ("--set", change)]
     changed = [shop, "--set", "queue.cap=9"]
-    assert seen.served == [[*changed, *one_replica], [*changed, *one_replica], changed]
-    assert seen.calibrated == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
-    assert seen.checked == ["http://127.0.0.1:3"]
+    assert seen.served == [changed, [*changed, *one_replica], [*changed, *one_replica]]
+    assert seen.calibrated == ["http://127.0.0.1:2", "http://127.0.0.1:3"]
+    assert (seen.measured, seen.options["processes"]) == ([1, 2], 2)
+    assert seen.checked == ["http://127.0.0.1:1"]
+
+
+@pytest.mark.parametrize("options", [["--url", "http://127.0.0.1:80"], ["--own-traffic"]])
+def test_runs_come_after_the_calibration_where_they_cannot_lie_between(
+    options: list[str], seen: Seen, shop: str
+) -> None:
+    """Of a server of the user's there is one; a scenario's own traffic may need a fresh server for each run."""
+    assert main(["check", shop, *options, "--processes", "2"]) == Exit.DONE
+    assert (seen.measured, len(seen.checked)) == ([], 1)
 
 
 def test_with_url_that_server_is_calibrated_and_checked(seen: Seen, shop: str) -> None:
@@ -218,7 +247,7 @@ def test_rollout_has_an_operator_with_a_fresh_server_for_each_run(seen: Seen, sh
     assert seen.tokens == [None, *[operator.token] * 3]
     assert [arguments[-2:] for arguments in seen.served[2:]] == [["--seed", "0"], ["--seed", "1"]]
     assert len(operator.token) > 20
-    assert main(["check", shop, "--processes", "1"]) == Exit.DONE
+    assert main(["check", shop, "--processes", "1", "--own-traffic"]) == Exit.DONE
     assert seen.options["operator"] is None
     assert seen.tokens[-1] is None
 
