@@ -27,6 +27,8 @@ from policy.versions import VERSIONS_MAX, WEIGHT_ONE, VersionWeights
 
 __all__ = [
     "RATIO_MAX",
+    "VERSION_NAME",
+    "VERSION_NAME_ALLOWED",
     "AnalysisSettings",
     "LimitSettings",
     "RolloutSettings",
@@ -39,6 +41,12 @@ __all__ = [
 
 RATIO_MAX = 1_000 * SHARE_ONE
 """The largest limit on a ratio: a thousandfold, far beyond what one would let pass."""
+
+
+VERSION_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+"""The pattern of a version's name, which stands in paths, headers and metrics: as long as a label of DNS may be."""
+
+VERSION_NAME_ALLOWED = "1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first"
 
 
 class StepSettings(TypedDict, total=False):
@@ -72,6 +80,8 @@ class AnalysisSettings(TypedDict, total=False):
     inconclusive_limit: int  # 0
     samples_min: int  # 1
     no_data: str  # hold; or fail, pass
+    no_data_limit: int | None  # None: without end; checks in a row that may be held for want of samples
+    no_data_interval_ns: int | None  # None: as interval_ns; from a check that was held so to the next
     roll_back_delay_ns: int  # 0
 
 
@@ -189,6 +199,8 @@ def rollout_in_words(rule: RolloutRule) -> RolloutSettings:
         "inconclusive_limit": rule.inconclusive_limit,
         "samples_min": rule.samples_min,
         "no_data": NoData(rule.no_data).name.lower(),
+        "no_data_limit": None if rule.no_data_limit == UNSET else rule.no_data_limit,
+        "no_data_interval_ns": rule.no_data_interval_ns,
         "roll_back_delay_ns": rule.roll_back_delay_ns,
     }
     return {
@@ -240,6 +252,8 @@ def _analysis(
     inconclusive_limit: int = 0,
     samples_min: int = 1,
     no_data: str = "hold",
+    no_data_limit: int | None = None,
+    no_data_interval_ns: int | None = None,
     roll_back_delay_ns: int = 0,
 ) -> dict[str, Any]:
     """Return the checked fields of the analysis."""
@@ -248,6 +262,10 @@ def _analysis(
         raise SettingError(f"{key}.limits", f"at most {LIMITS_MAX} limits", len(limits))
     rows = [_limit(f"{key}.limits[{index}]", **one) for index, one in enumerate(limits)]
     first_ns = interval_ns if initial_delay_ns is None else initial_delay_ns
+    retry_ns = interval_ns if no_data_interval_ns is None else no_data_interval_ns
+    no_data_value = int(check_name(f"{key}.no_data", no_data, NoData))
+    if no_data_limit is not None and no_data_value != NoData.HOLD:
+        raise SettingError(f"{key}.no_data_limit", "left out unless rollout.analysis.no_data is hold", no_data_limit)
     return {
         "interval_ns": check_time_ns(f"{key}.interval", interval_ns, 1),
         "initial_delay_ns": check_time_ns(f"{key}.initial_delay", first_ns, 1),
@@ -257,7 +275,9 @@ def _analysis(
         "failure_scope": int(check_name(f"{key}.failure_scope", failure_scope, FailureScope)),
         "inconclusive_limit": check_count(f"{key}.inconclusive_limit", inconclusive_limit, 0),
         "samples_min": check_count(f"{key}.samples_min", samples_min),
-        "no_data": int(check_name(f"{key}.no_data", no_data, NoData)),
+        "no_data": no_data_value,
+        "no_data_limit": UNSET if no_data_limit is None else check_count(f"{key}.no_data_limit", no_data_limit, 0),
+        "no_data_interval_ns": check_time_ns(f"{key}.no_data_interval", retry_ns, 1),
         "roll_back_delay_ns": check_time_ns(f"{key}.roll_back_delay", roll_back_delay_ns),
         "limit_metric": _filled([row[0] for row in rows], LIMITS_MAX),
         "limit_against": _filled([row[1] for row in rows], LIMITS_MAX),

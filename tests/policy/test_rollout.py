@@ -44,10 +44,10 @@ def checked(**options: Any) -> RolloutRule:
 
 ANALYSIS_KEYS = (
     "limits", "initial_delay_ns", "count", "counted", "failure_limit", "failure_scope", "inconclusive_limit",
-    "samples_min", "no_data", "roll_back_delay_ns",
+    "samples_min", "no_data", "no_data_limit", "no_data_interval_ns", "roll_back_delay_ns",
 )  # fmt: skip
 
-BEGUN = RolloutState(int(Phase.PROGRESSING), 0, 1_000, 0, 0, 100, 0, 0, 0, UNSET, 0, 0, 0, 0, 0, 0)
+BEGUN = RolloutState(int(Phase.PROGRESSING), 0, 1_000, 0, 0, 100, 0, 0, 0, 0, UNSET, 0, 0, 0, 0, 0, 0)
 """The step of `checked` began at 0; its first check is due at 100."""
 
 
@@ -199,6 +199,10 @@ RUNS: list[tuple[str, dict[str, Any], dict[str, int], dict[int, Command], list[E
     ("without traffic it is held", {}, {"per_s": 0}, {350: Command.ABORT}, [
         GO, event(100, Action.HOLD, Cause.NO_DATA), event(200, Action.HOLD, Cause.NO_DATA),
         event(300, Action.HOLD, Cause.NO_DATA), event(350, Action.ROLL_BACK, Cause.COMMAND, 0),
+    ]),
+    ("without traffic for two checks in a row it is rolled back, the second one sooner",
+     {"no_data_limit": 1, "no_data_interval_ns": 30}, {"per_s": 0}, {}, [
+        GO, event(100, Action.HOLD, Cause.NO_DATA), event(130, Action.ROLL_BACK, Cause.NO_DATA, 0),
     ]),
     ("a hold lets samples add up", {"samples_min": 250}, {"per_s": 10**10}, {}, [
         GO, event(100, Action.HOLD, Cause.NO_DATA), event(200, Action.HOLD, Cause.NO_DATA),
@@ -439,7 +443,16 @@ def rules(draw: st.DrawFn) -> RolloutRule:
         counted=draw(st.sampled_from(["good", "all"])),
         failure_limit=draw(st.integers(0, 2)),
         failure_scope=draw(st.sampled_from(["rollout", "step", "consecutive"])),
-        no_data=draw(st.sampled_from(["fail", "hold", "pass"])),
+        **draw(
+            st.sampled_from(
+                [
+                    {"no_data": "fail"},
+                    {"no_data": "pass"},
+                    {"no_data": "hold", "no_data_interval_ns": 40},
+                    {"no_data": "hold", "no_data_limit": 1},
+                ]
+            )
+        ),
         roll_back_delay_ns=draw(st.sampled_from([0, 70])),
         ready_deadline_ns=draw(st.sampled_from([None, 90])),
         **draw(st.sampled_from([ABSOLUTE, BANDED, EXCESS, RATIO])),
@@ -532,6 +545,12 @@ ANALYSIS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"inconclusive_limit": -1}, "rollout.analysis.inconclusive_limit must be a whole number from 0"),
     ({"samples_min": 0}, "rollout.analysis.samples_min must be a whole number from 1"),
     ({"no_data": "x"}, "rollout.analysis.no_data must be one of fail, hold, pass. Got x."),
+    ({"no_data_limit": -1}, "rollout.analysis.no_data_limit must be a whole number from 0"),
+    ({"no_data_interval_ns": 0}, "rollout.analysis.no_data_interval must be a time from 1ns"),
+    (
+        {"no_data": "fail", "no_data_limit": 4},
+        "rollout.analysis.no_data_limit must be left out unless rollout.analysis.no_data is hold. Got 4.",
+    ),
     ({"roll_back_delay_ns": -1}, "rollout.analysis.roll_back_delay must be a time from 0ns"),
 ]
 
