@@ -138,7 +138,7 @@ def rollout_rule(
     replicas of either version must be ready, parts of WEIGHT_ONE; the canary's within `ready_deadline_ns`, None: it
     waits without end. Raises SettingError.
     """
-    checked = [_step(f"rollout.steps[{index}]", **one) for index, one in enumerate(steps)]
+    checked = [_step(f"rollout.steps.{index}", **one) for index, one in enumerate(steps)]
     if len(checked) > STEPS_MAX:
         raise SettingError("rollout.steps", f"at most {STEPS_MAX} steps", len(checked))
     analysed = any(one["analysis"] for one in checked)
@@ -151,7 +151,7 @@ def rollout_rule(
         for index, one in enumerate(checked):
             if one["analysis"] and one["pause_ns"] == 0:
                 allowed = "more than zero when rollout.analysis.count is 0 (it is checked for as long as it pauses)"
-                raise SettingError(f"rollout.steps[{index}].pause", allowed, "0ns")
+                raise SettingError(f"rollout.steps.{index}.pause", allowed, "0ns")
     if slow_over_ns is None and Metric.SLOW in fields["limit_metric"][: fields["limit_count"]]:
         raise SettingError("rollout.slow_over", "given when a limit is on slow answers", "nothing")
     return RolloutRule(
@@ -260,7 +260,7 @@ def _analysis(
     key = "rollout.analysis"
     if len(limits) > LIMITS_MAX:
         raise SettingError(f"{key}.limits", f"at most {LIMITS_MAX} limits", len(limits))
-    rows = [_limit(f"{key}.limits[{index}]", **one) for index, one in enumerate(limits)]
+    rows = [_limit(f"{key}.limits.{index}", **one) for index, one in enumerate(limits)]
     first_ns = interval_ns if initial_delay_ns is None else initial_delay_ns
     retry_ns = interval_ns if no_data_interval_ns is None else no_data_interval_ns
     no_data_value = int(check_name(f"{key}.no_data", no_data, NoData))
@@ -293,9 +293,17 @@ def _limit(
     """Return the checked fields of one limit: metric, against, pass, fail."""
     against_value = check_name(f"{key}.against", against, Against)
     most = RATIO_MAX if against_value == Against.STABLE_RATIO else SHARE_ONE
-    check_count(f"{key}.pass_most", pass_most, 0, most)
-    bad_from = pass_most if fail_over is None else check_count(f"{key}.fail_over", fail_over, pass_most, most)
+    _check_share(f"{key}.pass_most", pass_most, 0, most)
+    bad_from = pass_most if fail_over is None else _check_share(f"{key}.fail_over", fail_over, pass_most, most)
     return int(check_name(f"{key}.metric", metric, Metric)), int(against_value), pass_most, bad_from
+
+
+def _check_share(key: str, share: int, least: int, most: int) -> int:
+    """Return a share or a ratio that lies in [least, most], all in parts of SHARE_ONE, or raise SettingError."""
+    if not least <= share <= most:
+        low, high, got = (f"{part * 100 / SHARE_ONE:g}%" for part in (least, most, share))
+        raise SettingError(key, f"from {low} to {high}", got)
+    return share
 
 
 def _time_or_never(key: str, time_ns: int | None, least_ns: int) -> int:

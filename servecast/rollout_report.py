@@ -69,11 +69,16 @@ def log_report(orders: Sequence[Told]) -> RenderableType:
     )
     if not orders:
         return Text(answer, style="bold")
-    table = new_table("when", "what", "from", "to", "by", "refused", words=6)
+    table = new_table("when (UTC)", "what", "from", "to", "by", "refused", words=6)
     for order in orders:
         states = (_state(order["from"]), _state(order["to"]))
-        table.add_row(order["when"], order["what"], *states, order["by"], order["refused"] or "")
+        table.add_row(_moment(order["when"]), order["what"], *states, order["by"], order["refused"] or "")
     return Group(Text(answer, style="bold"), "", table)
+
+
+def _moment(told: str) -> str:
+    """Return a moment of the server, ISO 8601 in UTC, so that it can be wrapped."""
+    return told.removesuffix("+00:00").replace("T", " ")
 
 
 def _state(told: object) -> str:

@@ -112,11 +112,11 @@ class RolloutStep(Section):
     analysis: bool = Field(False, description="Whether `analysis` must succeed before the next step.")
     copies: Share = written("0%", "Share of the requests of which the canary gets a copy besides.")
 
-    def settings(self) -> StepSettings:
-        """Return it as policy.rollout_settings.rollout_rule takes it."""
+    def settings(self, key: str) -> StepSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it; `key` is where it stands. Raises SettingError."""
         return {
-            "weight": parts("rollout.steps.weight", self.weight, WEIGHT_ONE),
-            "shadow": parts("rollout.steps.copies", self.copies, WEIGHT_ONE),
+            "weight": parts(f"{key}.weight", self.weight, WEIGHT_ONE),
+            "shadow": parts(f"{key}.copies", self.copies, WEIGHT_ONE),
             "pause_ns": self.pause,
             "analysis": self.analysis,
         }
@@ -142,15 +142,15 @@ class RolloutLimit(Section):
         None, description="More than this is bad. Default: more than pass_most."
     )
 
-    def settings(self) -> LimitSettings:
-        """Return it as policy.rollout_settings.rollout_rule takes it."""
+    def settings(self, key: str) -> LimitSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it; `key` is where it stands. Raises SettingError."""
         settings: LimitSettings = {
             "metric": self.metric,
             "against": self.against,
-            "pass_most": parts("rollout.analysis.limits.pass_most", self.pass_most, SHARE_ONE),
+            "pass_most": parts(f"{key}.pass_most", self.pass_most, SHARE_ONE),
         }
         if self.fail_over is not None:
-            settings["fail_over"] = parts("rollout.analysis.limits.fail_over", self.fail_over, SHARE_ONE)
+            settings["fail_over"] = parts(f"{key}.fail_over", self.fail_over, SHARE_ONE)
         return settings
 
 
@@ -188,7 +188,7 @@ class Analysis(Section):
     def settings(self) -> AnalysisSettings:
         """Return it as policy.rollout_settings.rollout_rule takes it."""
         return {
-            "limits": [limit.settings() for limit in self.limits],
+            "limits": [limit.settings(f"rollout.analysis.limits.{index}") for index, limit in enumerate(self.limits)],
             "interval_ns": self.interval,
             "initial_delay_ns": self.initial_delay,
             "count": self.count,
@@ -250,7 +250,7 @@ class Rollout(Section):
             if system is not None:
                 return system.settings()
         return {
-            "steps": [step.settings() for step in self.steps],
+            "steps": [step.settings(f"rollout.steps.{index}") for index, step in enumerate(self.steps)],
             "analysis": None if self.analysis is None else self.analysis.settings(),
             "slow_over_ns": self.slow_over,
             "refusals_fail": self.refusals_fail,

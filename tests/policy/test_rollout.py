@@ -510,9 +510,9 @@ LIMITS = {"limits": [FAILED_1_PERCENT], "interval_ns": 60}
 ONE_STEP = [{"weight": 1_000, "analysis": True}]
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"steps": [{"weight": 10_001}]}, "rollout.steps[0].weight must be a whole number from 0 to 10000. Got 10001."),
-    ({"steps": [{"weight": 1}, {"weight": 2, "shadow": -1}]}, "rollout.steps[1].shadow must be a whole number from 0"),
-    ({"steps": [{"weight": 1, "pause_ns": -1}]}, "rollout.steps[0].pause must be a time from 0ns to 31d. Got -1ns."),
+    ({"steps": [{"weight": 10_001}]}, "rollout.steps.0.weight must be a whole number from 0 to 10000. Got 10001."),
+    ({"steps": [{"weight": 1}, {"weight": 2, "shadow": -1}]}, "rollout.steps.1.shadow must be a whole number from 0"),
+    ({"steps": [{"weight": 1, "pause_ns": -1}]}, "rollout.steps.0.pause must be a time from 0ns to 31d. Got -1ns."),
     ({"steps": [{"weight": 1}] * 33}, "rollout.steps must be at most 32 steps. Got 33."),
     ({"steps": ONE_STEP}, "rollout.analysis must be given when a step has analysis. Got nothing."),
     ({"steps": [], "slow_over_ns": 0}, "rollout.slow_over must be a time from 1ns"),
@@ -522,23 +522,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ANALYSIS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limits": []}, "rollout.analysis.limits must be 1 to 4 limits. Got 0."),
     ({"limits": [FAILED_1_PERCENT] * 5}, "rollout.analysis.limits must be at most 4 limits. Got 5."),
-    ({"limits": [{"metric": "p99", "pass_most": 1}]}, "rollout.analysis.limits[0].metric must be one of failed, slow."),
+    ({"limits": [{"metric": "p99", "pass_most": 1}]}, "rollout.analysis.limits.0.metric must be one of failed, slow."),
     (
         {"limits": [{"metric": "slow", "pass_most": 1}]},
         "rollout.slow_over must be given when a limit is on slow answers",
     ),
     (
         limit("failed", "stable_difference", 1_000_001),
-        "rollout.analysis.limits[0].pass_most must be a whole number from",
+        "rollout.analysis.limits.0.pass_most must be from 0% to",
     ),
     (
         limit("failed", "nothing", 9, 8),
-        "rollout.analysis.limits[0].fail_over must be a whole number from 9 to 1000000.",
+        "rollout.analysis.limits.0.fail_over must be from 0.0009% to 100%. Got 0.0008%.",
     ),
     ({"interval_ns": 0}, "rollout.analysis.interval must be a time from 1ns"),
     ({"initial_delay_ns": 0}, "rollout.analysis.initial_delay must be a time from 1ns"),
     ({"count": -1}, "rollout.analysis.count must be a whole number from 0"),
-    ({"count": 0}, "rollout.steps[0].pause must be more than zero when rollout.analysis.count is 0"),
+    ({"count": 0}, "rollout.steps.0.pause must be more than zero when rollout.analysis.count is 0"),
     ({"counted": "bad"}, "rollout.analysis.counted must be one of good, all. Got bad."),
     ({"failure_limit": -1}, "rollout.analysis.failure_limit must be a whole number from 0"),
     ({"failure_scope": "x"}, "rollout.analysis.failure_scope must be one of rollout, step, consecutive. Got x."),

@@ -113,11 +113,11 @@ def test_every_setting_of_a_rollout_reaches_its_rule() -> None:
 
 def test_every_setting_can_be_written() -> None:
     """No key of policy is out of a scenario's reach, and no key of a scenario leads nowhere."""
-    step = RolloutStep.model_validate({"weight": "1%"}).settings()
+    step = RolloutStep.model_validate({"weight": "1%"}).settings("key")
     limit = RolloutLimit.model_validate({"metric": "failed", "pass_most": "1%", "fail_over": "1%"})
     analysis = Analysis.model_validate({"limits": (limit,), "interval": "1s"}).settings()
     assert set(step) == {"weight", "pause_ns", "analysis", "shadow"}
-    assert set(limit.settings()) == set(RolloutLimit.model_fields)
+    assert set(limit.settings("key")) == set(RolloutLimit.model_fields)
     assert {key.removesuffix("_ns") for key in analysis} == set(Analysis.model_fields)
     own = {key.removesuffix("_ns") for key in Rollout.model_validate({}).settings()}
     assert own == set(Rollout.model_fields) - {"start", *SYSTEMS}
@@ -153,8 +153,13 @@ def test_every_setting_can_be_written() -> None:
         ("versions.1.colour=red", "versions.1.colour is not a known key: known here are name, role"),
         ("versions.1.role=blue", "versions.1.role must be one of stable, canary, arm, shadow. Got 'blue'."),
         ("rollout.steps.0.weight=200%", "rollout.steps.0.weight must be a percentage from 0% to 100%. Got 200%."),
+        ("rollout.steps.1.weight=0.005%", "rollout.steps.1.weight must be a multiple of 0.01%. Got 0.005%."),
+        (
+            "rollout.analysis.limits.0.fail_over=0.5%",
+            "rollout.analysis.limits.0.fail_over must be from 1% to 100%. Got 0.5%.",
+        ),
         ("rollout.analysis.limits=[]", "rollout.analysis.limits must have at least 1 entries. Got 0."),
-        ("rollout.analysis.limits.0.metric=speed", "rollout.analysis.limits[0].metric must be"),
+        ("rollout.analysis.limits.0.metric=speed", "rollout.analysis.limits.0.metric must be"),
         ("rollout.slow_over=none", "rollout.slow_over must be given when a limit is on slow answers. Got nothing."),
         ("rollout.flagger={stepWeight: 10}", "rollout must have either flagger or analysis."),
         ("rollout={argo: {}, kserve: {}}", "rollout must have either argo or kserve."),
