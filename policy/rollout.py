@@ -127,7 +127,7 @@ class Cause(IntEnum):
     CHECK_FAILED = 3  # and more may fail
     FAILURE_LIMIT = 4  # more checks have failed than may
     INCONCLUSIVE = 5  # neither good nor bad
-    NO_DATA = 6  # too few samples
+    NO_DATA = 6  # too few samples, or too often too few
     NOT_READY = 7  # replicas are missing
     COMMAND = 8
 
@@ -170,6 +170,8 @@ class RolloutRule(NamedTuple):
     inconclusive_limit: int  # checks of a step's analysis that may be inconclusive; one more pauses the rollout
     samples_min: int  # of either version, for a limit to be looked at
     no_data: int  # NoData
+    no_data_limit: int  # checks in a row that may be held for want of samples; UNSET: any number
+    no_data_interval_ns: int  # from a check that was held for want of samples to the next
     roll_back_delay_ns: int  # from the check that was one too many to the rollback
     limit_metric: tuple[int, ...]  # (LIMITS_MAX,) Metric; zeros behind, as in all four
     limit_against: tuple[int, ...]  # (LIMITS_MAX,) Against
@@ -194,6 +196,7 @@ class RolloutState(NamedTuple):
     checks: int  # that count of this step
     failed: int  # checks, within the failure scope
     inconclusive: int  # checks, of this step's analysis
+    held: int  # checks in a row that had too few samples
     unready_ns: int  # since when the canary's replicas are too few, UNSET while they are not
     canary_answered: int  # what the view said when the present window of counting began
     canary_failed: int
@@ -248,8 +251,8 @@ def idle_rollout() -> RolloutState:
 def tally(rule: RolloutRule, outcome: int, latency_ns: int) -> Tally:
     """Return what an attempt counts as for its version once it has ended.
 
-    `latency_ns` is that of an answer, as its client saw it. Who hung up counts as failed: a version that hangs would
-    otherwise never be found out, since it gives no answer at all.
+    `latency_ns` is that of an answer in the server, from its entry into the queue. Who hung up counts as failed: a
+    version that hangs would otherwise never be found out, since it gives no answer at all.
     """
     if outcome == Outcome.ANSWERED:
         return Tally.SLOW if latency_ns > rule.slow_over_ns else Tally.ANSWERED
@@ -303,7 +306,7 @@ def _progress(
     """Begin steps, check and end steps for as long as something is due. Replicas are ready."""
     phase, at, weight, shadow = state.phase, state.step, state.weight, state.shadow
     began_ns, due_ns = state.began_ns, state.due_ns
-    checks, failed, inconclusive = state.checks, state.failed, state.inconclusive
+    checks, failed, inconclusive, held = state.checks, state.failed, state.inconclusive, state.held
     action, cause = Action.NONE, Cause.NONE
     new_window = False
     # At most one check an instant, so what repeats is the steps that are over as soon as they begin.
@@ -320,14 +323,15 @@ def _progress(
 
         if rule.step_analysis[at] == 1 and due_ns == UNSET:
             due_ns = now_ns + rule.initial_delay_ns
-            checks, inconclusive = 0, 0
+            checks, inconclusive, held = 0, 0, 0
             failed = 0 if rule.failure_scope == FailureScope.STEP else failed
             new_window = True
 
         if _is_checking(rule, at, checks) and now_ns >= due_ns:
-            due_ns = now_ns + rule.interval_ns
             verdict = _check(rule, state, view)
             new_window = verdict != _Verdict.NO_DATA  # without a verdict the next check sees these samples too
+            held = 0 if new_window else held + 1
+            due_ns = now_ns + (rule.interval_ns if new_window else rule.no_data_interval_ns)
             if verdict == _Verdict.PASS:
                 checks += 1
                 failed = 0 if rule.failure_scope == FailureScope.CONSECUTIVE else failed
@@ -343,6 +347,8 @@ def _progress(
                 else:
                     inconclusive += 1
                     cause = Cause.INCONCLUSIVE
+            if rule.no_data_limit != UNSET and held > rule.no_data_limit:
+                return _roll_back(state, Cause.NO_DATA)
             if failed > rule.failure_limit:
                 if rule.roll_back_delay_ns == 0:
                     return _roll_back(state, Cause.FAILURE_LIMIT)
@@ -366,7 +372,7 @@ def _progress(
          state.stable_answered, state.stable_failed, state.stable_slow)
     )  # fmt: skip
     reached = RolloutState(
-        phase, at, weight, shadow, began_ns, due_ns, checks, failed, inconclusive, UNSET,
+        phase, at, weight, shadow, began_ns, due_ns, checks, failed, inconclusive, held, UNSET,
         seen[0], seen[1], seen[2], seen[3], seen[4], seen[5],
     )  # fmt: skip
     return reached, RolloutDecision(action, cause, weight, shadow, _next_ns(rule, reached))
@@ -457,14 +463,14 @@ def _roll_back(state: RolloutState, cause: Cause) -> tuple[RolloutState, Rollout
 
 def _fresh(phase: int, at: int, weight: int) -> RolloutState:
     """Return a state that remembers nothing but where it stands: before a rollout, as it begins, and after it."""
-    return RolloutState(phase, at, weight, 0, UNSET, UNSET, 0, 0, 0, UNSET, 0, 0, 0, 0, 0, 0)
+    return RolloutState(phase, at, weight, 0, UNSET, UNSET, 0, 0, 0, 0, UNSET, 0, 0, 0, 0, 0, 0)
 
 
 def _moved(state: RolloutState, phase: int, at: int, began_ns: int) -> RolloutState:
     """Return the state after a command: its weight as before, the analysis of its step to begin anew."""
     return RolloutState(
         phase, at, state.weight, state.shadow, began_ns, UNSET, state.checks, state.failed, state.inconclusive,
-        UNSET, state.canary_answered, state.canary_failed, state.canary_slow, state.stable_answered,
+        state.held, UNSET, state.canary_answered, state.canary_failed, state.canary_slow, state.stable_answered,
         state.stable_failed, state.stable_slow,
     )  # fmt: skip
 
@@ -473,7 +479,7 @@ def _unready(state: RolloutState, unready_ns: int) -> RolloutState:
     """Return the state with since when the canary's replicas are too few."""
     return RolloutState(
         state.phase, state.step, state.weight, state.shadow, state.began_ns, state.due_ns, state.checks, state.failed,
-        state.inconclusive, unready_ns, state.canary_answered, state.canary_failed, state.canary_slow,
+        state.inconclusive, state.held, unready_ns, state.canary_answered, state.canary_failed, state.canary_slow,
         state.stable_answered, state.stable_failed, state.stable_slow,
     )  # fmt: skip
 

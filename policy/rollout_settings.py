@@ -27,6 +27,8 @@ from policy.versions import VERSIONS_MAX, WEIGHT_ONE, VersionWeights
 
 __all__ = [
     "RATIO_MAX",
+    "VERSION_NAME",
+    "VERSION_NAME_ALLOWED",
     "AnalysisSettings",
     "LimitSettings",
     "RolloutSettings",
@@ -39,6 +41,12 @@ __all__ = [
 
 RATIO_MAX = 1_000 * SHARE_ONE
 """The largest limit on a ratio: a thousandfold, far beyond what one would let pass."""
+
+
+VERSION_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+"""The pattern of a version's name, which stands in paths, headers and metrics: as long as a label of DNS may be."""
+
+VERSION_NAME_ALLOWED = "1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first"
 
 
 class StepSettings(TypedDict, total=False):
@@ -72,6 +80,8 @@ class AnalysisSettings(TypedDict, total=False):
     inconclusive_limit: int  # 0
     samples_min: int  # 1
     no_data: str  # hold; or fail, pass
+    no_data_limit: int | None  # None: without end; checks in a row that may be held for want of samples
+    no_data_interval_ns: int | None  # None: as interval_ns; from a check that was held so to the next
     roll_back_delay_ns: int  # 0
 
 
@@ -128,7 +138,7 @@ def rollout_rule(
     replicas of either version must be ready, parts of WEIGHT_ONE; the canary's within `ready_deadline_ns`, None: it
     waits without end. Raises SettingError.
     """
-    checked = [_step(f"rollout.steps[{index}]", **one) for index, one in enumerate(steps)]
+    checked = [_step(f"rollout.steps.{index}", **one) for index, one in enumerate(steps)]
     if len(checked) > STEPS_MAX:
         raise SettingError("rollout.steps", f"at most {STEPS_MAX} steps", len(checked))
     analysed = any(one["analysis"] for one in checked)
@@ -141,7 +151,7 @@ def rollout_rule(
         for index, one in enumerate(checked):
             if one["analysis"] and one["pause_ns"] == 0:
                 allowed = "more than zero when rollout.analysis.count is 0 (it is checked for as long as it pauses)"
-                raise SettingError(f"rollout.steps[{index}].pause", allowed, "0ns")
+                raise SettingError(f"rollout.steps.{index}.pause", allowed, "0ns")
     if slow_over_ns is None and Metric.SLOW in fields["limit_metric"][: fields["limit_count"]]:
         raise SettingError("rollout.slow_over", "given when a limit is on slow answers", "nothing")
     return RolloutRule(
@@ -189,6 +199,8 @@ def rollout_in_words(rule: RolloutRule) -> RolloutSettings:
         "inconclusive_limit": rule.inconclusive_limit,
         "samples_min": rule.samples_min,
         "no_data": NoData(rule.no_data).name.lower(),
+        "no_data_limit": None if rule.no_data_limit == UNSET else rule.no_data_limit,
+        "no_data_interval_ns": rule.no_data_interval_ns,
         "roll_back_delay_ns": rule.roll_back_delay_ns,
     }
     return {
@@ -240,14 +252,20 @@ def _analysis(
     inconclusive_limit: int = 0,
     samples_min: int = 1,
     no_data: str = "hold",
+    no_data_limit: int | None = None,
+    no_data_interval_ns: int | None = None,
     roll_back_delay_ns: int = 0,
 ) -> dict[str, Any]:
     """Return the checked fields of the analysis."""
     key = "rollout.analysis"
     if len(limits) > LIMITS_MAX:
         raise SettingError(f"{key}.limits", f"at most {LIMITS_MAX} limits", len(limits))
-    rows = [_limit(f"{key}.limits[{index}]", **one) for index, one in enumerate(limits)]
+    rows = [_limit(f"{key}.limits.{index}", **one) for index, one in enumerate(limits)]
     first_ns = interval_ns if initial_delay_ns is None else initial_delay_ns
+    retry_ns = interval_ns if no_data_interval_ns is None else no_data_interval_ns
+    no_data_value = int(check_name(f"{key}.no_data", no_data, NoData))
+    if no_data_limit is not None and no_data_value != NoData.HOLD:
+        raise SettingError(f"{key}.no_data_limit", "left out unless rollout.analysis.no_data is hold", no_data_limit)
     return {
         "interval_ns": check_time_ns(f"{key}.interval", interval_ns, 1),
         "initial_delay_ns": check_time_ns(f"{key}.initial_delay", first_ns, 1),
@@ -257,7 +275,9 @@ def _analysis(
         "failure_scope": int(check_name(f"{key}.failure_scope", failure_scope, FailureScope)),
         "inconclusive_limit": check_count(f"{key}.inconclusive_limit", inconclusive_limit, 0),
         "samples_min": check_count(f"{key}.samples_min", samples_min),
-        "no_data": int(check_name(f"{key}.no_data", no_data, NoData)),
+        "no_data": no_data_value,
+        "no_data_limit": UNSET if no_data_limit is None else check_count(f"{key}.no_data_limit", no_data_limit, 0),
+        "no_data_interval_ns": check_time_ns(f"{key}.no_data_interval", retry_ns, 1),
         "roll_back_delay_ns": check_time_ns(f"{key}.roll_back_delay", roll_back_delay_ns),
         "limit_metric": _filled([row[0] for row in rows], LIMITS_MAX),
         "limit_against": _filled([row[1] for row in rows], LIMITS_MAX),
@@ -273,9 +293,17 @@ def _limit(
     """Return the checked fields of one limit: metric, against, pass, fail."""
     against_value = check_name(f"{key}.against", against, Against)
     most = RATIO_MAX if against_value == Against.STABLE_RATIO else SHARE_ONE
-    check_count(f"{key}.pass_most", pass_most, 0, most)
-    bad_from = pass_most if fail_over is None else check_count(f"{key}.fail_over", fail_over, pass_most, most)
+    _check_share(f"{key}.pass_most", pass_most, 0, most)
+    bad_from = pass_most if fail_over is None else _check_share(f"{key}.fail_over", fail_over, pass_most, most)
     return int(check_name(f"{key}.metric", metric, Metric)), int(against_value), pass_most, bad_from
+
+
+def _check_share(key: str, share: int, least: int, most: int) -> int:
+    """Return a share or a ratio that lies in [least, most], all in parts of SHARE_ONE, or raise SettingError."""
+    if not least <= share <= most:
+        low, high, got = (f"{part * 100 / SHARE_ONE:g}%" for part in (least, most, share))
+        raise SettingError(key, f"from {low} to {high}", got)
+    return share
 
 
 def _time_or_never(key: str, time_ns: int | None, least_ns: int) -> int:

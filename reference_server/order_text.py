@@ -86,10 +86,10 @@ def sentence_of(
                 f"; it takes {allowed}." if allowed else "."
             )
         case Refusal.UNDER_WAY:
-            canary = names[weights.canary]
-            return (
-                f"A rollout is under way and has the say over {stable} and {canary}: end it by promote_full or abort."
-            )
+            assert shares.rule is not None
+            canary, allowed = names[weights.canary], allowed_commands(shares.rule, shares.rollout)
+            ends = " or ".join(name for name in ("promote_full", "abort") if name in allowed)
+            return f"A rollout is under way and has the say over {stable} and {canary}: end it by {ends}."
         case Refusal.STABLE:
             return f"{stable} is the stable version, which has what the others leave: give another version its share."
         case Refusal.TOO_MUCH:

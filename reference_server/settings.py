@@ -11,7 +11,7 @@ from typing import Any
 from policy.autoscaling_settings import autoscaling_in_words, fixed_fleet
 from policy.errors import SettingError
 from policy.fleet import Drain
-from policy.rollout_settings import shares_in_words
+from policy.rollout_settings import VERSION_NAME, VERSION_NAME_ALLOWED, shares_in_words
 from policy.settings import check_count, check_time_ns, routing_in_words, rules_in_words
 from reference_server.replica_pool import FleetRules
 from reference_server.version_shares import ONE_VERSION, VersionRules
@@ -24,7 +24,6 @@ _ROWS_MAX = 10_000_000
 _CONNECTIONS_MAX = 1_000_000
 _RECEIVE_MAX_S = 3_600.0
 _FIXED = fixed_fleet()
-_VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # it stands in paths and headers
 _TOKEN = re.compile(r"[\x21-\x7e]{16,1024}")  # what a header can carry, and too much to guess
 
 
@@ -86,9 +85,8 @@ class ServerSettings:
         """Raise SettingError for a name that no path could carry, or that two versions have."""
         names = [version.name for version in self.versions]
         for name in names:
-            if not _VERSION_NAME.fullmatch(name):
-                allowed = "1 to 63 of the characters A-Z a-z 0-9 . _ -, the first of them a letter or a digit"
-                raise SettingError("server.versions.name", allowed, repr(name[:80]))
+            if not re.fullmatch(VERSION_NAME, name):
+                raise SettingError("server.versions.name", VERSION_NAME_ALLOWED, repr(name[:80]))
             if names.count(name) > 1:
                 raise SettingError("server.versions.name", "another one for each version", f"{name} twice")
 

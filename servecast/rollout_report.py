@@ -1,4 +1,4 @@
-"""What a server's versions and its rollout do, and what outcome reports say, as text."""
+"""What a server's versions and its rollout do, who ordered what, and what outcome reports say, as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from servecast.ab_test import Arm, Comparison
 from sim.report.units import new_table, quantity
 
-__all__ = ["answer_of", "outcomes_report", "status_report"]
+__all__ = ["answer_of", "log_report", "outcomes_report", "status_report"]
 
 _MOVES = 5
 """Moves that are shown; --json has all that the server tells."""
@@ -19,6 +19,7 @@ _MOVES = 5
 _CAUSES = {
     "command": "somebody said abort",
     "failure_limit": "more checks failed than may",
+    "no_data": "too many checks in a row had no request to look at",
     "not_ready": "its replicas were not ready in time",
 }
 """Why a rollout is rolled back."""
@@ -56,6 +57,37 @@ def answer_of(versions: Sequence[Told], rollout: Told | None) -> str:
         case "progressing" if rollout["step_since"] is None:
             return f"The rollout of {canary} waits for replicas; it is {at}."
     return f"The rollout of {canary} is {phase}: {at}."
+
+
+def log_report(orders: Sequence[Told]) -> RenderableType:
+    """Return the latest orders, the oldest first: when, what, from what to what, by whom, and why it was refused."""
+    refused = sum(order["refused"] is not None for order in orders)
+    answer = (
+        f"{len(orders)} orders are remembered, of which {refused} were refused."
+        if orders
+        else "Nobody has ordered anything."
+    )
+    if not orders:
+        return Text(answer, style="bold")
+    table = new_table("when (UTC)", "what", "from", "to", "by", "refused", words=6)
+    for order in orders:
+        states = (_state(order["from"]), _state(order["to"]))
+        table.add_row(_moment(order["when"]), order["what"], *states, order["by"], order["refused"] or "")
+    return Group(Text(answer, style="bold"), "", table)
+
+
+def _moment(told: str) -> str:
+    """Return a moment of the server, ISO 8601 in UTC, so that it can be wrapped."""
+    return told.removesuffix("+00:00").replace("T", " ")
+
+
+def _state(told: object) -> str:
+    """Return what an order changed, as it was or was to be: a share, whether it is loaded, or a rollout."""
+    if isinstance(told, Mapping):
+        return f"{told['phase'].replace('_', ' ')}, step {told['step'] + 1}, {_share(told['weight'])}"
+    if told is None or isinstance(told, bool):
+        return {None: "-", True: "yes", False: "no"}[told]
+    return _share(float(str(told)))
 
 
 def outcomes_report(arms: Sequence[Arm], compared: Sequence[Comparison]) -> RenderableType:

@@ -1,6 +1,7 @@
 """Say what the versions of a running server do, or order something of them or of its rollout.
 
   status                  where the rollout stands, and what each version gets and does
+  log                     who ordered what, when: the latest orders, refused ones too
   outcomes                which version succeeds more often, by what clients have reported
   start, promote, promote_full, abort, pause, resume, retry
                           a command to the rollout; rollback is another word for abort
@@ -39,7 +40,10 @@ _NAMES = {"weight": ("NAME", "SHARE"), "shadow": ("NAME", "SHARE"), "deploy": ("
 def add_arguments(parser: Parser) -> None:
     """It takes the action, what that is about, and the server."""
     parser.add_argument(
-        "action", choices=("status", "outcomes", *_COMMANDS, *_NAMES), metavar="ACTION", help="what to do, see above"
+        "action",
+        choices=("status", "log", "outcomes", *_COMMANDS, *_NAMES),
+        metavar="ACTION",
+        help="what to do, see above",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="the version, and the share of weight and shadow")
     add_url(parser, required=True)
@@ -57,12 +61,14 @@ def run(options: argparse.Namespace) -> Exit:
     token = admin_token("--token-file", options.token_file)
     if options.action == "outcomes":
         return _outcomes(AdminClient(options.url, None), options)
-    order = _order(options.action, options.names)
     if token is None:
         raise UsageError(f"rollout {options.action} needs the server's token: set {ADMIN_TOKEN}, or give --token-file")
     client = AdminClient(options.url, token)
     if client.shows_token:
         Talk(quiet=options.quiet).say("The token goes over the network as it is: use https, or a tunnel.")
+    if options.action == "log":
+        return _log(client, options)
+    order = _order(options.action, options.names)
     if order is not None:
         client.order(*order)
     versions, rollout = client.get("/admin/versions")["versions"], client.find("/admin/rollout")
@@ -99,6 +105,18 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise UsageError(f"rollout: SHARE must lie between 0% and 100%. Got {text}")
     return share
+
+
+def _log(client: AdminClient, options: argparse.Namespace) -> Exit:
+    """Tell the latest orders."""
+    orders = client.get("/admin/log")["log"]
+    if options.json:
+        print_json({"version": "servecast-orders/1", "log": orders})
+    else:
+        from servecast.rollout_report import log_report
+
+        print_text(log_report(orders))
+    return Exit.DONE
 
 
 def _outcomes(client: AdminClient, options: argparse.Namespace) -> Exit:

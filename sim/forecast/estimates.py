@@ -32,6 +32,7 @@ from sim.outcome.measures import RunMeasures
 from sim.outcome.quantiles import QUANTILE_NAMES, quantile
 
 __all__ = [
+    "FLEET_METRICS",
     "METRICS",
     "Figure",
     "Metric",
@@ -163,11 +164,15 @@ METRICS: dict[str, Metric] = {
     "failed_share": Metric(partial(_share, outcome=Outcome.FAILED), requests_of, most=1.0, cases=_independent_requests),
     "batch_size_mean": Metric(_batch_size, _passes),
     "gpu_busy_share": Metric(_gpu_busy, _passes, most=1.0),
+}
+"""The measured figures of requests and passes by their names in a forecast's JSON, `.` between the levels."""
+
+FLEET_METRICS: dict[str, Metric] = {
     "replicas.mean": Metric(partial(_per_run, read=lambda run: run.replicas_mean), _replicas_paid),
     "replicas.peak": Metric(partial(_per_run, read=lambda run: run.replicas_peak), _replicas_paid),
     "gpu_hours": Metric(partial(_per_run, read=lambda run: run.replica_hours), _replicas_paid),
 }
-"""The measured figures of a forecast by their names in its JSON, `.` between the levels."""
+"""The same of replicas, those that run; sim/forecast/spending.py says which are paid for, spare ones too."""
 
 
 def ratio(part: int, whole: int) -> float:

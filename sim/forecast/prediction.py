@@ -21,7 +21,7 @@ from policy.timeline import Outcome
 from sim.engine.engines import run
 from sim.engine.timelines import ATTEMPT_COLUMNS, Timeline
 from sim.errors import RefusedToAnswer
-from sim.forecast.estimates import METRICS
+from sim.forecast.estimates import FLEET_METRICS, METRICS
 from sim.forecast.intervals import PredictionBounds, prediction
 from sim.forecast.latency_curve import LatencyCurve, curve_of_quantiles, grid_quantiles_ms
 from sim.forecast.processes import core_count, map_tasks
@@ -152,7 +152,7 @@ def predict_run(
 
 def measured_figures(measures: RunMeasures) -> dict[str, float]:
     """Return the figures of one run, simulated or live, by the names of a Prediction; NaN where it shows none."""
-    figures = {name: metric.pooled([measures]) for name, metric in METRICS.items()}
+    figures = {name: metric.pooled([measures]) for name, metric in (METRICS | FLEET_METRICS).items()}
     server_ns = measures.answered_server_latencies_ns
     figures["server_latency_ms.mean"] = float(server_ns.mean()) / 1e6 if len(server_ns) else math.nan
     for name, q in QUANTILE_NAMES.items():

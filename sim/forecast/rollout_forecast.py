@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from policy.instant import UNSET
 from policy.rollout import SHARE_ONE, Against, Counted, FailureScope, Metric, NoData, RolloutRule
 from policy.versions import WEIGHT_ONE
 from sim.forecast.estimates import Figure, mean_of_runs, ratio
@@ -22,6 +23,9 @@ from sim.scenario.spec import Scenario
 from sim.scenario.versions import version_rules
 
 __all__ = ["AbTest", "Odds", "RolloutForecast", "ab_tests", "rollout_forecast"]
+
+_NEVER = 1e-9
+"""What has no larger chance than this is left out of theory."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,9 @@ def _unlike_theory(rule: RolloutRule, scenario: Scenario) -> str:
         return "theory knows steps only that are over with their checks"
     if rule.initial_delay_ns != rule.interval_ns:
         return "theory knows first checks only after one interval"
+    is_plain = rule.no_data_limit == UNSET and rule.no_data_interval_ns == rule.interval_ns
+    if rule.no_data == NoData.HOLD and not is_plain and _lacks_samples(rule, scenario) > _NEVER:
+        return "theory knows checks without data only that are held an interval each, without end"
     alone = rule.limit_count == 1 and rule.limit_metric[0] == Metric.FAILED
     if not alone or rule.limit_fail[0] != rule.limit_pass[0] or rule.limit_against[0] == Against.STABLE_RATIO:
         return (
@@ -149,6 +156,15 @@ def _unlike_theory(rule: RolloutRule, scenario: Scenario) -> str:
     if any(rule.step_shadow[step] for step in steps):
         return "theory knows no copies beside a weight"
     return ""
+
+
+def _lacks_samples(rule: RolloutRule, scenario: Scenario) -> float:
+    """Return the chance that a check at the smallest weight has too few samples."""
+    from scipy.stats import poisson
+
+    weight = min(rule.step_weight[: rule.step_count]) / WEIGHT_ONE
+    samples = mean_rate_per_s(scenario) * weight * rule.interval_ns / 1e9
+    return float(poisson.cdf(rule.samples_min - 1, samples))
 
 
 @dataclass(frozen=True)

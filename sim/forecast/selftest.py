@@ -27,7 +27,7 @@ LEVEL = 0.999
 SEED = 1909
 """The year of Erlang's first paper on queues."""
 
-_IN_MS = ("response", "wait", "hold")
+_IN_MS = ("response", "first responses", "wait", "hold")
 """Readers that give times."""
 
 

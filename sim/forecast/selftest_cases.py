@@ -12,11 +12,15 @@ from functools import cache
 from policy.settings import COUNT_MAX, TIME_MAX_NS
 from sim.outcome.batching_theory import BatchFormer, BoundedBatching, GreedyBatching
 from sim.outcome.finite_queues import ErlangA, MachineRepair, MMcK
+from sim.outcome.fleet_theory import CrashingServer, FirstPasses, SlowReplicas
 from sim.outcome.queueing_theory import GM1, MD1, MMc, gamma_gaps
 
-__all__ = ["MS", "Case", "Expectation", "known_systems"]
+__all__ = ["FIRST_REQUESTS", "MS", "Case", "Expectation", "known_systems"]
 
 MS = 1_000_000
+
+FIRST_REQUESTS = 20
+"""How many requests of a run the reader "first responses" sees."""
 
 V100_PER_ITEM_MS, V100_BASE_MS = 0.1438, 1.8874
 """A pass of b on a V100 takes base + per_item b: the figures of Inoue, Performance Evaluation 147:102183, 2021."""
@@ -38,7 +42,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Case:
-    """One system: load, replica, and how long it is simulated."""
+    """One system: load, replicas, and how long it is simulated. A die sends each request to one of several replicas."""
 
     name: str
     expectations: tuple[Expectation, ...]
@@ -47,7 +51,14 @@ class Case:
     base_ns: int = 0
     per_item_ns: int = 0
     exponential: bool = False  # whether a pass time is exponential
-    servers: int = 1
+    servers: int = 1  # instances of a replica, which share its queue
+    replicas: int = 1
+    slow_share: float = 0.0  # of the replicas
+    slow_factor: float = 1.0
+    first_passes: int = 0  # of each instance, that take longer
+    first_factor: float = 1.0
+    crash_every_ns: int = 0  # mean of an exponential time; 0: never
+    restart_ns: int = 0  # mean of an exponential time
     max_batch: int = 1
     max_wait_ns: int = 0
     slots: int | None = None
@@ -78,6 +89,9 @@ def known_systems() -> tuple[Case, ...]:
         _erlang_a(),
         _closed_loop(2.0, 1_500),
         _closed_loop(0.0, 1_000),
+        _slow_replicas(),
+        _first_passes(),
+        _crashes(),
     )
 
 
@@ -227,4 +241,50 @@ def _closed_loop(think_ms: float, measured_ms: int) -> Case:
         think_ns=round(think_ms * MS),
         warm_up_ms=100,
         measured_ms=measured_ms,
+    )
+
+
+def _slow_replicas() -> Case:
+    theory = SlowReplicas(4.0, 1.0, 8, 0.25, 1.5)
+    return Case(
+        "8 replicas, a quarter slow by half",
+        _response(theory.mean_response, theory.response_quantile(0.99)),
+        rate_per_ms=4.0,
+        base_ns=MS,
+        exponential=True,
+        replicas=8,
+        slow_share=0.25,
+        slow_factor=1.5,
+        measured_ms=2_000,
+        runs=120,
+    )
+
+
+def _first_passes() -> Case:
+    theory = FirstPasses(0.5, 1.0, 10, 3.0)
+    return Case(
+        "first 10 passes three times as long",
+        (Expectation("first responses", "mean", theory.mean_response(FIRST_REQUESTS)),),
+        rate_per_ms=0.5,
+        base_ns=MS,
+        first_passes=10,
+        first_factor=3.0,
+        warm_up_ms=0,
+        measured_ms=60,
+        runs=2_000,
+    )
+
+
+def _crashes() -> Case:
+    theory = CrashingServer(0.5, 1.0, 1 / 20, 1 / 5)
+    return Case(
+        "M/M/1 that crashes and loses what it serves",
+        (Expectation("lost", "mean", theory.lost_share), Expectation("response", "mean", theory.mean_response)),
+        rate_per_ms=0.5,
+        base_ns=MS,
+        exponential=True,
+        crash_every_ns=20 * MS,
+        restart_ns=5 * MS,
+        measured_ms=20_000,
+        runs=80,
     )

@@ -10,15 +10,24 @@ import numpy.typing as npt
 
 from policy.batching import Cause
 from policy.dice import CELLS, LEVELS, Stream, die, draw
+from policy.faults import FaultRule, is_slow
 from policy.instant import UNSET
 from policy.pass_time import SPREAD_ONE
-from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
+from policy.settings import (
+    admission_rule,
+    batching_rule,
+    deadline_rule,
+    fault_rule,
+    pass_time_rule,
+    retry_rule,
+    routing_rule,
+)
 from policy.timeline import Outcome
 from sim.arrivals.renewal import draw_renewal
 from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, Table, TrafficInput
 from sim.engine.engines import run
 from sim.engine.timelines import Timeline
-from sim.forecast.selftest_cases import MS, Case
+from sim.forecast.selftest_cases import FIRST_REQUESTS, MS, Case
 from sim.outcome.measures import last_attempts
 from sim.scenario.distribution_spec import ExponentialSpread
 from sim.scenario.distributions import spread_table
@@ -63,13 +72,18 @@ def run_case(task: CaseTask) -> CaseRun:
 
 
 def control_means(case: Case) -> tuple[float, ...]:
-    """Return what the controls of a case are in the long run: arrivals per ms, and the factor of a pass time.
+    """Return what the controls of a case are in the long run: arrivals per ms, factor of a pass time, slow replicas.
 
     A closed loop has none: which of its dice fall into the measured time depends on the dice.
     """
     if case.clients:
         return ()
-    return (case.rate_per_ms, _table_mean(_spread(case)) / SPREAD_ONE) if case.exponential else (case.rate_per_ms,)
+    means = [case.rate_per_ms]
+    if case.exponential:
+        means.append(_table_mean(_spread(case)) / SPREAD_ONE)
+    if 0.0 < case.slow_share < 1.0:
+        means.append(case.slow_share)
+    return tuple(means)
 
 
 def _controls(case: Case, engine_input: EngineInput) -> tuple[float, ...]:
@@ -78,12 +92,17 @@ def _controls(case: Case, engine_input: EngineInput) -> tuple[float, ...]:
         return ()
     from_ns, to_ns = engine_input.measure_from_ns, engine_input.measure_to_ns
     first, last = np.searchsorted(engine_input.traffic.arrivals_ns, [from_ns, to_ns]).tolist()
-    arrivals = (last - first) / (to_ns - from_ns) * MS
-    if not case.exponential:
-        return (arrivals,)
-    table = _spread(case)
-    rolled = (draw(table, die(engine_input.seed, Stream.PASS_SPREAD, request, 0)) for request in range(first, last))
-    return (arrivals, sum(rolled) / (last - first) / SPREAD_ONE)
+    seed, controls = engine_input.seed, [(last - first) / (to_ns - from_ns) * MS]
+    if case.exponential:
+        table = _spread(case)
+        rolled = (draw(table, die(seed, Stream.PASS_SPREAD, request, 0)) for request in range(first, last))
+        controls.append(sum(rolled) / (last - first) / SPREAD_ONE)
+    if 0.0 < case.slow_share < 1.0:
+        rule = _faults(case)
+        controls.append(
+            sum(is_slow(rule, die(seed, Stream.SLOW, each, 0)) for each in range(case.replicas)) / case.replicas
+        )
+    return tuple(controls)
 
 
 def _engine_input(case: Case, seed: int) -> EngineInput:
@@ -127,6 +146,20 @@ def _fleet(case: Case) -> FleetInput:
         spread_table=_spread(case),
         batch_in_table=(0,),
         results_out_table=(0,),
+        replicas=case.replicas,
+        routing=routing_rule(balance="random"),
+        cold_start_tables=(_exponential(case.restart_ns),) if case.crash_every_ns else (),
+        crash_table=_exponential(case.crash_every_ns) if case.crash_every_ns else None,
+        faults=_faults(case),
+    )
+
+
+def _faults(case: Case) -> FaultRule:
+    return fault_rule(
+        slow_share=case.slow_share,
+        slow_factor=case.slow_factor,
+        first_count=case.first_passes,
+        first_factor=case.first_factor,
     )
 
 
@@ -163,6 +196,11 @@ def _between(first: str, last: str) -> Callable[[Timeline, int, int], Ints]:
         return times_ns
 
     return read
+
+
+def _first_responses(timeline: Timeline, from_ns: int, to_ns: int) -> Ints:
+    """Return the responses of the first requests, which are all answered, in ns."""
+    return _between("intended_ns", "delivered_ns")(timeline, from_ns, to_ns)[:FIRST_REQUESTS]
 
 
 def _outcome_is(outcome: Outcome, *, unbatched: bool = False) -> Callable[[Timeline, int, int], Ints]:
@@ -205,6 +243,8 @@ READERS: dict[str, Callable[[Timeline, int, int], Ints]] = {
     "response": _between("intended_ns", "delivered_ns"),
     "wait": _between("enqueued_ns", "started_ns"),
     "hold": _between("enqueued_ns", "closed_ns"),
+    "first responses": _first_responses,
+    "lost": _outcome_is(Outcome.FAILED),
     "refused": _outcome_is(Outcome.REFUSED),
     "hung up": _outcome_is(Outcome.ABANDONED),
     "left the queue": _outcome_is(Outcome.ABANDONED, unbatched=True),

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sim.forecast.estimates import METRICS, Figure, estimate, mean_of_runs, ratio
+from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure, estimate, mean_of_runs, ratio
 from sim.forecast.replications import Replication
 from sim.outcome.quantiles import quantile
 from sim.outcome.version_runs import VersionRun
@@ -61,7 +61,10 @@ def _figures(
     of_drawn = None if drawn is None else [run.versions[version].measures for run in drawn]
     return {
         "request_share": of_runs(lambda run, mine: ratio(mine.measures.requests, run.measures.requests), 1.0),
-        **{name: estimate(metric, measures, of_drawn, calibration_known=known) for name, metric in METRICS.items()},
+        **{
+            name: estimate(metric, measures, of_drawn, calibration_known=known)
+            for name, metric in (METRICS | FLEET_METRICS).items()
+        },
         "copies_per_s": of_runs(lambda _, mine: mine.copies / mine.measures.window_s),
         "copies_refused_share": of_runs(lambda _, mine: ratio(mine.copies_refused, mine.copies), 1.0),
         "copy_ms.p50": of_runs(lambda _, mine: _copy_ms(mine, 0.5)),

@@ -1,8 +1,8 @@
-"""Exact answers for fleets: how requests are split over replicas, and replicas that come late or on demand.
+"""Exact answers for fleets: how requests are split over replicas, and replicas that come late, are slow, or crash.
 
-Each replica serves one request at a time, in the order of coming, for exponential times: its rate is what it can serve
-in a unit of time. Arrivals are Poisson, but for ColdStart, a fluid. Rates and times are floats in any one unit.
-One replica or one pooled queue alone is in queueing_theory.py.
+Each replica serves one request at a time, in the order of coming, for exponential times (constant ones in FirstPasses):
+its rate is what it can serve in a unit of time. Arrivals are Poisson, but for ColdStart, a fluid. Rates and times are
+floats in any one unit. One replica or one pooled queue alone is in queueing_theory.py.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from sim.outcome.queueing_theory import GM1, MMc, gamma_gaps, solve_tail
 __all__ = [
     "CanarySplit",
     "ColdStart",
+    "CrashingServer",
+    "FirstPasses",
     "MMkSetup",
     "PowerOfChoices",
     "Response",
+    "SlowReplicas",
     "largest_canary_share",
     "random_split",
     "response_by_split",
@@ -168,6 +171,141 @@ class CanarySplit:
     def response_quantile(self, q: float) -> float:
         """Return the q-quantile over all requests: of the mixed tail, which no mean of two quantiles is."""
         return solve_tail(self.response_tail, 1.0 - q)
+
+
+@dataclass(frozen=True)
+class SlowReplicas:
+    """A fair die sends every arrival to one of `servers`, each of which is slow with probability `slow_share`.
+
+    A slow one takes `slow_factor` times as long. Poisson arrivals that dice divide are independent Poisson streams
+    (J. F. C. Kingman, Poisson Processes, 1993, ch. 5), so each server is an M/M/1 of its own kind. Every server has as
+    many arrivals as another, hence with n of k slow the response is mixed as n to k - n, and over the binomial n as
+    `slow_share` to the rest. The same object with a slow_share of n / k is a fleet of which n are known to be slow.
+    """
+
+    arrival_rate: float  # of the whole fleet
+    service_rate: float  # of one server that is not slow
+    servers: int
+    slow_share: float
+    slow_factor: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.slow_share <= 1.0 or self.slow_factor < 1.0:
+            raise ValueError(
+                "A share from 0 to 1 must be slow, by a factor of 1 or more. "
+                f"Got {self.slow_share} and {self.slow_factor}."
+            )
+        for server in (self.usual, self.slow):  # made here, so that a load that one cannot serve is refused here
+            assert server.spare_rate > 0.0
+
+    @property
+    def usual(self) -> MMc:
+        """The queue of a server that is not slow."""
+        return random_split(self.arrival_rate, self.service_rate, self.servers)
+
+    @property
+    def slow(self) -> MMc:
+        """The queue of a slow one."""
+        return random_split(self.arrival_rate, self.service_rate / self.slow_factor, self.servers)
+
+    @property
+    def mean_response(self) -> float:
+        """Mean over all requests of all fleets."""
+        return (1.0 - self.slow_share) * self.usual.mean_response + self.slow_share * self.slow.mean_response
+
+    def response_tail(self, time: float) -> float:
+        """Return P(response > time) over all requests of all fleets."""
+        return (1.0 - self.slow_share) * self.usual.response_tail(time) + self.slow_share * self.slow.response_tail(
+            time
+        )
+
+    def response_quantile(self, q: float) -> float:
+        """Return the q-quantile over all requests of all fleets."""
+        return solve_tail(self.response_tail, 1.0 - q)
+
+
+@dataclass(frozen=True)
+class FirstPasses:
+    """A replica that is ready and empty at time 0; its first `count` services take `factor` times `service_time`.
+
+    This is once in its life, and so a transient: not the queue of P. D. Welch (Operations Research 12, 1964), in which
+    the first service of every busy period is another one. Let Q_i be how many the i-th request leaves behind. The
+    arrivals behind it know nothing of its response T_i, and all that come meanwhile are left behind (first come, first
+    served), so E[Q_i] = lam E[T_i] for each i (J. Keilson, L. D. Servi, Operations Research Letters 7, 1988). And Q is
+    D. G. Kendall's chain (J. R. Stat. Soc. B 13, 1951): Q_i = max(Q_{i-1} - 1, 0) + Poisson(lam S_i), Q_0 = 0.
+    """
+
+    arrival_rate: float
+    service_time: float
+    count: int
+    factor: float
+
+    def mean_responses(self, requests: int) -> tuple[float, ...]:
+        """Return the mean response of each of the first `requests` requests."""
+        from scipy.stats import poisson
+
+        left = np.ones(1)  # shares of Q = 0, 1, ...
+        means = []
+        for number in range(requests):
+            lasts = self.service_time * (self.factor if number < self.count else 1.0)
+            mean = self.arrival_rate * lasts
+            come = np.asarray(poisson.pmf(np.arange(int(poisson.isf(1e-15, mean)) + 1), mean))
+            waiting = left[1:].copy() if len(left) > 1 else np.zeros(1)
+            waiting[0] += left[0]
+            left = np.convolve(waiting, come)
+            means.append(float(left @ np.arange(len(left))) / self.arrival_rate)
+        return tuple(means)
+
+    def mean_response(self, requests: int) -> float:
+        """Return the mean response over the first `requests` requests."""
+        return math.fsum(self.mean_responses(requests)) / requests
+
+
+@dataclass(frozen=True)
+class CrashingServer:
+    """M/M/1 whose server crashes, busy or idle, at `crash_rate`; the request in service is lost, the others wait.
+
+    It is back after Exp(restart_rate). With u_n, d_n the shares of n requests and the server up or down, lam, mu, a, r
+    the rates of arrival, service, crash and restart, U(z) and D(z) their generating functions:
+
+        (lam (1 - z) + r) D = a ((U - u_0) / z + u_0)
+        (lam (1 - z) + a + mu) U - mu u_0 = mu (U - u_0) / z + r D
+
+    The way is that of H. C. White, L. S. Christie (Operations Research 6, 1958) and B. Avi-Itzhak, P. Naor (Operations
+    Research 11, 1963), whose interrupted request is served on after the repair (preemptive resume); here it leaves with
+    the crash, so a service lasts Exp(mu + a) whichever way it ends, and that is independent of how it ends: answered
+    and lost requests have the same response.
+    """
+
+    arrival_rate: float
+    service_rate: float
+    crash_rate: float
+    restart_rate: float
+
+    def __post_init__(self) -> None:
+        # U(1) - u_0 = lam / (mu + a), from the derivatives at z = 1: it must leave some time for an idle server.
+        _check_stable(self.arrival_rate, (self.service_rate + self.crash_rate) * self.up_share)
+
+    @property
+    def up_share(self) -> float:
+        """Share of the time in which the server is up: U(1) = r / (a + r)."""
+        return self.restart_rate / (self.crash_rate + self.restart_rate)
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the requests that are lost: a / (mu + a)."""
+        return self.crash_rate / (self.service_rate + self.crash_rate)
+
+    @property
+    def mean_response(self) -> float:
+        """Little's law on U'(1) + D'(1), the second derivatives of the equations at z = 1."""
+        ends = self.service_rate + self.crash_rate
+        busy = self.arrival_rate / ends
+        come = self.arrival_rate / self.restart_rate  # in the mean, while it is down
+        crash = self.crash_rate * come
+        up = (self.arrival_rate - crash * busy + crash * come * self.up_share) / (ends - self.arrival_rate - crash)
+        down = self.crash_rate / self.restart_rate * (up - busy + come * self.up_share)
+        return (up + down) / self.arrival_rate
 
 
 def largest_canary_share(arrival_rate: float, canary_rate: float, canary_servers: int, p99_max: float) -> float:

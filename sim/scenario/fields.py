@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from policy.errors import SettingError
 from policy.settings import COUNT_MAX, SIZE_MAX, TIME_MAX_NS
 from sim.scenario.units import (
     RATE_PATTERN,
@@ -44,6 +45,7 @@ __all__ = [
     "Words",
     "count_up_to",
     "name_of",
+    "parts",
     "ratio",
     "written",
 ]
@@ -52,6 +54,8 @@ RATE_MAX_PER_S: Final = 1e7
 """The highest rate of any process: ten million requests a second."""
 
 Check = Callable[[Any], Any]
+
+_BETWEEN_PARTS: Final = 1e-6  # of a part: more than the arithmetic of a percentage may be off
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +207,14 @@ class OrNone:
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Allow the word beside what is allowed anyway."""
         return {"anyOf": [*handler(schema)["anyOf"], {"const": "none"}]}
+
+
+def parts(key: str, share: float, one: int) -> int:
+    """Return a share of 1 as a whole number of parts of `one`. Raises SettingError for what lies between two."""
+    scaled = share * one
+    if abs(scaled - round(scaled)) > _BETWEEN_PARTS:
+        raise SettingError(key, f"a multiple of {100 / one:.4f}".rstrip("0") + "%", f"{100 * share:.9g}%")
+    return round(scaled)
 
 
 def written(default: str, description: str) -> Any:

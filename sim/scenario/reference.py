@@ -98,7 +98,7 @@ def _row(key: str, field: FieldInfo, places: Mapping[type[Section], str]) -> str
     inner = _section_of(field.annotation)
     if inner is not None and inner in places:
         many = "list: " if kind.startswith("list") else ""
-        kind, allowed = f"{many}[mapping](#{places[inner].replace('.', '')})", ""
+        kind, allowed = f"{many}[mapping](#{places[inner].replace('.', '').lower()})", ""
     description = (field.description or "").replace("|", "\\|")
     return f"| `{key}` | {kind} | {allowed} | {_default(field)} | {description} |"
 

@@ -125,7 +125,9 @@ def _autoscaler(written: Autoscaler | None) -> AutoscalingRule:
     settings = {**(preset(written.preset) if written.preset else {}), **written.settings()}
     for key in ("target", "max_replicas"):
         if key not in settings:
-            raise SettingError(f"fleet.autoscaler.{key}", "stated: the preset has none, or there is no preset", None)
+            raise SettingError(
+                f"fleet.autoscaler.{key}", "stated: the preset has none, or there is no preset", "nothing"
+            )
     return autoscaling_rule(**settings)
 
 
@@ -142,7 +144,9 @@ def _check_fleet(scenario: Scenario) -> None:
         )
     there = fleet.replicas if fleet.autoscaler is None else rule.replicas_max
     if not 0 <= fleet.spare < max(there, 1):
-        raise SettingError("fleet.spare", f"fewer than the replicas that there can be ({there})", fleet.spare)
+        raise SettingError(
+            "fleet.spare", f"from 0 to {there - 1}, fewer than the replicas that there can be", fleet.spare
+        )
     machines = {} if scenario.cost is None else scenario.cost.machines
     if fleet.machine is not None and fleet.machine not in machines:
         raise SettingError("fleet.machine", f"one of cost.machines ({', '.join(machines) or 'none'})", fleet.machine)

@@ -9,10 +9,12 @@ import re
 from fractions import Fraction
 
 __all__ = [
+    "GO_DURATION_PATTERN",
     "RATE_PATTERN",
     "SHARE_PATTERN",
     "TIME_PATTERN",
     "in_words",
+    "parse_go_duration_ns",
     "parse_rate_per_s",
     "parse_ratio",
     "parse_share",
@@ -38,6 +40,9 @@ TIME_PATTERN = rf"^{_NUMBER} ?(?:{'|'.join(_TIME_UNITS_NS)})$"
 RATE_PATTERN = rf"^{_NUMBER} ?/ ?(?:{'|'.join(_RATE_UNITS_S)})$"
 SHARE_PATTERN = rf"^{_NUMBER} ?%$"
 
+_GO_PART = r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(ns|us|µs|ms|s|m|h)"
+GO_DURATION_PATTERN = rf"^(?:{_GO_PART})+$"
+
 _TIME = re.compile(rf"({_NUMBER}) ?([A-Za-zµ]+)")
 _RATE = re.compile(rf"({_NUMBER}) ?/ ?([A-Za-z]+)")
 _SHARE = re.compile(rf"({_NUMBER}) ?%")
@@ -53,6 +58,20 @@ def parse_time_ns(value: object) -> int:
     if unit not in _TIME_UNITS_NS:
         raise ValueError(f"must be in ns, us, ms, s, min, h or d. Got {shown(value)}.")
     time_ns = number * _TIME_UNITS_NS[unit]
+    if time_ns.denominator != 1:
+        raise ValueError(f"must be a whole number of nanoseconds. Got {shown(value)}.")
+    return time_ns.numerator
+
+
+def parse_go_duration_ns(value: object) -> int:
+    """Return a time as Go and Kubernetes write it, such as 30s, 10m or 1h30m, in nanoseconds: m is a minute.
+
+    Raises ValueError like parse_time_ns.
+    """
+    if not isinstance(value, str) or not re.fullmatch(GO_DURATION_PATTERN, value.strip()):
+        raise ValueError(f"must be a duration as Go writes it, for example 30s, 10m or 1h30m. Got {shown(value)}.")
+    units_ns = {**_TIME_UNITS_NS, "m": _TIME_UNITS_NS["min"]}
+    time_ns = sum(Fraction(number) * units_ns[unit] for number, unit in re.findall(_GO_PART, value.strip()))
     if time_ns.denominator != 1:
         raise ValueError(f"must be a whole number of nanoseconds. Got {shown(value)}.")
     return time_ns.numerator

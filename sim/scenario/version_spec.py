@@ -7,15 +7,15 @@ sim/scenario/versions.py.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from policy.errors import SettingError
 from policy.rollout import LIMITS_MAX, SHARE_ONE, STEPS_MAX, Against, Counted, FailureScope, Metric, NoData
-from policy.rollout_presets import flagger
 from policy.rollout_settings import (
     RATIO_MAX,
+    VERSION_NAME,
+    VERSION_NAME_ALLOWED,
     AnalysisSettings,
     LimitSettings,
     RolloutSettings,
@@ -34,36 +34,27 @@ from sim.scenario.fields import (
     Share,
     count_up_to,
     name_of,
+    parts,
     ratio,
     written,
 )
 from sim.scenario.fleet_spec import Fleet
 from sim.scenario.model_spec import Model
+from sim.scenario.rollout_systems_spec import ArgoRollouts, Flagger, KServe
 
-__all__ = ["Analysis", "Flagger", "Rollout", "RolloutLimit", "RolloutStep", "Split", "Version", "parts"]
-
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}"
-_NAME_ALLOWED = "letters, digits, dots, dashes and underscores, at most 50 of them"
+__all__ = ["Analysis", "Rollout", "RolloutLimit", "RolloutStep", "Split", "Version"]
 
 
 def _version_name(name: str) -> str:
     """Raise ValueError for what cannot stand in a path or a header."""
-    if not re.fullmatch(_NAME, name, re.ASCII):
-        raise ValueError(f"must be {_NAME_ALLOWED}, a letter or digit first")
+    if not re.fullmatch(VERSION_NAME, name):
+        raise ValueError(f"must be {VERSION_NAME_ALLOWED}")
     return name
 
 
-_NAME_KIND = Kind("text", _NAME_ALLOWED, {"type": "string", "pattern": f"^{_NAME}$"}, None, _version_name)
+_NAME_SCHEMA = {"type": "string", "pattern": f"^{VERSION_NAME}$"}
+_NAME_KIND = Kind("text", VERSION_NAME_ALLOWED, _NAME_SCHEMA, None, _version_name)
 _FEW = count_up_to(COUNT_MAX, 0)
-_BETWEEN_PARTS: Final = 1e-6  # of a part: more than the arithmetic of a percentage may be off
-
-
-def parts(key: str, share: float, one: int) -> int:
-    """Return a share of 1 as a whole number of parts of `one`. Raises SettingError for what lies between two."""
-    scaled = share * one
-    if abs(scaled - round(scaled)) > _BETWEEN_PARTS:
-        raise SettingError(key, f"a multiple of {100 / one:.4f}".rstrip("0") + "%", f"{100 * share:.9g}%")
-    return round(scaled)
 
 
 class Version(Section):
@@ -121,11 +112,11 @@ class RolloutStep(Section):
     analysis: bool = Field(False, description="Whether `analysis` must succeed before the next step.")
     copies: Share = written("0%", "Share of the requests of which the canary gets a copy besides.")
 
-    def settings(self) -> StepSettings:
-        """Return it as policy.rollout_settings.rollout_rule takes it."""
+    def settings(self, key: str) -> StepSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it; `key` is where it stands. Raises SettingError."""
         return {
-            "weight": parts("rollout.steps.weight", self.weight, WEIGHT_ONE),
-            "shadow": parts("rollout.steps.copies", self.copies, WEIGHT_ONE),
+            "weight": parts(f"{key}.weight", self.weight, WEIGHT_ONE),
+            "shadow": parts(f"{key}.copies", self.copies, WEIGHT_ONE),
             "pause_ns": self.pause,
             "analysis": self.analysis,
         }
@@ -151,15 +142,15 @@ class RolloutLimit(Section):
         None, description="More than this is bad. Default: more than pass_most."
     )
 
-    def settings(self) -> LimitSettings:
-        """Return it as policy.rollout_settings.rollout_rule takes it."""
+    def settings(self, key: str) -> LimitSettings:
+        """Return it as policy.rollout_settings.rollout_rule takes it; `key` is where it stands. Raises SettingError."""
         settings: LimitSettings = {
             "metric": self.metric,
             "against": self.against,
-            "pass_most": parts("rollout.analysis.limits.pass_most", self.pass_most, SHARE_ONE),
+            "pass_most": parts(f"{key}.pass_most", self.pass_most, SHARE_ONE),
         }
         if self.fail_over is not None:
-            settings["fail_over"] = parts("rollout.analysis.limits.fail_over", self.fail_over, SHARE_ONE)
+            settings["fail_over"] = parts(f"{key}.fail_over", self.fail_over, SHARE_ONE)
         return settings
 
 
@@ -186,12 +177,18 @@ class Analysis(Section):
     no_data: Annotated[str, name_of(NoData)] = Field(
         "hold", description="What a check with too few is: fail, pass, or hold (the next one sees its requests too)."
     )
+    no_data_limit: Annotated[Annotated[int, _FEW] | None, OrNone] = Field(
+        None, description="Checks in a row that may be held for too few; one more rolls back. Default: any number."
+    )
+    no_data_interval: PositivePolicyTime | None = Field(
+        None, description="From a check held for too few to the next. Default: one interval."
+    )
     roll_back_delay: PolicyTime = written("0s", "From the bad check that is too many to the rollback.")
 
     def settings(self) -> AnalysisSettings:
         """Return it as policy.rollout_settings.rollout_rule takes it."""
         return {
-            "limits": [limit.settings() for limit in self.limits],
+            "limits": [limit.settings(f"rollout.analysis.limits.{index}") for index, limit in enumerate(self.limits)],
             "interval_ns": self.interval,
             "initial_delay_ns": self.initial_delay,
             "count": self.count,
@@ -201,39 +198,14 @@ class Analysis(Section):
             "inconclusive_limit": self.inconclusive_limit,
             "samples_min": self.samples_min,
             "no_data": self.no_data,
+            "no_data_limit": self.no_data_limit,
+            "no_data_interval_ns": self.no_data_interval,
             "roll_back_delay_ns": self.roll_back_delay,
         }
 
 
-_PERCENT = count_up_to(100, 0)
-
-
-class Flagger(Section):
-    """A rollout as Flagger's `spec.analysis` writes it; weights are per cent, as there."""
-
-    interval: PositivePolicyTime = written("1min", "Between two checks.")
-    threshold: Annotated[int, _FEW] = Field(1, description="Bad checks at which it is rolled back.")
-    max_weight: Annotated[int, count_up_to(100)] = Field(100, description="The canary's highest weight.")
-    step_weight: Annotated[int, _PERCENT] = Field(0, description="By how much its weight grows.")
-    step_weights: tuple[Annotated[int, _PERCENT], ...] = Field((), description="Or each weight.")
-    iterations: Annotated[int, _FEW] = Field(0, description="Or so many checks without weight (blue/green).")
-    mirror: bool = Field(False, description="Whether it gets copies of all requests before it gets a weight.")
-    success_rate_min: Annotated[float | None, OrNone] = Field(
-        99.0, description="The least per cent of requests that must succeed. none: no limit.", ge=0.0, le=100.0
-    )
-    duration_max: Annotated[PositivePolicyTime | None, OrNone] = Field(
-        None, description="The most that its p99 may be. Default: no limit."
-    )
-    canary_ready_threshold: Annotated[int, _PERCENT] = Field(
-        100, description="Per cent of the wanted replicas that must be ready."
-    )
-    progress_deadline: PositivePolicyTime = written("10min", "For the canary's replicas to become ready.")
-
-    def settings(self) -> RolloutSettings:
-        """Return it as policy.rollout_settings.rollout_rule takes it. Raises SettingError."""
-        given: dict[str, Any] = self.model_dump()
-        times = ("interval", "duration_max", "progress_deadline")
-        return flagger(**{f"{key}_ns" if key in times else key: value for key, value in given.items()})
+SYSTEMS: Final = ("argo", "flagger", "kserve")
+"""The keys under which a rollout stands in the words of another system."""
 
 
 class Rollout(Section):
@@ -256,21 +228,29 @@ class Rollout(Section):
     ready_deadline: Annotated[PositivePolicyTime | None, OrNone] = Field(
         None, description="For the canary's replicas to become ready; then it is rolled back. Default: no limit."
     )
+    argo: ArgoRollouts | None = Field(None, description="All of this as Argo Rollouts has it, in its words.")
     flagger: Flagger | None = Field(None, description="All of this as Flagger has it, in its words.")
+    kserve: KServe | None = Field(None, description="All of this as KServe has it, in its words.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Rollout:
-        written_too = self.model_fields_set - {"start", "flagger"}
-        if self.flagger is not None and written_too:
-            raise ValueError(f"must have either flagger or {min(written_too)}.")
+        system = self._system()
+        others = self.model_fields_set - {"start", system}
+        if system is not None and others:
+            raise ValueError(f"must have either {system} or {min(others)}.")
         return self
+
+    def _system(self) -> str | None:
+        """Return the key of the system in whose words it is written, None for our own."""
+        return next((name for name in SYSTEMS if getattr(self, name) is not None), None)
 
     def settings(self) -> RolloutSettings:
         """Return it as policy.rollout_settings.rollout_rule takes it. Raises SettingError."""
-        if self.flagger is not None:
-            return self.flagger.settings()
+        for system in (self.argo, self.flagger, self.kserve):
+            if system is not None:
+                return system.settings()
         return {
-            "steps": [step.settings() for step in self.steps],
+            "steps": [step.settings(f"rollout.steps.{index}") for index, step in enumerate(self.steps)],
             "analysis": None if self.analysis is None else self.analysis.settings(),
             "slow_over_ns": self.slow_over,
             "refusals_fail": self.refusals_fail,

@@ -9,9 +9,9 @@ from policy.rollout import SHARE_ONE, RolloutRule
 from policy.rollout_settings import rollout_rule, version_weights
 from policy.settings import check_count
 from policy.versions import WEIGHT_ONE, VersionWeights
+from sim.scenario.fields import parts
 from sim.scenario.rules import check_rules
 from sim.scenario.spec import Scenario, Split, Version
-from sim.scenario.version_spec import parts
 
 __all__ = [
     "ONLY_VERSION",

@@ -188,7 +188,13 @@ def _rollout_moments(books: Books) -> set[int]:
         return set()
     since = {order.at_ns for order in books.given.versions.orders} | set(books.rollout_moments)
     since |= {moment for life in books.lives for moment in (life.ordered_ns, life.ready_ns, life.drained_ns)}
-    waits = {rule.interval_ns, rule.initial_delay_ns, rule.roll_back_delay_ns, rule.ready_deadline_ns}
+    waits = {
+        rule.interval_ns,
+        rule.initial_delay_ns,
+        rule.no_data_interval_ns,
+        rule.roll_back_delay_ns,
+        rule.ready_deadline_ns,
+    }
     return {at_ns + wait_ns for at_ns in since for wait_ns in waits | set(rule.step_pause_ns)}
 
 

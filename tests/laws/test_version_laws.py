@@ -10,21 +10,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from policy import versions
+from policy import dice, versions
+from policy import faults as policy_faults
 from policy.instant import UNSET
 from policy.orders import Order, OrderKind
 from policy.rollout import SHARE_ONE
 from policy.rollout_settings import version_weights
-from policy.settings import deadline_rule
+from policy.settings import deadline_rule, fault_rule
 from policy.timeline import COPIES_FROM, Outcome
 from policy.versions import WEIGHT_ONE, VersionWeights
+from sim.engine import process_engine
 from sim.engine.engine_input import EngineInput, OrderAt, VersionsInput
 from sim.engine.process_engine import run
 from sim.engine.process_replica import LiveAttempt
 from sim.engine.process_versions import Versions
 from sim.engine.timelines import ATTEMPT_COLUMNS, SCALING_COLUMNS, Table, Timeline
-from tests.laws.version_audit import audit_versions
-from tests.parity.inputs import busy_input, version_inputs
+from tests.laws.downtime import all_downs
+from tests.laws.version_audit import VersionBooks, audit_versions
+from tests.parity import faults
+from tests.parity.inputs import COIN, busy_input, crash_times, faulty_version_inputs, version_inputs
 from tests.parity.virtual_server import VirtualServer
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -41,6 +45,21 @@ def test_any_timeline_of_versions_keeps_every_law(given_: EngineInput) -> None:
 @settings(max_examples=100, deadline=None)
 @given(version_inputs())
 def test_any_versions_of_the_dispatcher_keep_every_law(given_: EngineInput) -> None:
+    """The same holds for the server's dispatcher core."""
+    if not given_.traffic.clients:
+        assert audit_versions(given_, VirtualServer(given_).play()) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(faulty_version_inputs())
+def test_any_timeline_of_versions_with_faults_keeps_every_law(given_: EngineInput) -> None:
+    """Crashes, slow replicas and first passes of some versions beside others that have none."""
+    assert audit_versions(given_, run(given_)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(faulty_version_inputs())
+def test_any_versions_with_faults_of_the_dispatcher_keep_every_law(given_: EngineInput) -> None:
     """The same holds for the server's dispatcher core."""
     if not given_.traffic.clients:
         assert audit_versions(given_, VirtualServer(given_).play()) == []
@@ -143,6 +162,67 @@ def test_planted_fault_is_found_by_its_law(plant: Patch, law: str, monkeypatch: 
     """A law that no fault can break would be no law."""
     plant(monkeypatch)
     breaches = audit_versions(three_versions(), run(three_versions()))
+    assert law in {breach.split(":")[0] for breach in breaches}
+
+
+def faulty_versions() -> EngineInput:
+    """Return the same load with two replicas each: the first version's crash, the others' are slow or new."""
+    given_ = three_versions()
+    first, second, shadow = (
+        replace(fleet, replicas=2, cold_start_tables=([40], COIN, [60]), restart_from=1, results_out_table=[30])
+        for fleet in given_.fleets
+    )
+    slow = fault_rule(slow_share=0.5, slow_factor=1.5, first_count=2, first_factor=2.0)
+    first = replace(first, crash_table=crash_times(220), faults=slow)
+    second = replace(second, crash_table=[700], error_share=0, faults=fault_rule(slow_share=1.0, slow_factor=3.0))
+    shadow = replace(shadow, crash_table=crash_times(400))
+    return replace(given_, fleet=first, other_fleets=(second, shadow))
+
+
+def test_faulty_versions_have_no_breach_and_show_everything() -> None:
+    """Each version loses passes, with attempts and with copies in them."""
+    given_ = faulty_versions()
+    timeline = run(given_)
+    assert audit_versions(given_, timeline) == []
+    books = VersionBooks(given_, timeline)
+    for version, fleet in enumerate(given_.fleets):
+        own = books.of_version(version, fleet)
+        lost = {down.lost for down in all_downs(own)} - {UNSET}
+        assert set() < {row.serial for row in own.rows if row.outcome == Outcome.FAILED} <= lost
+
+
+def everybody_crashes_as_the_first_version_does(patch: pytest.MonkeyPatch) -> None:
+    """The life of every replica is drawn from the first version's table."""
+    table = faulty_versions().fleet.crash_table
+    assert table is not None
+    patch.setattr(process_engine, "crash_after_ns", lambda _, *keys: dice.crash_after_ns(table, *keys))
+
+
+def everybody_is_as_slow_as_the_first_version(patch: pytest.MonkeyPatch) -> None:
+    """Slow is who would be by the first version's share."""
+    rule = faulty_versions().fleet.faults
+    patch.setattr(process_engine, "is_slow", lambda _, bits: policy_faults.is_slow(rule, bits))
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (faults.takes_the_whole_start_again, "instances_run_one_pass"),
+        (faults.never_crashes, "crashes_lose_what_runs"),
+        (faults.crashes_when_idle_alone, "crashes_lose_what_runs"),
+        (faults.first_passes_never_end, "passes_last_what_they_cost"),
+        (faults.first_passes_come_once, "passes_last_what_they_cost"),
+        (faults.nobody_is_slow, "passes_last_what_they_cost"),
+        (everybody_crashes_as_the_first_version_does, "crashes_lose_what_runs"),
+        (everybody_is_as_slow_as_the_first_version, "passes_last_what_they_cost"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value,
+)
+def test_fault_of_the_faults_is_found_by_its_law(plant: Patch, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version's faults are judged by its own settings: those of another one would be a breach."""
+    given_ = faulty_versions()
+    plant(monkeypatch)
+    breaches = audit_versions(given_, run(given_))
     assert law in {breach.split(":")[0] for breach in breaches}
 
 

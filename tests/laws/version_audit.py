@@ -1,7 +1,8 @@
 """An audit of a timeline with several versions, from its settings alone; like audit.py it does not import policy.
 
 Each version keeps the laws of replicas with its own settings, whatever is in front of it. The laws of this file are
-about what lies between the versions: who gets which request, who gets a copy, what weights do.
+about what lies between the versions: who gets which request, who gets a copy, what weights do. Crashes, slow replicas
+and first passes are a version's own, by its own settings and the dice of its replicas (tests/laws/downtime.py).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tests.laws.audit import (
     passes_last_what_they_cost,
     replicas_serve_while_ready,
 )
+from tests.laws.downtime import all_downs, crashes_lose_what_runs
 
 __all__ = ["audit_versions"]
 
@@ -86,7 +88,13 @@ class VersionBooks(Books):
 def audit_versions(given: EngineInput, timeline: Timeline) -> list[str]:
     """Return every breach of a law on this timeline."""
     books = VersionBooks(given, timeline)
-    of_a_version = (passes_last_what_they_cost, replicas_serve_while_ready, holding_has_its_limit)
+    of_a_version = (
+        passes_last_what_they_cost,
+        replicas_serve_while_ready,
+        holding_has_its_limit,
+        crashes_lose_what_runs,
+        only_a_model_that_errs_fails,
+    )
     of_all = (
         every_attempt_ends_once,
         moments_in_order,
@@ -97,7 +105,6 @@ def audit_versions(given: EngineInput, timeline: Timeline) -> list[str]:
         copies_have_an_original,
         copies_go_where_shadows_are,
         every_attempt_is_of_one_version,
-        only_a_model_that_errs_fails,
         replicas_within_limits,
     )
     breaches = [f"{law.__name__}: {breach}" for law in of_all for breach in law(books)]
@@ -209,14 +216,14 @@ def every_attempt_is_of_one_version(books: VersionBooks) -> Iterator[str]:
             yield f"{row.request}.{row.attempt} of version {row.version} is on a replica of {version_of[row.replica]}"
 
 
-def only_a_model_that_errs_fails(books: VersionBooks) -> Iterator[str]:
-    """A version without errors fails on nothing, one that fails on all answers nothing: no replica is lost here."""
-    for row in (*books.rows, *books.copies):
-        if row.version == NONE:
-            continue
-        share = books.given.fleets[row.version].error_share
-        if (row.outcome == FAILED and share == 0) or (row.outcome == ANSWERED and share == EVERY):
-            yield f"{row.request}.{row.attempt} ended with {row.outcome} on version {row.version}: it errs at {share}"
+def only_a_model_that_errs_fails(books: Books) -> Iterator[str]:
+    """A version without errors fails on what a crash takes alone; one that fails on all answers nothing."""
+    share = books.given.fleet.error_share
+    lost = {down.lost for down in all_downs(books)}
+    for row in books.rows:
+        errs = row.outcome == FAILED and row.serial not in lost
+        if (errs and share == 0) or (row.outcome == ANSWERED and share == EVERY):
+            yield f"{row.request}.{row.attempt} ended with {row.outcome}: the version errs at {share}"
 
 
 def replicas_within_limits(books: VersionBooks) -> Iterator[str]:

@@ -307,6 +307,7 @@ def rollouts(draw: st.DrawFn) -> RolloutRule:
         }
         for _ in range(draw(st.integers(0, 3)))
     ]
+    no_data = draw(st.sampled_from(NoData)).name.lower()
     return rollout_rule(
         steps=steps,
         analysis={
@@ -325,7 +326,9 @@ def rollouts(draw: st.DrawFn) -> RolloutRule:
             "counted": draw(st.sampled_from(Counted)).name.lower(),
             "failure_limit": draw(st.integers(0, 1)),
             "failure_scope": draw(st.sampled_from(FailureScope)).name.lower(),
-            "no_data": draw(st.sampled_from(NoData)).name.lower(),
+            "no_data": no_data,
+            "no_data_limit": draw(st.none() | st.integers(0, 2)) if no_data == "hold" else None,
+            "no_data_interval_ns": draw(st.none() | grid(1, 5)),
             "roll_back_delay_ns": draw(grid(0, 5)),
         },
         slow_over_ns=draw(grid(1, 20)),

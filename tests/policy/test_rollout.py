@@ -44,10 +44,10 @@ def checked(**options: Any) -> RolloutRule:
 
 ANALYSIS_KEYS = (
     "limits", "initial_delay_ns", "count", "counted", "failure_limit", "failure_scope", "inconclusive_limit",
-    "samples_min", "no_data", "roll_back_delay_ns",
+    "samples_min", "no_data", "no_data_limit", "no_data_interval_ns", "roll_back_delay_ns",
 )  # fmt: skip
 
-BEGUN = RolloutState(int(Phase.PROGRESSING), 0, 1_000, 0, 0, 100, 0, 0, 0, UNSET, 0, 0, 0, 0, 0, 0)
+BEGUN = RolloutState(int(Phase.PROGRESSING), 0, 1_000, 0, 0, 100, 0, 0, 0, 0, UNSET, 0, 0, 0, 0, 0, 0)
 """The step of `checked` began at 0; its first check is due at 100."""
 
 
@@ -199,6 +199,10 @@ RUNS: list[tuple[str, dict[str, Any], dict[str, int], dict[int, Command], list[E
     ("without traffic it is held", {}, {"per_s": 0}, {350: Command.ABORT}, [
         GO, event(100, Action.HOLD, Cause.NO_DATA), event(200, Action.HOLD, Cause.NO_DATA),
         event(300, Action.HOLD, Cause.NO_DATA), event(350, Action.ROLL_BACK, Cause.COMMAND, 0),
+    ]),
+    ("without traffic for two checks in a row it is rolled back, the second one sooner",
+     {"no_data_limit": 1, "no_data_interval_ns": 30}, {"per_s": 0}, {}, [
+        GO, event(100, Action.HOLD, Cause.NO_DATA), event(130, Action.ROLL_BACK, Cause.NO_DATA, 0),
     ]),
     ("a hold lets samples add up", {"samples_min": 250}, {"per_s": 10**10}, {}, [
         GO, event(100, Action.HOLD, Cause.NO_DATA), event(200, Action.HOLD, Cause.NO_DATA),
@@ -439,7 +443,16 @@ def rules(draw: st.DrawFn) -> RolloutRule:
         counted=draw(st.sampled_from(["good", "all"])),
         failure_limit=draw(st.integers(0, 2)),
         failure_scope=draw(st.sampled_from(["rollout", "step", "consecutive"])),
-        no_data=draw(st.sampled_from(["fail", "hold", "pass"])),
+        **draw(
+            st.sampled_from(
+                [
+                    {"no_data": "fail"},
+                    {"no_data": "pass"},
+                    {"no_data": "hold", "no_data_interval_ns": 40},
+                    {"no_data": "hold", "no_data_limit": 1},
+                ]
+            )
+        ),
         roll_back_delay_ns=draw(st.sampled_from([0, 70])),
         ready_deadline_ns=draw(st.sampled_from([None, 90])),
         **draw(st.sampled_from([ABSOLUTE, BANDED, EXCESS, RATIO])),
@@ -497,9 +510,9 @@ LIMITS = {"limits": [FAILED_1_PERCENT], "interval_ns": 60}
 ONE_STEP = [{"weight": 1_000, "analysis": True}]
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"steps": [{"weight": 10_001}]}, "rollout.steps[0].weight must be a whole number from 0 to 10000. Got 10001."),
-    ({"steps": [{"weight": 1}, {"weight": 2, "shadow": -1}]}, "rollout.steps[1].shadow must be a whole number from 0"),
-    ({"steps": [{"weight": 1, "pause_ns": -1}]}, "rollout.steps[0].pause must be a time from 0ns to 31d. Got -1ns."),
+    ({"steps": [{"weight": 10_001}]}, "rollout.steps.0.weight must be a whole number from 0 to 10000. Got 10001."),
+    ({"steps": [{"weight": 1}, {"weight": 2, "shadow": -1}]}, "rollout.steps.1.shadow must be a whole number from 0"),
+    ({"steps": [{"weight": 1, "pause_ns": -1}]}, "rollout.steps.0.pause must be a time from 0ns to 31d. Got -1ns."),
     ({"steps": [{"weight": 1}] * 33}, "rollout.steps must be at most 32 steps. Got 33."),
     ({"steps": ONE_STEP}, "rollout.analysis must be given when a step has analysis. Got nothing."),
     ({"steps": [], "slow_over_ns": 0}, "rollout.slow_over must be a time from 1ns"),
@@ -509,29 +522,35 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ANALYSIS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limits": []}, "rollout.analysis.limits must be 1 to 4 limits. Got 0."),
     ({"limits": [FAILED_1_PERCENT] * 5}, "rollout.analysis.limits must be at most 4 limits. Got 5."),
-    ({"limits": [{"metric": "p99", "pass_most": 1}]}, "rollout.analysis.limits[0].metric must be one of failed, slow."),
+    ({"limits": [{"metric": "p99", "pass_most": 1}]}, "rollout.analysis.limits.0.metric must be one of failed, slow."),
     (
         {"limits": [{"metric": "slow", "pass_most": 1}]},
         "rollout.slow_over must be given when a limit is on slow answers",
     ),
     (
         limit("failed", "stable_difference", 1_000_001),
-        "rollout.analysis.limits[0].pass_most must be a whole number from",
+        "rollout.analysis.limits.0.pass_most must be from 0% to",
     ),
     (
         limit("failed", "nothing", 9, 8),
-        "rollout.analysis.limits[0].fail_over must be a whole number from 9 to 1000000.",
+        "rollout.analysis.limits.0.fail_over must be from 0.0009% to 100%. Got 0.0008%.",
     ),
     ({"interval_ns": 0}, "rollout.analysis.interval must be a time from 1ns"),
     ({"initial_delay_ns": 0}, "rollout.analysis.initial_delay must be a time from 1ns"),
     ({"count": -1}, "rollout.analysis.count must be a whole number from 0"),
-    ({"count": 0}, "rollout.steps[0].pause must be more than zero when rollout.analysis.count is 0"),
+    ({"count": 0}, "rollout.steps.0.pause must be more than zero when rollout.analysis.count is 0"),
     ({"counted": "bad"}, "rollout.analysis.counted must be one of good, all. Got bad."),
     ({"failure_limit": -1}, "rollout.analysis.failure_limit must be a whole number from 0"),
     ({"failure_scope": "x"}, "rollout.analysis.failure_scope must be one of rollout, step, consecutive. Got x."),
     ({"inconclusive_limit": -1}, "rollout.analysis.inconclusive_limit must be a whole number from 0"),
     ({"samples_min": 0}, "rollout.analysis.samples_min must be a whole number from 1"),
     ({"no_data": "x"}, "rollout.analysis.no_data must be one of fail, hold, pass. Got x."),
+    ({"no_data_limit": -1}, "rollout.analysis.no_data_limit must be a whole number from 0"),
+    ({"no_data_interval_ns": 0}, "rollout.analysis.no_data_interval must be a time from 1ns"),
+    (
+        {"no_data": "fail", "no_data_limit": 4},
+        "rollout.analysis.no_data_limit must be left out unless rollout.analysis.no_data is hold. Got 4.",
+    ),
     ({"roll_back_delay_ns": -1}, "rollout.analysis.roll_back_delay must be a time from 0ns"),
 ]
 

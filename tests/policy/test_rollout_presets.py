@@ -122,6 +122,7 @@ def test_flagger_mirrors_one_tick_first_and_iterates_without_traffic() -> None:
     """Mirroring is a step at weight 0 with all requests copied; iterations are good checks of one step at weight 0."""
     rule = rollout_rule(**flagger(step_weight=50, max_weight=50, mirror=True))
     assert (rule.step_weight[:2], rule.step_shadow[:2], rule.step_count) == ((0, 5_000), (WEIGHT_ONE, 0), 2)
+    assert rollout_rule(**flagger(step_weight=50, mirror=True, mirror_weight=30)).step_shadow[0] == 3_000
     rule = rollout_rule(**flagger(iterations=7))
     assert (rule.step_weight[0], rule.step_shadow[0], rule.step_count, rule.check_count) == (0, 0, 1, 7)
 
@@ -191,7 +192,7 @@ def test_argo_inconclusive_pauses_and_measures_anew_when_resumed(way: str) -> No
 
 
 def test_argo_in_the_background_measures_during_all_pauses() -> None:
-    """Every 60 s through a pause of 90 s and a gate; a failure at the gate aborts."""
+    """Every 60 s through a pause of 90 s and a gate, whatever the weight; a failure at the gate aborts."""
     steps = [{"setWeight": 20}, {"pause": {"duration_ns": 90 * SECOND_NS}}, {"setWeight": 40}, {"pause": {}}]
     settings = argo_rollouts(steps=steps, limits=ARGO["limits"], background=True)
     events, _ = run("interpreted", settings, failing(4))
@@ -199,8 +200,8 @@ def test_argo_in_the_background_measures_during_all_pauses() -> None:
         (0, "go_on", "step", 20),
         (60, "go_on", "check_passed", 20),
         (90, "go_on", "step", 40),
-        (150, "go_on", "check_passed", 40),
-        (210, "roll_back", "failure_limit", 0),
+        (120, "go_on", "check_passed", 40),
+        (180, "roll_back", "failure_limit", 0),
     ]
 
 
@@ -208,7 +209,32 @@ def test_argo_mirror_route_lasts_until_it_is_set_anew() -> None:
     """A share of requests is copied from that step on."""
     steps = [{"setMirrorRoute": {"percentage": 35}}, {"pause": {}}, {"setMirrorRoute": {"percentage": 0}}]
     rule = rollout_rule(**argo_rollouts(steps=steps))
-    assert rule.step_shadow[: rule.step_count] == (3_500, 3_500, 0)
+    assert rule.step_shadow[: rule.step_count] == (3_500, 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("limit", "aborted_s"), [(4, 90 + 40), (0, 90)])
+def test_argo_aborts_when_measurements_are_errors_in_a_row(way: str, limit: int, aborted_s: int) -> None:
+    """Without a request there is no result: it is tried again every 10 s, four times more."""
+    events, phase = run(way, argo_rollouts(**ARGO, consecutive_error_limit=limit), SILENT)
+    assert events[-1] == (aborted_s, "roll_back", "no_data", 0)
+    assert phase == Phase.ROLLED_BACK
+
+
+def test_argo_in_the_background_measures_from_its_starting_step_on() -> None:
+    """A canary that is bad from the begin is found in the second pause, where the analysis begins."""
+    steps = [{"setWeight": 20}, {"pause": {"duration_ns": 90 * SECOND_NS}}, {"setWeight": 40}, {"pause": {}}]
+    settings = argo_rollouts(steps=steps, limits=ARGO["limits"], background=True, starting_step=2)
+    events, _ = run("interpreted", settings, BAD)
+    assert events == [(0, "go_on", "step", 20), (90, "go_on", "step", 40), (150, "roll_back", "failure_limit", 0)]
+
+
+def test_argo_pauses_and_analyses_begin_with_their_weight() -> None:
+    """Twenty weights and twenty pauses are twenty steps; a weight behind the last pause is one of its own."""
+    rule = rollout_rule(**argo_rollouts(**ARGO))
+    assert rule.step_weight[: rule.step_count] == (2_000, 4_000, 6_000)
+    rule = rollout_rule(**argo_rollouts(steps=[{"pause": {"duration_ns": 1}}, {"setWeight": 50}]))
+    assert rule.step_weight[: rule.step_count] == (0, 5_000)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -225,14 +251,32 @@ def test_kserve_share_moves_by_hand_alone(way: str) -> None:
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (flagger, "rollout.flagger must be one of step_weight, step_weights or iterations. Got none"),
+        (flagger, "rollout.flagger must be one of stepWeight, stepWeights or iterations. Got none"),
         (lambda: flagger(step_weight=5, iterations=5), "rollout.flagger must be one of"),
-        (lambda: flagger(step_weight=-5), "rollout.flagger.step_weight must be a whole number from 0 to 100. Got -5."),
-        (lambda: flagger(step_weight=5, max_weight=0), "rollout.flagger.max_weight must be a whole number from 1"),
-        (lambda: argo_rollouts(steps=[{"experiment": {}}]), "rollout.argo.steps[0] must be one of setWeight, pause,"),
-        (lambda: argo_rollouts(steps=[{}]), "rollout.argo.steps[0] must be one of its kinds and its value. Got []."),
-        (lambda: argo_rollouts(**ARGO, background=True), "rollout.argo.steps[3] must be one of setWeight, pause,"),
-        (lambda: rollout_rule(**argo_rollouts(steps=[{"analysis": {}}])), "rollout.analysis must be given when a step"),
+        (lambda: flagger(step_weight=-5), "rollout.flagger.stepWeight must be a whole number from 0 to 100. Got -5."),
+        (lambda: flagger(step_weight=5, max_weight=0), "rollout.flagger.maxWeight must be a whole number from 1"),
+        (lambda: argo_rollouts(steps=[{"experiment": {}}]), "rollout.argo.steps.0 must be one of setWeight, pause,"),
+        (lambda: argo_rollouts(steps=[{}]), "rollout.argo.steps.0 must be one of its kinds and its value. Got []."),
+        (lambda: argo_rollouts(**ARGO, background=True), "rollout.argo.steps.3 must be one of setWeight, pause,"),
+        (
+            lambda: argo_rollouts(steps=[{"analysis": {}}]),
+            "rollout.argo.analysis must be given when a step has analysis.",
+        ),
+        (
+            lambda: argo_rollouts(steps=[{"setWeight": 101}]),
+            "rollout.argo.steps.0.setWeight must be a whole number from",
+        ),
+        (
+            lambda: argo_rollouts(steps=[{"setMirrorRoute": {"percentage": -1}}]),
+            "rollout.argo.steps.0.setMirrorRoute.percentage must be a whole number from 0 to 100. Got -1.",
+        ),
+        (
+            lambda: argo_rollouts(steps=[{"setWeight": 1}, {"pause": {}}] * 33),
+            "rollout.argo.steps must be such that there are at most 32 steps. Got 33.",
+        ),
+        (lambda: flagger(step_weight=1), "rollout.flagger.stepWeight must be such that there are at most 32 steps."),
+        (lambda: flagger(step_weights=[5, 101]), "rollout.flagger.stepWeights.1 must be a whole number from 0 to 100."),
+        (lambda: kserve(canary_traffic_percent=101), "rollout.kserve.canaryTrafficPercent must be a whole number from"),
     ],
 )
 def test_preset_out_of_range_is_refused_with_a_sentence(build: Any, sentence: str) -> None:

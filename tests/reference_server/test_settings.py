@@ -77,7 +77,7 @@ def test_admin_token_is_in_no_text_of_the_settings() -> None:
 @pytest.mark.parametrize("name", ["", "-v1", "a b", "a/b", "v1?", "caf\xe9", "x" * 64])
 def test_name_of_a_version_fits_a_path(name: str) -> None:
     """It is what requests name it by."""
-    with pytest.raises(SettingError, match=r"server\.versions\.name must be 1 to 63 of the characters"):
+    with pytest.raises(SettingError, match=r"server\.versions\.name must be 1 to 63 letters, digits, dots"):
         replace(bare(), versions=(replace(bare().versions[0], name=name),))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from servecast.rollout_report import answer_of, status_report
+from servecast.rollout_report import answer_of, log_report, status_report
 from sim.report.tables import as_text
 
 ENDS = {"answered": 7, "refused": 2, "timed_out": 3, "abandoned": 4, "failed": 5}
@@ -111,3 +111,31 @@ def test_tables_show_versions_samples_and_moves() -> None:
         line.startswith("Checks of this step: 1 of 2; failed: 1, and 2 may. The next is due at") for line in lines
     )
     assert "2026-11-26T22:58:38.668+00:00 go on step 2 10.0 %" in lines
+
+
+def test_rollback_for_want_of_requests_says_so() -> None:
+    """Argo Rollouts gives up on measurements without a result; so does a rollout in its words."""
+    told = rollout("rolled_back", "no_data")
+    sentence = "The rollout of v2 was rolled back at step 2: too many checks in a row had no request to look at."
+    assert answer_of(VERSIONS, told) == sentence
+
+
+def test_log_shows_each_kind_of_order() -> None:
+    """A share, a yes or no, a state of the rollout; of a version that is not there nothing was before."""
+    at, shown = "2026-11-26T22:58:38.668+00:00", "2026-11-26 22:58:38.668"
+    idle, going = (
+        {"phase": phase, "step": 0, "weight": weight} for phase, weight in (("idle", 0.0), ("rolled_back", 0.1))
+    )
+    orders = [
+        {"when": at, "what": "weight of v3", "from": 0.1, "to": 0.2, "by": "10.0.0.1:5", "refused": None},
+        {"when": at, "what": "loaded of v9", "from": None, "to": True, "by": "unknown", "refused": "There is none."},
+        {"when": at, "what": "rollout: abort", "from": idle, "to": going, "by": "10.0.0.1:5", "refused": None},
+    ]
+    lines = as_text(log_report(orders), 200).splitlines()
+    assert lines[0] == "3 orders are remembered, of which 1 were refused."
+    rows = [" ".join(line.split()) for line in lines[-3:]]
+    assert rows == [
+        f"{shown} weight of v3 10.0 % 20.0 % 10.0.0.1:5",
+        f"{shown} loaded of v9 - yes unknown There is none.",
+        f"{shown} rollout: abort idle, step 1, 0 % rolled back, step 1, 10.0 % 10.0.0.1:5",
+    ]

@@ -135,6 +135,38 @@ def test_order_that_the_server_refuses_is_its_sentence_and_an_exit_code(terminal
     run(scene())
 
 
+def test_log_tells_who_ordered_what(terminal: Terminal) -> None:
+    """Orders of either kind and a refused one, the oldest first; --json has what the server tells."""
+
+    async def scene() -> None:
+        async with running(ROLLING) as (_, client):
+            assert (await terminal.type(client, "log")).out == "Nobody has ordered anything.\n"
+            for words in (["promote"], ["start"], ["shadow", "v2", "50%"], ["weight", "v9", "5%"], ["retire", "v2"]):
+                await terminal.type(client, *words)
+            told = (await client.admin("GET", "log")).json["log"]
+            assert (await terminal.type(client, "log", "--json")).json == {"version": "servecast-orders/1", "log": told}
+            said = await terminal.type(client, "log")
+            assert (said.code, said.err) == (Exit.DONE, "")
+            answer, _, head, *rows = said.out.splitlines()
+            assert answer == "5 orders are remembered, of which 4 were refused."
+            assert head.split() == ["when", "(UTC)", "what", "from", "to", "by", "refused"]
+            text = " ".join(" ".join(rows).split())
+            for order in told:
+                assert order["when"][11:-6] in text
+                assert order["by"] in text
+            for words in (
+                "rollout: start",
+                "idle, step 1, 0 %",
+                "progressing, step 1, 10.0 %",
+                "loaded of v2",
+                "yes",
+                "no",
+            ):
+                assert words in text
+
+    run(scene())
+
+
 def test_token_comes_from_a_file_before_the_environment(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

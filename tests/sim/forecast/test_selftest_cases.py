@@ -35,6 +35,10 @@ def expected(name: str, reader: str, statistic: str) -> float:
         ("batch former", "hold", "mean", 2.65380),
         ("Erlang A", "left the queue", "mean", 0.133648),
         ("closed loop, 10 clients, 3 servers, think 0", "answered", "rate", 3.0),
+        ("8 replicas, a quarter slow", "response", "mean", 3.0),  # 2 and 6, a quarter of them
+        ("M/M/1 that crashes", "lost", "mean", 1 / 21),  # 0.05 of 1.05
+        ("M/M/1 that crashes", "response", "mean", 4.823529),  # the chain of 400 requests, solved as it stands
+        ("first 10 passes", "first responses", "mean", 8.498488),  # which draws of gaps agree with
     ],
 )
 def test_expected_values_are_the_known_answers(name: str, reader: str, statistic: str, value: float) -> None:

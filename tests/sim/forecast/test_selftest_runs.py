@@ -69,6 +69,22 @@ def test_controls_are_what_went_in() -> None:
     assert factor == pytest.approx(float(service.mean()), rel=1e-6)
 
 
+def test_readers_of_faults() -> None:
+    """First passes are long, some requests are lost with a crash, and the share of slow replicas is a control."""
+    slow = replace(SMALL, exponential=False, first_passes=5, first_factor=3.0, warm_up_ms=0)
+    first = run_case(CaseTask(slow, 1)).values
+    assert len(first["first responses"]) == 20
+    assert first["first responses"][0] == 3 * MS
+    assert not first["lost"].any()
+    crashing = run_case(CaseTask(replace(SMALL, rate_per_ms=0.4, crash_every_ns=20 * MS, restart_ns=MS), 1)).values
+    assert 0 < crashing["lost"].mean() < 0.15
+    case = replace(SMALL, rate_per_ms=2.0, replicas=4, slow_share=0.5, slow_factor=1.5)
+    assert control_means(case)[2] == 0.5
+    shares = {run_case(CaseTask(replace(case, measured_ms=10), seed)).controls[2] for seed in range(8)}
+    assert shares <= {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert len(shares) > 1
+
+
 def controls_of(case: Case, runs: int) -> Floats:
     """Return the controls of many short runs."""
     return np.array([run_case(CaseTask(case, seed)).controls for seed in range(runs)])

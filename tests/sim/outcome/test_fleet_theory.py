@@ -14,14 +14,17 @@ import pytest
 from sim.outcome.fleet_theory import (
     CanarySplit,
     ColdStart,
+    CrashingServer,
+    FirstPasses,
     MMkSetup,
     PowerOfChoices,
+    SlowReplicas,
     largest_canary_share,
     random_split,
     response_by_split,
     round_robin,
 )
-from sim.outcome.queueing_theory import MMc
+from sim.outcome.queueing_theory import MD1, MMc
 
 Floats = npt.NDArray[np.float64]
 
@@ -353,3 +356,90 @@ def test_what_has_no_answer_is_refused_in_one_sentence(refused: Callable[[], obj
     """At the making, and with the figures that are at fault."""
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         refused()
+
+
+def test_slow_replicas_are_a_mixture_of_two_queues() -> None:
+    """By hand: at 0.5 a server 1 / (1 - 0.5) = 2 in the mean and, slow, 1 / (2 / 3 - 0.5) = 6, a quarter of them."""
+    theory = SlowReplicas(4.0, 1.0, 8, 0.25, 1.5)
+    assert theory.mean_response == pytest.approx(0.75 * 2 + 0.25 * 6)
+    p99 = theory.response_quantile(0.99)
+    assert 0.75 * math.exp(-0.5 * p99) + 0.25 * math.exp(-p99 / 6) == pytest.approx(0.01)
+    for share, queue in ((0.0, theory.usual), (1.0, theory.slow)):
+        alike = SlowReplicas(4.0, 1.0, 8, share, 1.5)
+        assert alike.response_quantile(0.99) == pytest.approx(queue.response_quantile(0.99))
+
+
+def test_slow_replicas_are_the_mean_over_how_many_are_slow() -> None:
+    """Over a binomial number of slow ones, fleet by fleet, the tail is the same."""
+    theory = SlowReplicas(4.0, 1.0, 8, 0.25, 1.5)
+    fleets = [(math.comb(8, slow) * 0.25**slow * 0.75 ** (8 - slow), slow / 8) for slow in range(9)]
+    tail = sum(odds * SlowReplicas(4.0, 1.0, 8, share, 1.5).response_tail(7.0) for odds, share in fleets)
+    assert theory.response_tail(7.0) == pytest.approx(tail)
+
+
+@pytest.mark.parametrize(("share", "factor"), [(-0.1, 2.0), (1.1, 2.0), (0.5, 0.9), (0.5, 2.1)])
+def test_slow_replicas_that_make_no_sense_are_refused(share: float, factor: float) -> None:
+    """A share of 1, a factor of 1 or more, and a load that the slow ones can serve."""
+    with pytest.raises(ValueError, match=r"^(A share from 0 to 1 must be slow|This queue grows)"):
+        SlowReplicas(4.0, 1.0, 8, share, factor)
+
+
+def test_first_passes_by_hand() -> None:
+    """The first request finds nobody: f D. The second waits for what is left of that after an exponential gap.
+
+    E max(c - A, 0) = c - (1 - exp(-lam c)) / lam for c = f D = 3.
+    """
+    first, second = FirstPasses(0.5, 1.0, 1, 3.0).mean_responses(2)
+    assert first == pytest.approx(3.0)
+    assert second == pytest.approx(3.0 - (1 - math.exp(-1.5)) / 0.5 + 1.0)
+
+
+def test_first_passes_are_forgotten_in_the_end() -> None:
+    """From an empty queue without slow passes the response climbs, and with them it falls, to that of M/D/1."""
+    steady = MD1(0.5, 1.0).mean_response
+    plain = FirstPasses(0.5, 1.0, 0, 1.0).mean_responses(200)
+    late = FirstPasses(0.5, 1.0, 5, 3.0).mean_responses(400)
+    assert list(plain[:40]) == sorted(plain[:40])
+    assert plain[-1] == pytest.approx(steady, rel=1e-6)
+    assert late[-1] == pytest.approx(steady, rel=1e-6)
+    assert late[4] > late[50] > steady
+
+
+def test_first_passes_agree_with_a_recursion_on_drawn_gaps() -> None:
+    """Lindley's W' = max(W + S - A, 0) over 40,000 draws of 12 gaps: each mean within four standard errors."""
+    gaps = np.random.default_rng(5).exponential(2.0, (40_000, 12))
+    wait = np.zeros(40_000)
+    for number, expected in enumerate(FirstPasses(0.5, 1.0, 4, 3.0).mean_responses(12)):
+        service = 3.0 if number < 4 else 1.0
+        response = wait + service
+        assert abs(response.mean() - expected) <= 4 * response.std() / 200 + 1e-12
+        wait = np.maximum(response - gaps[:, number], 0.0)
+
+
+def test_crashing_server_agrees_with_its_chain() -> None:
+    """The chain of (requests, up or down), cut at 400 requests and solved as it stands, by no generating function."""
+    arrive, serve, crash, restart = 0.5, 1.0, 0.05, 0.2
+    most = 400
+    rates = np.zeros((2 * most, 2 * most))  # state 2 n: n requests, down; 2 n + 1: up
+    for count in range(most):
+        down, up = 2 * count, 2 * count + 1
+        rates[down, up] += restart
+        rates[up, 2 * max(count - 1, 0)] += crash
+        if count > 0:
+            rates[up, up - 2] += serve
+        if count + 1 < most:
+            rates[down, down + 2] += arrive
+            rates[up, up + 2] += arrive
+    shares = stationary(rates)
+    theory = CrashingServer(arrive, serve, crash, restart)
+    assert theory.up_share == pytest.approx(shares[1::2].sum())
+    assert theory.mean_response == pytest.approx(float(shares @ np.repeat(np.arange(most), 2)) / arrive, rel=1e-6)
+    lost = crash * shares[3::2].sum()  # crashes with a request in service
+    assert theory.lost_share == pytest.approx(lost / arrive, rel=1e-6)
+
+
+def test_crashing_server_that_never_crashes_is_mm1() -> None:
+    """And one that crashes is stable for so long as it is idle at times."""
+    assert CrashingServer(0.8, 1.0, 0.0, 1.0).mean_response == pytest.approx(5.0)
+    with pytest.raises(ValueError, match="grows without end"):
+        CrashingServer(0.85, 1.0, 0.05, 0.2)

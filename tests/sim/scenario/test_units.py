@@ -15,6 +15,7 @@ from sim.scenario.units import (
     SHARE_PATTERN,
     TIME_PATTERN,
     in_words,
+    parse_go_duration_ns,
     parse_rate_per_s,
     parse_ratio,
     parse_share,
@@ -148,3 +149,19 @@ def test_long_values_are_cut() -> None:
 def test_times_are_told_in_their_largest_unit(time_ns: int, words: str) -> None:
     """A message says 1.5min and not 90000000000ns."""
     assert time_in_words(time_ns) == words
+
+
+@pytest.mark.parametrize(
+    ("written", "time_ns"),
+    [("30s", 30 * 10**9), ("10m", 600 * 10**9), ("1h30m", 5_400 * 10**9), ("1.5m0.5s", 90_500_000_000), ("7ns", 7)],
+)
+def test_go_duration_is_read_as_go_reads_it(written: str, time_ns: int) -> None:
+    """Parts add up, and m is a minute where our own units say min."""
+    assert parse_go_duration_ns(written) == time_ns
+
+
+@pytest.mark.parametrize("written", ["", "10", "10min", "1d", "-5s", "s", "1h 5m", 10, None, "0.5ns"])
+def test_go_duration_of_another_form_is_refused(written: object) -> None:
+    """A number without unit too: where Argo takes seconds, its key says so."""
+    with pytest.raises(ValueError, match=r"^must be a "):
+        parse_go_duration_ns(written)

@@ -8,16 +8,16 @@ from policy.errors import SettingError
 from policy.instant import UNSET
 from policy.orders import Order, OrderKind
 from policy.rollout import SHARE_ONE, Command
-from policy.rollout_presets import flagger
 from policy.rollout_settings import rollout_rule
 from policy.versions import WEIGHT_ONE
 from sim.errors import ScenarioError
 from sim.scenario.calibrated import one_replica
 from sim.scenario.capacity import capacity_per_s
+from sim.scenario.fields import parts
 from sim.scenario.identity import resolved, scenario_hash
 from sim.scenario.lower import lower, tail_ns
 from sim.scenario.spec import Scenario
-from sim.scenario.version_spec import Analysis, Flagger, Rollout, RolloutLimit, RolloutStep, parts
+from sim.scenario.version_spec import SYSTEMS, Analysis, Rollout, RolloutLimit, RolloutStep
 from sim.scenario.versions import each_version, instances_of_each, load_shares, version_names, version_rules
 from tests.sim.scenario.example import DATA, scenario
 
@@ -113,24 +113,14 @@ def test_every_setting_of_a_rollout_reaches_its_rule() -> None:
 
 def test_every_setting_can_be_written() -> None:
     """No key of policy is out of a scenario's reach, and no key of a scenario leads nowhere."""
-    step = RolloutStep.model_validate({"weight": "1%"}).settings()
+    step = RolloutStep.model_validate({"weight": "1%"}).settings("key")
     limit = RolloutLimit.model_validate({"metric": "failed", "pass_most": "1%", "fail_over": "1%"})
     analysis = Analysis.model_validate({"limits": (limit,), "interval": "1s"}).settings()
     assert set(step) == {"weight", "pause_ns", "analysis", "shadow"}
-    assert set(limit.settings()) == set(RolloutLimit.model_fields)
+    assert set(limit.settings("key")) == set(RolloutLimit.model_fields)
     assert {key.removesuffix("_ns") for key in analysis} == set(Analysis.model_fields)
     own = {key.removesuffix("_ns") for key in Rollout.model_validate({}).settings()}
-    assert own == set(Rollout.model_fields) - {"start", "flagger"}
-
-
-def test_flagger_is_flaggers() -> None:
-    """Its own words, its own defaults."""
-    written = scenario(
-        TWO, "rollout={flagger: {interval: 30s, threshold: 5, step_weight: 20, max_weight: 60, mirror: true}}"
-    )
-    own = flagger(interval_ns=30 * 10**9, threshold=5, step_weight=20, max_weight=60, mirror=True)
-    assert version_rules(written).rollout == rollout_rule(**own)
-    assert Flagger.model_validate({"step_weight": 10}).settings() == flagger(step_weight=10)
+    assert own == set(Rollout.model_fields) - {"start", *SYSTEMS}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +132,12 @@ def test_flagger_is_flaggers() -> None:
         ("versions.1.role=stable", "rollout must be of a version whose role is canary, and none is."),
         ("versions.0.role=canary", "versions.0.role must be stable, or another version must be. Got canary."),
         ("versions.1.name=v1", "versions.1.name must be another name than those before. Got v1."),
-        ("versions.1.name=v/2", "versions.1.name must be letters, digits, dots"),
+        ("versions.1.name=v/2", "versions.1.name must be 1 to 63 letters, digits, dots"),
+        (f"versions.1.name={63 * 'x'}", None),
+        (
+            f"versions.1.name={64 * 'x'}",
+            "versions.1.name must be 1 to 63 letters, digits, dots, dashes and underscores, a le",
+        ),
         ("versions.1.error_rate=0.00001%", "versions.1.error_rate must be a multiple of 0.0001%."),
         ("versions.0.copies=10%", "versions.0.copies must be 0% for the stable version. Got 10%."),
         ("versions.1.loaded=false", "versions.1.loaded must be true for a version with a weight. Got false for v2."),
@@ -158,11 +153,16 @@ def test_flagger_is_flaggers() -> None:
         ("versions.1.colour=red", "versions.1.colour is not a known key: known here are name, role"),
         ("versions.1.role=blue", "versions.1.role must be one of stable, canary, arm, shadow. Got 'blue'."),
         ("rollout.steps.0.weight=200%", "rollout.steps.0.weight must be a percentage from 0% to 100%. Got 200%."),
+        ("rollout.steps.1.weight=0.005%", "rollout.steps.1.weight must be a multiple of 0.01%. Got 0.005%."),
+        (
+            "rollout.analysis.limits.0.fail_over=0.5%",
+            "rollout.analysis.limits.0.fail_over must be from 1% to 100%. Got 0.5%.",
+        ),
         ("rollout.analysis.limits=[]", "rollout.analysis.limits must have at least 1 entries. Got 0."),
-        ("rollout.analysis.limits.0.metric=speed", "rollout.analysis.limits[0].metric must be"),
+        ("rollout.analysis.limits.0.metric=speed", "rollout.analysis.limits.0.metric must be"),
         ("rollout.slow_over=none", "rollout.slow_over must be given when a limit is on slow answers. Got nothing."),
-        ("rollout.flagger={step_weight: 10}", "rollout must have either flagger or analysis."),
-        ("rollout={flagger: {}}", "rollout.flagger must be one of step_weight, step_weights or iterations."),
+        ("rollout.flagger={stepWeight: 10}", "rollout must have either flagger or analysis."),
+        ("rollout={argo: {}, kserve: {}}", "rollout must have either argo or kserve."),
         ("split.users=0", "split.users must be"),
         ("front_end.blocking=true", "versions must be one with front_end.blocking"),
     ],
