@@ -6,6 +6,10 @@ files is bookkeeping: rows of tables where the process engine has objects, calen
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,11 +29,37 @@ from sim.engine.timelines import (
     Timeline,
 )
 
-__all__ = ["run"]
+__all__ = ["Totals", "run", "run_totals"]
 
 Ints = npt.NDArray[np.int64]
 
 _LEAST = Capacity(attempts=1024, entries=1024, replicas=64, log=256)
+_CHUNK = 1_000_000
+
+
+class _Chunk(NamedTuple):
+    """Some of the first sends, and whether they are the last."""
+
+    arrivals_ns: Ints
+    sizes: Ints
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a run comes to, counted as it goes: memory does not grow with its length.
+
+    Requests count in the window in which they were intended; windows are equally long and fill the measured time.
+    """
+
+    counts: Ints  # (windows, len(Outcome)) measured requests by their outcome
+    latencies: Ints  # (windows, BUCKETS) histograms of the answered ones, as in sim/engine/histogram.py
+    unresolved: int  # measured requests that had no outcome when the run ended
+    passes: int
+    replicas: Table  # as in a Timeline
+    scalings: Table
+    shares: Table
+    rollout: Table
 
 
 def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity = _LEAST) -> Timeline:
@@ -40,20 +70,39 @@ def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity 
     requests = len(engine_input.traffic.arrivals_ns)
     least = least._replace(attempts=max(least.attempts, _power_of_two(requests)))
     given, state = Given(engine_input, recycle=False), State(engine_input, least)
-    _advance_all(engine_input, given, state, chunk or max(requests, 1))
+    _advance_all(given, state, _chunks(engine_input, chunk or max(requests, 1)))
     return _timeline(state)
 
 
-def _advance_all(engine_input: EngineInput, given: Given, state: State, chunk: int) -> None:
+def run_totals(
+    engine_input: EngineInput, windows: int, *, arrivals: Iterable[Ints] | None = None, chunk: int = _CHUNK
+) -> Totals:
+    """Return what one run comes to, in so many windows, without keeping its rows.
+
+    `arrivals`, in ascending pieces of any length, stand for those of the input: so they need not exist all at once.
+    """
+    given, state = Given(engine_input, recycle=True), State(engine_input, _LEAST)
+    state.count_in(windows)
+    _advance_all(given, state, _chunks(engine_input, chunk) if arrivals is None else _joined(arrivals))
+    return Totals(
+        counts=state.tables["counts"],
+        latencies=state.tables["latencies"],
+        unresolved=int(state.run["measured_open"]),
+        passes=int(state.run["passes"]),
+        replicas=_replica_rows(state),
+        scalings=_scaling_rows(state),
+        shares=_as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
+        rollout=_as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
+    )
+
+
+def _advance_all(given: Given, state: State, chunks: Iterator[_Chunk]) -> None:
     """Go on to the end of the run."""
-    traffic = engine_input.traffic
-    end = 0
     returned = Returned.NEEDS_ARRIVALS.value
     while returned != Returned.FINISHED:
         if returned == Returned.NEEDS_ARRIVALS:
-            begin, end = end, _chunk_end(traffic.arrivals_ns, end + chunk)
-            sizes = traffic.sizes[begin:end] if len(traffic.sizes) else traffic.sizes
-            state.hand_over(traffic.arrivals_ns[begin:end], sizes, is_last=end == len(traffic.arrivals_ns))
+            chunk = next(chunks)
+            state.hand_over(chunk.arrivals_ns, chunk.sizes, is_last=chunk.is_last)
         else:
             state.more(
                 attempts=returned == Returned.NEEDS_ATTEMPTS,
@@ -64,11 +113,27 @@ def _advance_all(engine_input: EngineInput, given: Given, state: State, chunk: i
         returned = advance(given.record, state.record)
 
 
-def _chunk_end(arrivals_ns: Ints, at_least: int) -> int:
-    """Return where a chunk of arrivals ends: between two moments, since an instant takes in all that it brings."""
-    if at_least >= len(arrivals_ns):
-        return len(arrivals_ns)
-    return int(np.searchsorted(arrivals_ns, arrivals_ns[at_least - 1], side="right"))
+def _chunks(engine_input: EngineInput, least: int) -> Iterator[_Chunk]:
+    """Return the arrivals in chunks of so many at least; one ends between two moments, since an instant is whole."""
+    arrivals_ns, sizes = engine_input.traffic.arrivals_ns, engine_input.traffic.sizes
+    end, is_last = 0, False
+    while not is_last:
+        begin, end = end, end + least
+        if end < len(arrivals_ns):
+            end = int(np.searchsorted(arrivals_ns, arrivals_ns[end - 1], side="right"))
+        is_last = end >= len(arrivals_ns)
+        yield _Chunk(arrivals_ns[begin:end], sizes[begin:end], is_last)
+
+
+def _joined(pieces: Iterable[Ints]) -> Iterator[_Chunk]:
+    """Return pieces of arrivals as chunks: those of a piece's last moment wait for the next piece."""
+    kept = no_sizes = np.empty(0, dtype=np.int64)
+    for piece in pieces:
+        joined = np.concatenate([kept, piece])
+        end = int(np.searchsorted(joined, joined[-1], side="left")) if len(joined) else 0
+        yield _Chunk(joined[:end], no_sizes, is_last=False)
+        kept = joined[end:]
+    yield _Chunk(kept, no_sizes, is_last=True)
 
 
 def _power_of_two(count: int) -> int:
@@ -81,12 +146,11 @@ def _timeline(state: State) -> Timeline:
     rows = _attempt_rows(state)
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
     is_copy = rows[:, ATTEMPT_COLUMNS.index("attempt")] >= COPIES_FROM
-    scalings = _as_table(state.rows("scalings", "scalings"), SCALING_COLUMNS)
     return Timeline(
         attempts=np.ascontiguousarray(rows[~is_copy]),
         passes=_pass_rows(state),
         replicas=_replica_rows(state),
-        scalings=np.ascontiguousarray(scalings[np.lexsort((scalings[:, 1], scalings[:, 0]))]),
+        scalings=_scaling_rows(state),
         copies=np.ascontiguousarray(rows[is_copy]),
         shares=_as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
         rollout=_as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
@@ -99,6 +163,12 @@ def _as_table(rows: Rows, columns: tuple[str, ...]) -> Table:
     for place, name in enumerate(columns):
         table[:, place] = rows[name]
     return table
+
+
+def _scaling_rows(state: State) -> Table:
+    """Return a row for every change of a wanted number, by time, then by version."""
+    rows = _as_table(state.rows("scalings", "scalings"), SCALING_COLUMNS)
+    return np.ascontiguousarray(rows[np.lexsort((rows[:, 1], rows[:, 0]))])
 
 
 def _moments(state: State) -> tuple[Ints, Ints]:

@@ -13,7 +13,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["QUANTILE_NAMES", "quantile", "quantiles", "rank"]
+from sim.engine.histogram import upper_edges_ns
+
+__all__ = ["QUANTILE_NAMES", "histogram_quantile", "quantile", "quantiles", "rank"]
 
 Scalar = TypeVar("Scalar", np.int64, np.float64)
 
@@ -44,3 +46,12 @@ def quantiles(values: npt.NDArray[Scalar], qs: Sequence[float]) -> list[Scalar]:
     places = [rank(len(values), q) - 1 for q in qs]
     partitioned = np.partition(values, sorted(set(places)))
     return [partitioned[place] for place in places]
+
+
+def histogram_quantile(counts: npt.NDArray[np.int64], q: float) -> int:
+    """Return the q-quantile of a histogram of sim.engine.histogram, in ns: the largest time of its bucket.
+
+    So it is at most 0.4 % above that of the values. Raises ValueError as `rank` does.
+    """
+    place = np.searchsorted(np.cumsum(counts), rank(int(counts.sum()), q))
+    return int(upper_edges_ns()[place])

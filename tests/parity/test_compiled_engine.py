@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from policy import retries
 from policy.pass_time import pass_ns
+from policy.timeline import Attempt, Outcome
 from sim.engine import compiled_engine, process_engine
 from sim.engine.compiled.state import Capacity
 from sim.engine.engine_input import EngineInput
+from sim.engine.histogram import bucket_of
+from sim.engine.timelines import Timeline
 from tests.parity.inputs import (
     busy_input,
     faulty_input,
@@ -76,6 +82,47 @@ def test_any_versions_with_faults_give_the_same_bytes(given_: EngineInput) -> No
 def test_longer_input_gives_the_same_bytes(given_: EngineInput) -> None:
     """Hundreds of requests that meet every law."""
     assert_same(given_)
+
+
+WINDOWS = 3
+
+
+def totals_of(timeline: Timeline, given_: EngineInput) -> tuple[list[list[int]], list[Counter[int]], int]:
+    """Return what the rows of a run come to: outcomes and buckets of latencies by window, and who has no outcome."""
+    counts = [[0] * len(Outcome) for _ in range(WINDOWS)]
+    buckets: list[Counter[int]] = [Counter() for _ in range(WINDOWS)]
+    unresolved = 0
+    from_ns, to_ns = given_.measure_from_ns, given_.measure_to_ns
+    last = {row.request: row for row in map(Attempt._make, timeline.attempts.tolist())}
+    for row in last.values():
+        if not from_ns <= row.intended_ns < to_ns:
+            continue
+        retried = retries.wants_retry(given_.traffic.retry, row.attempt, row.outcome)
+        if row.outcome == Outcome.IN_FLIGHT or retried:
+            unresolved += 1
+            continue
+        window = (row.intended_ns - from_ns) * WINDOWS // (to_ns - from_ns)
+        counts[window][row.outcome] += 1
+        if row.outcome == Outcome.ANSWERED:
+            buckets[window][bucket_of(row.delivered_ns - row.intended_ns)] += 1
+    return counts, buckets, unresolved
+
+
+@settings(max_examples=300, deadline=None)
+@given(faulty_version_inputs() | inputs())
+def test_totals_are_those_of_the_rows(given_: EngineInput) -> None:
+    """Rows that are used again, and arrivals in pieces: nothing is lost, and nothing is counted twice."""
+    timeline = process_engine.run(given_)
+    arrivals = given_.traffic.arrivals_ns
+    pieces = None if len(given_.traffic.sizes) else [arrivals[:5], arrivals[5:5], arrivals[5:6], arrivals[6:]]
+    totals = compiled_engine.run_totals(given_, WINDOWS, arrivals=pieces, chunk=3)
+    counts, buckets, unresolved = totals_of(timeline, given_)
+    assert totals.counts.tolist() == counts
+    assert [{place: n for place, n in enumerate(row) if n} for row in totals.latencies.tolist()] == buckets
+    assert totals.unresolved == unresolved
+    assert np.array_equal(totals.replicas, timeline.replicas)
+    assert np.array_equal(totals.scalings, timeline.scalings)
+    assert np.array_equal(totals.rollout, timeline.rollout)
 
 
 def test_engine_with_another_rule_is_told_from_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ _KEPT = 4
 
 def sources() -> list[Path]:
     """Return the files whose functions are compiled, by name."""
-    return sorted([*(Path(__file__).parents[3] / "policy").glob("*.py"), *Path(__file__).parent.glob("*.py")])
+    engine = Path(__file__).parent
+    return sorted([*(engine.parents[2] / "policy").glob("*.py"), *engine.glob("*.py"), engine.parent / "histogram.py"])
 
 
 @functools.cache

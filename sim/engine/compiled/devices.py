@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
+from numba.cpython.unsafe.numbers import leading_zeros
 from numba.extending import register_jitable
 
 from policy import retries
@@ -24,6 +25,7 @@ from sim.engine.compiled.dice import die, roll, sticky_bits, unsigned_die
 from sim.engine.compiled.memory import int_at, row_at, set_int
 from sim.engine.compiled.rows import attempt_of, batch_of, change_of, fleet_of, given_fleet, instance_of, replica_of
 from sim.engine.compiled.state import KNOTS_AT, NONE
+from sim.engine.histogram import BUCKETS, HALF, MANTISSA_BITS
 
 __all__ = [
     "Event",
@@ -230,9 +232,31 @@ def settle(g, t, slot, outcome, delivered_ns):
         return
     if _is_measured(given, attempt.intended_ns):
         run.measured_open -= 1
+        if t.windows > 0:
+            _count(given, t, attempt.intended_ns, outcome, delivered_ns)
     if given.clients > 0:
         client = attempt.request % given.clients
         think_and_send(g, t, client, attempt.request // given.clients + 1, delivered_ns)
+
+
+@register_jitable(forceinline=True)
+def _count(given, t, intended_ns, outcome, delivered_ns):
+    """Count a measured request that has its outcome, in the window in which it was intended."""
+    window = (intended_ns - given.measure_from_ns) * t.windows // (given.measure_to_ns - given.measure_from_ns)
+    place = window * t.outcomes + outcome
+    set_int(t.counts, place, int_at(t.counts, place) + 1)
+    if outcome == Outcome.ANSWERED.value:
+        place = window * t.buckets + _bucket_of(delivered_ns - intended_ns)
+        set_int(t.latencies, place, int_at(t.latencies, place) + 1)
+
+
+@register_jitable(forceinline=True)
+def _bucket_of(time_ns):
+    """Return the bucket of a time: sim.outcome.histogram.bucket_of() without Python's bit_length."""
+    if time_ns < HALF:
+        return time_ns
+    exponent = 64 - leading_zeros(time_ns) - MANTISSA_BITS - 1
+    return min(exponent * HALF + (time_ns >> exponent), BUCKETS - 1)
 
 
 @register_jitable

@@ -6,6 +6,7 @@ It does what process_fleet.py does, with rows for objects.
 from __future__ import annotations
 
 from numba.extending import register_jitable
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from policy import admission, autoscaling, fleet, routing
 from policy.fleet import Stage
@@ -30,6 +31,9 @@ __all__ = [
     "unhold",
     "want",
 ]
+
+
+_AUTOSCALER_LENGTH = len(autoscaling.AutoscalerState._fields)
 
 
 @register_jitable
@@ -61,45 +65,13 @@ def begin_to_scale(g, t, version, now_ns):
 @register_jitable
 def _keep_autoscaler(state, memory):
     row = state.autoscaler
-    row[0] = memory.started_ns
-    row[1] = memory.next_sample_ns
-    row[2] = memory.next_tick_ns
-    row[3] = memory.next_poll_ns
-    row[4] = memory.pending_side
-    row[5] = memory.pending_since_ns
-    row[6] = memory.panic_ns
-    row[7] = memory.panic_highest
-    row[8] = memory.up_ns
-    row[9] = memory.down_ns
-    row[10] = memory.before_up
-    row[11] = memory.active_ns
-    row[12] = memory.activated_ns
-    row[13] = memory.decided_ns
-    row[14] = memory.decided
-    row[15] = memory.decided_cause
+    for place in range(_AUTOSCALER_LENGTH):
+        row[place] = memory[place]
 
 
 @register_jitable
 def _autoscaler_of(state):
-    row = state.autoscaler
-    return autoscaling.AutoscalerState(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        row[7],
-        row[8],
-        row[9],
-        row[10],
-        row[11],
-        row[12],
-        row[13],
-        row[14],
-        row[15],
-    )
+    return autoscaling.AutoscalerState(*to_fixed_tuple(state.autoscaler, _AUTOSCALER_LENGTH))
 
 
 @register_jitable

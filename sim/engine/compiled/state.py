@@ -29,10 +29,11 @@ from policy.settings import (
     retry_rule,
     routing_rule,
 )
-from policy.timeline import RolloutMove, Scaling, Share
+from policy.timeline import Outcome, RolloutMove, Scaling, Share
 from policy.versions import VERSIONS_MAX
 from sim.engine.compiled.calendar import CALENDAR, ENTRY
 from sim.engine.engine_input import EngineInput, FleetInput, Table
+from sim.engine.histogram import BUCKETS
 
 __all__ = [
     "ATTEMPT",
@@ -337,6 +338,8 @@ _ADDRESSES = (
     "scalings",
     "shares",
     "moves",
+    "counts",  # (windows, outcomes) measured requests by their outcome
+    "latencies",  # (windows, BUCKETS) histograms of the answered ones
     "arrivals",  # the chunk of them
     "sizes",
 )
@@ -350,6 +353,9 @@ _TABLE_NUMBERS = (
     "log_room",
     "arrivals_count",
     "is_last",  # no more chunks of arrivals follow
+    "windows",  # equally long ones of the measured time, in which requests are counted; 0: they are not
+    "outcomes",
+    "buckets",
 )
 TABLES = np.dtype(
     [
@@ -518,6 +524,12 @@ class State:
     def rows(self, name: str, count: str) -> Rows:
         """Return the rows of a table that are in use, given the name of their number in RUN."""
         return self.tables[name][: self.run[count]]
+
+    def count_in(self, windows: int) -> None:
+        """Count the measured requests in so many windows, by intended send, rather than only keep their rows."""
+        self._row["windows"], self._row["outcomes"], self._row["buckets"] = windows, len(Outcome), BUCKETS
+        self._keep("counts", np.zeros((windows, len(Outcome)), dtype=np.int64))
+        self._keep("latencies", np.zeros((windows, BUCKETS), dtype=np.int64))
 
     def hand_over(self, arrivals_ns: Ints, sizes: Ints, *, is_last: bool) -> None:
         """Give the next chunk of the arrivals, with their recorded sizes."""

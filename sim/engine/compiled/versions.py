@@ -6,6 +6,7 @@ It does what process_versions.py does, with rows for objects.
 from __future__ import annotations
 
 from numba.extending import register_jitable
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from policy import deadlines, orders, rollout, versions
 from policy.dice import Stream
@@ -33,6 +34,7 @@ from sim.engine.compiled.rows import attempt_of, fleet_of, given_fleet, replica_
 from sim.engine.compiled.state import MOVE, NONE, ORDER, SHARE
 
 _COPY = Stream.COPY.value
+_ROLLOUT_LENGTH = len(rollout.RolloutState._fields)
 
 __all__ = ["begin_shares", "decide", "withdraw"]
 
@@ -360,43 +362,11 @@ def _order_view(g, t, order):
 
 @register_jitable
 def _rollout_of(t):
-    row = t.run.rollout
-    return rollout.RolloutState(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        row[7],
-        row[8],
-        row[9],
-        row[10],
-        row[11],
-        row[12],
-        row[13],
-        row[14],
-        row[15],
-    )
+    return rollout.RolloutState(*to_fixed_tuple(t.run.rollout, _ROLLOUT_LENGTH))
 
 
 @register_jitable
 def _keep_rollout(t, memory):
     row = t.run.rollout
-    row[0] = memory.phase
-    row[1] = memory.step
-    row[2] = memory.weight
-    row[3] = memory.shadow
-    row[4] = memory.began_ns
-    row[5] = memory.due_ns
-    row[6] = memory.checks
-    row[7] = memory.failed
-    row[8] = memory.inconclusive
-    row[9] = memory.unready_ns
-    row[10] = memory.canary_answered
-    row[11] = memory.canary_failed
-    row[12] = memory.canary_slow
-    row[13] = memory.stable_answered
-    row[14] = memory.stable_failed
-    row[15] = memory.stable_slow
+    for place in range(_ROLLOUT_LENGTH):
+        row[place] = memory[place]
