@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench-server schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -77,6 +77,11 @@ label-head: $(VENV)/.models | $(OUT) ## fit MiniLM's label head anew, on ratings
 digit-cnn: $(VENV)/.models | $(OUT) ## train the small image classifier anew, on images that are downloaded and not kept
 	@$(BIN)/pip download --quiet --no-deps --only-binary :all: --dest $(OUT) scikit-learn==1.9.0
 	$(BIN)/python -m reference_server.models.train_cnn $(OUT)/scikit_learn-1.9.0-*.whl
+
+bench: $(VENV)/.base | $(OUT) ## how fast the engines are, against SimPy, Ciw and a bare loop; 3 minutes, for a quiet machine
+	@$(BIN)/python -m pip install --quiet --quiet --no-deps --target $(OUT)/ciw ciw==3.2.7
+	@$(BIN)/servecast warm
+	$(BIN)/python -m tests.benchmarks.engine_speed --text docs/engine-speed.txt --json docs/engine-speed.json
 
 bench-server: $(VENV)/.base ## what the reference server costs against bare aiohttp, a minute and a half; for a quiet machine
 	$(BIN)/python -m tests.benchmarks.server_overhead --text docs/server-overhead.txt --json docs/server-overhead.json

@@ -34,6 +34,6 @@ def upper_edges_ns() -> Ints:
     """Return the largest time of each bucket; of the last one, the largest that is its own."""
     index = np.arange(BUCKETS, dtype=np.int64)
     exponent = np.maximum(index // HALF - 1, 0)
-    mantissa = np.where(index < HALF, index, index % HALF + HALF)
+    mantissa: Ints = np.where(index < HALF, index, index % HALF + HALF)
     edges: Ints = ((mantissa + 1) << exponent) - 1
     return edges
