@@ -87,8 +87,8 @@ def sentence_of(
             )
         case Refusal.UNDER_WAY:
             assert shares.rule is not None
-            canary, possible = names[weights.canary], allowed_commands(shares.rule, shares.rollout)
-            ends = " or ".join(name for name in ("promote_full", "abort") if name in possible)
+            canary, now = names[weights.canary], allowed_commands(shares.rule, shares.rollout)
+            ends = " or ".join(name for name in ("promote_full", "abort") if name in now)
             return f"A rollout is under way and has the say over {stable} and {canary}: end it by {ends}."
         case Refusal.STABLE:
             return f"{stable} is the stable version, which has what the others leave: give another version its share."

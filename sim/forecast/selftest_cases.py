@@ -245,18 +245,18 @@ def _closed_loop(think_ms: float, measured_ms: int) -> Case:
 
 
 def _slow_replicas() -> Case:
-    theory = SlowReplicas(4.0, 1.0, 8, 0.25, 1.5)
+    theory = SlowReplicas(2.4, 1.0, 8, 0.25, 1.5)
     return Case(
         "8 replicas, a quarter slow by half",
         _response(theory.mean_response, theory.response_quantile(0.99)),
-        rate_per_ms=4.0,
+        rate_per_ms=2.4,
         base_ns=MS,
         exponential=True,
         replicas=8,
         slow_share=0.25,
         slow_factor=1.5,
         measured_ms=2_000,
-        runs=120,
+        runs=80,
     )
 
 
@@ -271,20 +271,20 @@ def _first_passes() -> Case:
         first_factor=3.0,
         warm_up_ms=0,
         measured_ms=60,
-        runs=2_000,
+        runs=3_200,
     )
 
 
 def _crashes() -> Case:
-    theory = CrashingServer(0.5, 1.0, 1 / 20, 1 / 5)
+    theory = CrashingServer(0.4, 1.0, 1 / 10, 1 / 2)
     return Case(
         "M/M/1 that crashes and loses what it serves",
         (Expectation("lost", "mean", theory.lost_share), Expectation("response", "mean", theory.mean_response)),
-        rate_per_ms=0.5,
+        rate_per_ms=0.4,
         base_ns=MS,
         exponential=True,
-        crash_every_ns=20 * MS,
-        restart_ns=5 * MS,
+        crash_every_ns=10 * MS,
+        restart_ns=2 * MS,
         measured_ms=20_000,
         runs=80,
     )

@@ -35,9 +35,9 @@ def expected(name: str, reader: str, statistic: str) -> float:
         ("batch former", "hold", "mean", 2.65380),
         ("Erlang A", "left the queue", "mean", 0.133648),
         ("closed loop, 10 clients, 3 servers, think 0", "answered", "rate", 3.0),
-        ("8 replicas, a quarter slow", "response", "mean", 3.0),  # 2 and 6, a quarter of them
-        ("M/M/1 that crashes", "lost", "mean", 1 / 21),  # 0.05 of 1.05
-        ("M/M/1 that crashes", "response", "mean", 4.823529),  # the chain of 400 requests, solved as it stands
+        ("8 replicas, a quarter slow", "response", "mean", 1.7532468),  # 1 / 0.7 and, a quarter, 1 / (2 / 3 - 0.3)
+        ("M/M/1 that crashes", "lost", "mean", 1 / 11),  # 0.1 of 1.1
+        ("M/M/1 that crashes", "response", "mean", 2.2043011),  # the chain of 400 requests, solved as it stands
         ("first 10 passes", "first responses", "mean", 8.498488),  # which draws of gaps agree with
     ],
 )

@@ -416,10 +416,10 @@ def test_first_passes_agree_with_a_recursion_on_drawn_gaps() -> None:
         wait = np.maximum(response - gaps[:, number], 0.0)
 
 
-def test_crashing_server_agrees_with_its_chain() -> None:
+@pytest.mark.parametrize(("arrive", "crash", "restart"), [(0.5, 0.05, 0.2), (0.4, 0.1, 0.5)])
+def test_crashing_server_agrees_with_its_chain(arrive: float, crash: float, restart: float) -> None:
     """The chain of (requests, up or down), cut at 400 requests and solved as it stands, by no generating function."""
-    arrive, serve, crash, restart = 0.5, 1.0, 0.05, 0.2
-    most = 400
+    serve, most = 1.0, 400
     rates = np.zeros((2 * most, 2 * most))  # state 2 n: n requests, down; 2 n + 1: up
     for count in range(most):
         down, up = 2 * count, 2 * count + 1
