@@ -34,7 +34,7 @@ lint: $(VENV)/.all ## lint, types and import contracts alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-selftest: $(VENV)/.base | $(OUT) ## compare the simulator with the known answers of theory, at full length; 7 minutes
+selftest: $(VENV)/.base | $(OUT) ## compare the simulator with the known answers of theory, at full length; 9 minutes
 	$(BIN)/servecast selftest --quiet --json > $(OUT)/selftest.json; \
 		status=$$?; cat $(OUT)/selftest.json; test ! -s $(OUT)/selftest.json || mv $(OUT)/selftest.json docs/; exit $$status
 
