@@ -25,6 +25,7 @@ __all__ = [
     "begin_to_scale",
     "instance_ready",
     "let_go",
+    "log_scaling",
     "place_held",
     "scale",
     "scale_for_held",
