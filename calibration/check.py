@@ -30,7 +30,8 @@ from calibration.server_rules import require_same_rules
 from calibration.traffic_plan import input_text, traffic_plan
 from policy.rollout import Command
 from sim.engine.timelines import Timeline
-from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run, scales, tick_ns_of
+from sim.forecast.autoscaler_lead import memory_ns_of, scales, tick_ns_of
+from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run
 from sim.forecast.provenance import host, versions
 from sim.outcome.measures import measure
 from sim.outcome.rollout_course import rollout_of
@@ -166,7 +167,7 @@ class _Checker:
 
     def warm_up(self) -> None:
         """Load the server for two seconds: the first requests of a process are slower than all others."""
-        rate_per_s = min(self._capacity_per_s * _WARM_UP_SHARE, _WARM_UP_RATE_MAX)
+        rate_per_s = min(capacity_per_s(_unscaled(self._scenario)) * _WARM_UP_SHARE, _WARM_UP_RATE_MAX)
         moments = np.arange(0, round(_WARM_UP_S * _S_NS), round(_S_NS / rate_per_s), dtype=np.int64)
         measure_load(self._server, fixed_plan(moments, item_size=1))
 
@@ -201,7 +202,7 @@ class _Checker:
         while len(attempts) < self._effort.attempts and _valid(attempts) < self._effort.repeats:
             tell("measured", _MEASURED_SHARE * _valid(attempts) / self._effort.repeats)
             attempts.append(self._attempt(plan))
-        prediction = self._prediction(plan, tell) if _valid(attempts) else None
+        prediction = self._prediction(plan, attempts, tell) if _valid(attempts) else None
         return PointReport(
             load=load,
             rate_per_s=load * self._capacity_per_s,
@@ -257,23 +258,34 @@ class _Checker:
     def _attempt_here(self, plan: LoadPlan) -> AttemptReport:
         """Drive the schedule at the server as it is."""
         if scales(self._scenario):
-            self._server.wait_for_replicas(self._replicas_at_start())
+            # What autoscalers remember of earlier loads is no part of the scenario.
+            self._server.wait_for_replicas(self._replicas_at_start(), memory_ns_of(self._scenario) / _S_NS)
         measured = measure_load(self._server, plan)
         validity, timeline = self._validity(measured, len(plan.arrivals_ns))
         figures: dict[str, float] = {}
         resolutions: dict[str, float] = {}
         latencies_ms = np.zeros(0)
-        fleet, rollout = None, None
+        fleet, rollout, at_work_ns = None, None, None
         if timeline is not None:
             measures = measure(timeline, 0, self._duration_ns, instances=instances_of_each(self._scenario))
             figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
             resolutions = resolutions_of(measures)
             latencies_ms = measures.answered_latencies_ns / 1e6
-            fleet = fleet_of(measures) if scales(self._scenario) else None
+            if scales(self._scenario):
+                fleet, at_work_ns = fleet_of(measures), measured.at_work_ns
             rollout = rollout_of(timeline, versions_input(self._scenario), plan.seed)
         run = measured.run
         return AttemptReport(
-            validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions, fleet, rollout
+            validity,
+            run.lateness,
+            measured.host,
+            run.outcomes(),
+            figures,
+            latencies_ms,
+            resolutions,
+            fleet,
+            rollout,
+            at_work_ns,
         )
 
     def _replicas_at_start(self) -> int:
@@ -298,8 +310,8 @@ class _Checker:
             reasons.append(str(error))
         return Validity(not reasons, tuple(reasons)), None if reasons else timeline
 
-    def _prediction(self, plan: LoadPlan, tell: Progress) -> Prediction:
-        """Return what the forecast says of a run on this schedule."""
+    def _prediction(self, plan: LoadPlan, attempts: Sequence[AttemptReport], tell: Progress) -> Prediction:
+        """Return what the forecast says of runs on this schedule, whose autoscalers' clocks stood as in these."""
         return predict_run(
             self._scenario,
             plan.arrivals_ns,
@@ -307,9 +319,15 @@ class _Checker:
             seed=self._seed,
             draws=self._effort.draws,
             to_ns=self._duration_ns,
+            at_work_ns=[each.at_work_ns for each in attempts if each.at_work_ns is not None],
             workers=self._effort.workers,
             progress=lambda done, of: tell("predicted", _MEASURED_SHARE + (1 - _MEASURED_SHARE) * done / of),
         )
+
+
+def _unscaled(scenario: Scenario) -> Scenario:
+    """Return the scenario with the replicas that are there at the start for good."""
+    return scenario.model_copy(update={"fleet": scenario.fleet.model_copy(update={"autoscaler": None})})
 
 
 def _valid(attempts: Sequence[AttemptReport]) -> int:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from calibration.check_report import CheckReport, Hits, PointReport
+from calibration.fleet_score import FLEET_TOLERANCES, FleetScore
 from calibration.load_once import LoadResult
 from calibration.replay import ReplayReport
 from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score
@@ -138,12 +139,13 @@ def _fleet_lines(point: PointReport) -> list[RenderableType]:
         return []
     table = new_table("run", "replicas, mean", "peak", "p99 of 5 s windows", "wanted, one after the other", words=1)
     for number, each in enumerate(scores, start=1):
-        mean, error = f"{each.replicas_mean:.2f}, measured {each.replicas_mean_measured:.2f}", each.replicas_mean_error
+        mean = f"{each.replicas_mean:.2f} ({each.replicas_mean_low:.2f} .. {each.replicas_mean_high:.2f})"
+        mean += f", measured {each.replicas_mean_measured:.2f}"
         peak = f"{_likely(each.peaks)}, measured {each.peak_measured}"
         window = "-" if math.isnan(each.window_p99_error) else f"+-{100 * each.window_p99_error:.1f} % (median)"
         often = f"{_sequence(each.wanted_forecast)} ({100 * each.wanted_share:.0f} %)"
-        wanted = f"{often}, measured {_sequence(each.wanted_measured)}"
-        table.add_row(str(number), f"{mean} ({100 * error:+.1f} %)", peak, window, wanted)
+        wanted = f"{often}, measured {_sequence(each.wanted_measured)} ({100 * each.wanted_measured_share:.0f} %)"
+        table.add_row(str(number), f"{mean} ({100 * each.replicas_mean_error:+.1f} %)", peak, window, wanted)
     lines: list[RenderableType] = [Text("The fleet, forecast and measured:"), table]
     for number, each in enumerate(scores, start=1):
         moments = ", ".join(
@@ -153,7 +155,18 @@ def _fleet_lines(point: PointReport) -> list[RenderableType]:
         )
         if moments:
             lines.append(Text(f"run {number}, replicas wanted: {moments}; a tick is {each.tick_s:g} s"))
-    return [*lines, ""]
+    return [*lines, Text(_fleet_sentence(scores)), ""]
+
+
+def _fleet_sentence(scores: Sequence[FleetScore]) -> str:
+    """Return in how many runs the fleet was near enough, and in how many where the forecast says that runs lie."""
+    runs, moments = len(scores), sum(len(each.moments) for each in scores)
+    within, inside = sum(each.mean_within for each in scores), sum(each.mean_inside for each in scores)
+    ticks, held = sum(each.moments_within for each in scores), sum(each.moments_inside for each in scores)
+    return (
+        f"Mean replicas: within {100 * FLEET_TOLERANCES['replicas_mean']:.0f} % in {within} of {runs} runs, inside the "
+        f"interval of single runs in {inside}. Moments: {ticks} of {moments} within one tick, {held} inside."
+    )
 
 
 _OF_ROLLOUTS = {
