@@ -37,7 +37,8 @@ from calibration.server_rules import require_same_rules
 from calibration.traffic_plan import input_text, traffic_plan
 from policy.rollout import Command
 from sim.engine.timelines import Timeline
-from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run, scales, tick_ns_of
+from sim.forecast.autoscaler_lead import memory_ns_of, scales, tick_ns_of
+from sim.forecast.prediction import Prediction, fleet_of, measured_figures, predict_run
 from sim.forecast.provenance import host, versions
 from sim.outcome.measures import measure
 from sim.outcome.rollout_course import rollout_of
@@ -231,7 +232,9 @@ class _Checker:
 
     def warm_up(self) -> None:
         """Load the server for two seconds: the first requests of a process are slower than all others."""
-        rate_per_s = min(self.capacity_per_s * _WARM_UP_SHARE, _WARM_UP_RATE_MAX)
+        scaled = scales(self.scenario)
+        capacity = capacity_per_s(_unscaled(self.scenario)) if scaled else self.capacity_per_s
+        rate_per_s = min(capacity * _WARM_UP_SHARE, _WARM_UP_RATE_MAX)
         moments = np.arange(0, round(_WARM_UP_S * _S_NS), round(_S_NS / rate_per_s), dtype=np.int64)
         measure_load(self._server, fixed_plan(moments, item_size=1))
 
@@ -279,7 +282,7 @@ class _Checker:
     def predicted(self, schedule: _Schedule, tell: Progress) -> PointReport:
         """Predict a schedule that has been measured."""
         plan, attempts = schedule.plan, schedule.attempts
-        prediction = self._prediction(plan, tell) if _valid(attempts) else None
+        prediction = self._prediction(plan, attempts, tell) if _valid(attempts) else None
         return PointReport(
             load=schedule.load,
             rate_per_s=schedule.load * self.capacity_per_s,
@@ -336,23 +339,34 @@ class _Checker:
     def _attempt_here(self, plan: LoadPlan) -> AttemptReport:
         """Drive the schedule at the server as it is."""
         if scales(self.scenario):
-            self._server.wait_for_replicas(self._replicas_at_start())
+            # What autoscalers remember of earlier loads is no part of the scenario.
+            self._server.wait_for_replicas(self._replicas_at_start(), memory_ns_of(self.scenario) / _S_NS)
         measured = measure_load(self._server, plan)
         validity, timeline = self._validity(measured, len(plan.arrivals_ns))
         figures: dict[str, float] = {}
         resolutions: dict[str, float] = {}
         latencies_ms = np.zeros(0)
-        fleet, rollout = None, None
+        fleet, rollout, at_work_ns = None, None, None
         if timeline is not None:
             measures = measure(timeline, 0, self._duration_ns, instances=instances_of_each(self.scenario))
             figures = {name: value for name, value in measured_figures(measures).items() if math.isfinite(value)}
             resolutions = resolutions_of(measures)
             latencies_ms = measures.answered_latencies_ns / 1e6
-            fleet = fleet_of(measures) if scales(self.scenario) else None
+            if scales(self.scenario):
+                fleet, at_work_ns = fleet_of(measures), measured.at_work_ns
             rollout = rollout_of(timeline, versions_input(self.scenario), plan.seed)
         run = measured.run
         return AttemptReport(
-            validity, run.lateness, measured.host, run.outcomes(), figures, latencies_ms, resolutions, fleet, rollout
+            validity,
+            run.lateness,
+            measured.host,
+            run.outcomes(),
+            figures,
+            latencies_ms,
+            resolutions,
+            fleet,
+            rollout,
+            at_work_ns,
         )
 
     def _replicas_at_start(self) -> int:
@@ -377,8 +391,8 @@ class _Checker:
             reasons.append(str(error))
         return Validity(not reasons, tuple(reasons)), None if reasons else timeline
 
-    def _prediction(self, plan: LoadPlan, tell: Progress) -> Prediction:
-        """Return what the forecast says of a run on this schedule."""
+    def _prediction(self, plan: LoadPlan, attempts: Sequence[AttemptReport], tell: Progress) -> Prediction:
+        """Return what the forecast says of runs on this schedule, whose autoscalers' clocks stood as in these."""
         return predict_run(
             self.scenario,
             plan.arrivals_ns,
@@ -386,9 +400,15 @@ class _Checker:
             seed=self._seed,
             draws=self._effort.draws,
             to_ns=self._duration_ns,
+            at_work_ns=[each.at_work_ns for each in attempts if each.at_work_ns is not None],
             workers=self._effort.workers,
             progress=lambda done, of: tell("predicted", _MEASURED_SHARE + (1 - _MEASURED_SHARE) * done / of),
         )
+
+
+def _unscaled(scenario: Scenario) -> Scenario:
+    """Return the scenario with the replicas that are there at the start for good."""
+    return scenario.model_copy(update={"fleet": scenario.fleet.model_copy(update={"autoscaler": None})})
 
 
 def _valid(attempts: Sequence[AttemptReport]) -> int:

@@ -2,6 +2,10 @@
 
 What a run may do is a set of courses, one for each draw of the prediction. Scored are the replicas paid for in the
 mean, their peak, the moments at which another number was wanted, and the p99 of each window of five seconds.
+
+Each comes with two answers: whether the forecast was near enough, and whether the run lies where the forecast says that
+single runs lie. A fleet at the edge between two numbers of replicas strays by more than the tolerance from run to run,
+and its forecast says so.
 """
 
 from __future__ import annotations
@@ -14,12 +18,15 @@ from statistics import median
 
 import numpy as np
 
+from sim.forecast.intervals import prediction
 from sim.outcome.fleet_course import WINDOW_NS, FleetCourse, FleetRun
 
 __all__ = ["FLEET_TOLERANCES", "FleetScore", "Moment", "score_fleet"]
 
 _S_NS = 1e9
 _SET_SHARE = 0.95
+_TIMER_S = 0.01
+_SAME_SHARE = 0.05  # of the draws that must show a sequence for its moments to be compared
 
 FLEET_TOLERANCES = {"replicas_mean": 0.05, "window_p99": 0.15}
 """How far a forecast may be off: relative errors, of the p99 the median over the windows. Moments: one tick."""
@@ -40,19 +47,27 @@ class Moment:
         """Forecast less measured."""
         return self.forecast_s - self.measured_s
 
+    @property
+    def inside(self) -> bool:
+        """Whether the interval holds what was measured, to the precision of timers on a busy host."""
+        return self.low_s - _TIMER_S <= self.measured_s <= self.high_s + _TIMER_S
+
 
 @dataclass(frozen=True)
 class FleetScore:
     """One measured run of a fleet against its prediction."""
 
     replicas_mean: float  # forecast: the median of the draws
+    replicas_mean_low: float  # of the 95 % prediction interval of one run
+    replicas_mean_high: float
     replicas_mean_measured: float
     peaks: dict[int, float]  # share of the draws by their peak
     peak_measured: int
-    moments: tuple[Moment, ...]  # empty unless the run wanted what most draws want, in their order
+    moments: tuple[Moment, ...]  # against the draws with the run's own sequence; empty where fewer than 5 % have it
     wanted_forecast: tuple[int, ...]  # the sequence of wanted numbers that most draws show
     wanted_measured: tuple[int, ...]
     wanted_share: float  # of the draws that show it
+    wanted_measured_share: float  # of the draws that show what was measured
     window_p99_errors: tuple[float, ...]  # relative, of the windows in which both sides have one
     tick_s: float
 
@@ -76,19 +91,52 @@ class FleetScore:
         return median(map(abs, self.window_p99_errors)) if self.window_p99_errors else math.nan
 
     @property
+    def mean_within(self) -> bool:
+        """Whether the forecast mean is near enough."""
+        return abs(self.replicas_mean_error) <= FLEET_TOLERANCES["replicas_mean"]
+
+    @property
+    def mean_inside(self) -> bool:
+        """Whether the interval of the mean holds what was measured."""
+        return self.replicas_mean_low <= self.replicas_mean_measured <= self.replicas_mean_high
+
+    @property
+    def moments_within(self) -> int:
+        """How many moments are within one tick."""
+        return sum(abs(each.error_s) <= self.tick_s for each in self.moments)
+
+    @property
+    def moments_inside(self) -> int:
+        """How many moments their intervals hold."""
+        return sum(each.inside for each in self.moments)
+
+    @property
     def within_tolerance(self) -> bool:
-        """Whether everything that is judged is near enough."""
-        moments = all(abs(each.error_s) <= self.tick_s for each in self.moments)
+        """Whether everything that is judged is near enough: what several runs are judged by."""
+        return self._others_within and self.mean_within and self.moments_within == len(self.moments)
+
+    @property
+    def as_forecast(self) -> bool:
+        """Whether mean and moments are near enough or inside their intervals: what a single run can be judged by."""
+        moments = all(each.inside or abs(each.error_s) <= self.tick_s for each in self.moments)
+        return self._others_within and (self.mean_within or self.mean_inside) and moments
+
+    @property
+    def _others_within(self) -> bool:
+        """Whether the peak is one of those forecast, and the latency near enough."""
         window = math.isnan(self.window_p99_error) or self.window_p99_error <= FLEET_TOLERANCES["window_p99"]
-        mean = abs(self.replicas_mean_error) <= FLEET_TOLERANCES["replicas_mean"]
-        return moments and window and mean and self.peak_measured in self.peak_set
+        return window and self.peak_measured in self.peak_set
 
     def to_json(self) -> dict[str, object]:
         """Return the score as plain values."""
         return {
             "replicas_mean": self.replicas_mean,
+            "replicas_mean_low": self.replicas_mean_low,
+            "replicas_mean_high": self.replicas_mean_high,
             "replicas_mean_measured": self.replicas_mean_measured,
             "replicas_mean_error": self.replicas_mean_error,
+            "replicas_mean_within": self.mean_within,
+            "replicas_mean_inside": self.mean_inside,
             "peaks": {str(peak): share for peak, share in sorted(self.peaks.items())},
             "peak_set": list(self.peak_set),
             "peak_measured": self.peak_measured,
@@ -96,13 +144,23 @@ class FleetScore:
                 "forecast": list(self.wanted_forecast),
                 "share": self.wanted_share,
                 "measured": list(self.wanted_measured),
+                "measured_share": self.wanted_measured_share,
             },
-            "moments": [{**vars(each), "error_s": each.error_s} for each in self.moments],
+            "moments": [
+                {
+                    **vars(each),
+                    "error_s": each.error_s,
+                    "within_tick": abs(each.error_s) <= self.tick_s,
+                    "inside": each.inside,
+                }
+                for each in self.moments
+            ],
             "tick_s": self.tick_s,
             "window_s": WINDOW_NS / _S_NS,
             "window_p99_errors": list(self.window_p99_errors),
             "window_p99_error": None if math.isnan(self.window_p99_error) else self.window_p99_error,
             "within_tolerance": self.within_tolerance,
+            "as_forecast": self.as_forecast,
         }
 
 
@@ -113,16 +171,20 @@ def score_fleet(drawn: Sequence[FleetRun], measured: FleetRun, to_ns: int, tick_
     sequences = [_wanted(run.course, to_ns) for run in drawn]
     ((likeliest, often),) = Counter(sequences).most_common(1)
     own = _wanted(measured.course, to_ns)
-    same = [run.course for run, sequence in zip(drawn, sequences, strict=True) if sequence == likeliest]
+    same = [run.course for run, sequence in zip(drawn, sequences, strict=True) if sequence == own]
+    bounds = prediction(means)
     return FleetScore(
         replicas_mean=median(means),
+        replicas_mean_low=bounds.low,
+        replicas_mean_high=bounds.high,
         replicas_mean_measured=measured.course.paid.mean(0, to_ns),
         peaks={peak: count / len(drawn) for peak, count in peaks.items()},
         peak_measured=measured.course.paid.peak(0, to_ns),
-        moments=_moments(same, measured.course, to_ns) if own == likeliest else (),
+        moments=_moments(same, measured.course, to_ns) if len(same) >= _SAME_SHARE * len(drawn) else (),
         wanted_forecast=likeliest,
         wanted_measured=own,
         wanted_share=often / len(drawn),
+        wanted_measured_share=len(same) / len(drawn),
         window_p99_errors=_window_errors(drawn, measured),
         tick_s=tick_ns / _S_NS,
     )

@@ -101,16 +101,21 @@ class LiveServer:
             time.sleep(_POLL_S)
         raise BadSamples(f"The server at {self.url} was not idle within {limit_s:.0f} s: something else loads it.")
 
-    def wait_for_replicas(self, count: int, limit_s: float = 120.0) -> None:
-        """Return when so many replicas are wanted and ready. Raises BadSamples if that takes longer than limit_s."""
-        for _ in range(max(int(limit_s / _POLL_S), 1)):
+    def wait_for_replicas(self, count: int, rest_s: float = 0.0, limit_s: float = 120.0) -> None:
+        """Return when so many replicas have been wanted and ready for rest_s.
+
+        Raises BadSamples if that takes longer than limit_s and twice rest_s.
+        """
+        rested = 0
+        for _ in range(max(int((limit_s + 2 * rest_s) / _POLL_S), 1)):
             metrics = self._metrics(_REPLICA_GAUGES)
-            if all(metrics[name] == count for name in _REPLICA_GAUGES):
+            rested = rested + 1 if all(metrics[name] == count for name in _REPLICA_GAUGES) else 0
+            if rested > rest_s / _POLL_S:
                 return
             time.sleep(_POLL_S)
         raise BadSamples(
-            f"The server at {self.url} did not come to rest at {count} replicas within {limit_s:.0f} s: let "
-            "fleet.replicas be what an idle fleet comes to (fleet.autoscaler.min_replicas)."
+            f"The server at {self.url} did not come to rest at {count} replicas within {limit_s + 2 * rest_s:.0f} s: "
+            "let fleet.replicas be what an idle fleet comes to (fleet.autoscaler.min_replicas)."
         )
 
     def clear_timeline(self) -> None:

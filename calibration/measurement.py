@@ -12,9 +12,12 @@ from calibration.live_server import LiveServer
 from calibration.load_plan import LoadPlan, LoadRun
 from calibration.load_process import drive
 from calibration.samples import ServerLog, join
-from sim.engine.timelines import Timeline
+from policy.autoscaling import Cause
+from sim.engine.timelines import SCALING_COLUMNS, Timeline
 
 __all__ = ["Measurement", "measure_load"]
+
+_AT, _CAUSE = SCALING_COLUMNS.index("at_ns"), SCALING_COLUMNS.index("cause")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,13 @@ class Measurement:
     host: HostLoad
     server_cpu_s: float  # of the server's process, from before the first connection until the last answer
     wall_s: float  # of the same time
+
+    @property
+    def at_work_ns(self) -> int | None:
+        """For how long the server's autoscalers had been at work when the load began; None where its log forgot."""
+        if not len(self.log.scalings) or self.log.scalings[0, _CAUSE] != Cause.NONE:
+            return None
+        return self.run.origin_ns - int(self.log.scalings[0, _AT])
 
     def timeline(self) -> Timeline:
         """Return both sides joined. Raises BadSamples where that cannot be done."""

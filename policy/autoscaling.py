@@ -8,6 +8,10 @@ target tracking are settings of it (policy/autoscaler_presets.py).
 The driver asks at the moment it was told, and in any instant in which no replica is there or starting and a request
 waits. What is due, a sample, a tick or a poll, follows from the time: to ask more often changes nothing. A driver that
 comes late takes one sample, and makes one tick, for all that it missed. What an instant has decided stands in it.
+
+Samples, ticks and polls count as of the moment at which they were due. A timer is always late by some microseconds,
+never by the same, and windows and delays are often whole numbers of periods: by the moments at which the driver came,
+chance would decide whether a delay of four ticks takes four or five.
 """
 
 from __future__ import annotations
@@ -151,17 +155,22 @@ def step(
     current = state.decided if stands else view.wanted
 
     if now_ns >= state.next_sample_ns:
-        push(history, samples_of(rule), now_ns, _observed(rule, view))
+        push(history, samples_of(rule), _due_ns(state, rule.sample_ns, now_ns), _observed(rule, view))
     tick_is_due = now_ns >= state.next_tick_ns
+    tick_ns = _due_ns(state, rule.tick_ns, now_ns)
     poll_is_due = tick_is_due if rule.poll_ns == 0 else now_ns >= state.next_poll_ns
+    poll_ns = tick_ns if rule.poll_ns == 0 else _due_ns(state, rule.poll_ns, now_ns)
+    moved_ns = now_ns  # when a move counts as made
 
     tick = _unmoved(state, current)
     if tick_is_due:
-        tick = _decide_tick(rule, state, history, view, current, now_ns)
+        moved_ns = tick_ns
+        tick = _decide_tick(rule, state, history, view, current, tick_ns)
         if tick.wanted != current:
-            push(history, moves_of(rule), now_ns, tick.wanted - current)
+            push(history, moves_of(rule), tick_ns, tick.wanted - current)
     if poll_is_due and rule.to_zero:
-        tick = _decide_poll(rule, state, history, view, current, tick, now_ns)
+        moved_ns = max(tick_ns, poll_ns) if tick_is_due else poll_ns
+        tick = _decide_poll(rule, state, history, view, current, tick, poll_ns)
     if rule.to_zero and rule.activation == Activation.AT_ONCE and tick.wanted == 0 and view.waiting > 0:
         tick = _activated(rule, tick, now_ns)
 
@@ -172,14 +181,14 @@ def step(
     if tick.wanted != current:
         decided_ns, decided, decided_cause = now_ns, tick.wanted, cause.value
         if current == 0:
-            activated_ns = now_ns
+            activated_ns = moved_ns
     elif stands and view.wanted != current:
         cause = _cause_of(decided_cause)
     if tick.wanted > current:
-        before_up = before_up if is_cooling(up_ns, rule.up.cooldown_ns, now_ns) else current
-        up_ns, down_ns = now_ns, UNSET
+        before_up = before_up if is_cooling(up_ns, rule.up.cooldown_ns, moved_ns) else current
+        up_ns, down_ns = moved_ns, UNSET
     elif tick.wanted < current:
-        down_ns = now_ns
+        down_ns = moved_ns
     after = AutoscalerState(
         started_ns=state.started_ns,
         next_sample_ns=_next_ns(state.started_ns, rule.sample_ns, state.next_sample_ns, now_ns),
@@ -311,6 +320,13 @@ def _observed(rule: AutoscalingRule, view: FleetView) -> int:
     if rule.signal == Signal.IN_FLIGHT:
         return view.in_flight
     return view.arrived if rule.signal == Signal.RATE else view.busy_ns
+
+
+def _due_ns(state: AutoscalerState, period_ns: int, now_ns: int) -> int:
+    """Return the latest moment, up to now, at which the clock of that period was due."""
+    if period_ns == 0:
+        return now_ns
+    return now_ns - (now_ns - state.started_ns) % period_ns
 
 
 def _next_ns(started_ns: int, period_ns: int, due_ns: int, now_ns: int) -> int:

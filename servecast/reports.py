@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from calibration.check_report import CheckReport, Hits, PointReport
+from calibration.fleet_score import FLEET_TOLERANCES, FleetScore
 from calibration.load_once import LoadResult
 from calibration.replay import ReplayReport
 from calibration.score import HIT_FIGURES, SERVER_FIGURES, TOLERANCES, Score
@@ -24,9 +25,10 @@ _SHOWN = {
     "latency_ms.p90": "p90",
     "latency_ms.p99": "p99",
     "refused_share": "refused",
+    "failed_share": "failed",
     "batch_size_mean": "mean batch",
 }
-"""The scored figures that are shown; --json has all of them."""
+"""The scored figures that are shown, failures only where there may be any; --json has all of them."""
 
 _SHOWN_OF_SERVER = {"server_latency_ms.p50": "p50", "server_latency_ms.p99": "p99"}
 
@@ -123,7 +125,7 @@ def _scores_table(report: CheckReport, shown: Mapping[str, str]) -> RenderableTy
         table.add_section()
         load = f"{_load(point)}, {quantity('rate_per_s', point.offered_per_s)}"
         for score in point.scores:
-            if score.figure in shown:
+            if score.figure in shown and (score.figure != "failed_share" or max(score.measured, score.high) > 0):
                 table.add_row(load, *_cells(point, score, shown[score.figure]))
                 load = ""
         if not point.scores:
@@ -136,24 +138,43 @@ def _fleet_lines(point: PointReport) -> list[RenderableType]:
     scores = point.fleet_scores
     if not scores:
         return []
-    table = new_table("run", "replicas, mean", "peak", "p99 of 5 s windows", "wanted, one after the other", words=1)
-    for number, each in enumerate(scores, start=1):
-        mean, error = f"{each.replicas_mean:.2f}, measured {each.replicas_mean_measured:.2f}", each.replicas_mean_error
-        peak = f"{_likely(each.peaks)}, measured {each.peak_measured}"
-        window = "-" if math.isnan(each.window_p99_error) else f"+-{100 * each.window_p99_error:.1f} % (median)"
-        often = f"{_sequence(each.wanted_forecast)} ({100 * each.wanted_share:.0f} %)"
-        wanted = f"{often}, measured {_sequence(each.wanted_measured)}"
-        table.add_row(str(number), f"{mean} ({100 * error:+.1f} %)", peak, window, wanted)
+    table = new_table(
+        "run", "mean replicas", "95 % of single runs", "measured", "error", "peak", "measured", "p99 of 5 s"
+    )
     lines: list[RenderableType] = [Text("The fleet, forecast and measured:"), table]
     for number, each in enumerate(scores, start=1):
+        table.add_row(
+            str(number),
+            f"{each.replicas_mean:.2f}",
+            f"{each.replicas_mean_low:.2f} .. {each.replicas_mean_high:.2f}",
+            f"{each.replicas_mean_measured:.2f}",
+            f"{100 * each.replicas_mean_error:+.1f} %",
+            _likely(each.peaks),
+            str(each.peak_measured),
+            "-" if math.isnan(each.window_p99_error) else f"+-{100 * each.window_p99_error:.1f} %",
+        )
+        often = f"{_sequence(each.wanted_forecast)} ({100 * each.wanted_share:.0f} %)"
+        own = f"{_sequence(each.wanted_measured)} ({100 * each.wanted_measured_share:.0f} %)"
         moments = ", ".join(
             f"{moment.wanted} at {moment.forecast_s:.1f} s ({moment.low_s:.1f} .. {moment.high_s:.1f}), measured "
             f"{moment.measured_s:.1f}"
             for moment in each.moments
         )
-        if moments:
-            lines.append(Text(f"run {number}, replicas wanted: {moments}; a tick is {each.tick_s:g} s"))
-    return [*lines, ""]
+        lines.append(Text(f"run {number}, replicas wanted: {often}, measured {own}{moments and ': '}{moments}"))
+    return [*lines, Text(_fleet_sentence(scores)), ""]
+
+
+def _fleet_sentence(scores: Sequence[FleetScore]) -> str:
+    """Return in how many runs the fleet was near enough, and in how many where the forecast says that runs lie."""
+    runs, moments = len(scores), sum(len(each.moments) for each in scores)
+    within, inside = sum(each.mean_within for each in scores), sum(each.mean_inside for each in scores)
+    ticks, held = sum(each.moments_within for each in scores), sum(each.moments_inside for each in scores)
+    near = f"{100 * FLEET_TOLERANCES['replicas_mean']:.0f} %"
+    return (
+        f"p99: the median error over windows of 5 s. Mean replicas: within {near} in {within} of {runs} runs, inside "
+        f"the interval of single runs in {inside}. Moments: {ticks} of {moments} within one tick "
+        f"({scores[0].tick_s:g} s), {held} inside."
+    )
 
 
 _OF_ROLLOUTS = {

@@ -16,6 +16,7 @@ EXAMPLES = {
     "blocking": "a handler that runs the model in the event loop, where every request has to wait for it",
     "step-hpa": "a load step onto a fleet whose replicas start cold, with an autoscaler like a Kubernetes HPA",
     "step-ray": "the same with an autoscaler like Ray Serve's",
+    "crashes": "three replicas that crash now and then, and are back a second later",
     "canary": "a canary that fails too often, rolled back by its analysis",
     "shadow": "a new version that gets copies of every fifth request, and answers nobody",
     "ab-test": "half of the users on another version, and how long the test must run",

@@ -15,12 +15,12 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from policy.dice import Stream, die
 from policy.instant import UNSET
 from policy.timeline import Outcome
 from sim.engine.engines import run
 from sim.engine.timelines import ATTEMPT_COLUMNS, Timeline
 from sim.errors import RefusedToAnswer
+from sim.forecast.autoscaler_lead import chance_lead_ns, lead_like, scales
 from sim.forecast.estimates import FLEET_METRICS, METRICS
 from sim.forecast.intervals import PredictionBounds, prediction
 from sim.forecast.latency_curve import LatencyCurve, curve_of_quantiles, grid_quantiles_ms
@@ -33,11 +33,9 @@ from sim.outcome.rollout_course import RolloutRun, rollout_of
 from sim.scenario.costs import profile_of
 from sim.scenario.lower import lower
 from sim.scenario.profile import Profile, RunDraw
-from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
-from sim.scenario.versions import each_version
 
-__all__ = ["PredictedFigure", "Prediction", "fleet_of", "measured_figures", "predict_run", "scales", "tick_ns_of"]
+__all__ = ["PredictedFigure", "Prediction", "fleet_of", "measured_figures", "predict_run"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -99,6 +97,7 @@ class _Task:
     sizes: Ints | None
     seed: int
     draw: int
+    lead_ns: int  # for which the autoscalers have been at work when the schedule begins
     from_ns: int
     to_ns: int
 
@@ -124,27 +123,35 @@ def predict_run(
     draws: int = 200,
     from_ns: int = 0,
     to_ns: int | None = None,
+    at_work_ns: Sequence[int] = (),
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prediction:
     """Return what one run on a schedule will show, over the requests intended in [from_ns, to_ns).
 
     `arrivals_ns` ascend from 0, the empty start; `sizes` None rolls them by dice. `to_ns` None measures to the last
-    request. With fewer than 200 draws (at least 2) the intervals come from the normal theory and say so. Raises
-    RefusedToAnswer without a request in the window, or where more than 1 % have no outcome.
+    request. `at_work_ns` says for how long a server's autoscalers have been at work when the schedule begins, at rest
+    by then; nothing leaves to chance where their clocks stand. With several of them, as of several runs, there are
+    `draws` of each: draw k is of number k % len(at_work_ns). With fewer than 200 draws (at least 2) the intervals come
+    from the normal theory and say so. Raises RefusedToAnswer without a request in the window, or where more than 1 %
+    have no outcome.
     """
     if to_ns is None:
         to_ns = int(arrivals_ns[-1]) + 1 if len(arrivals_ns) else from_ns
     if to_ns <= from_ns:
         raise RefusedToAnswer("No request falls into the measured time of the schedule.")
-    tasks = [_Task(scenario, arrivals_ns, sizes, seed, draw, from_ns, to_ns) for draw in range(draws)]
+    tasks = [
+        _Task(scenario, arrivals_ns, sizes, seed, draw, lead_ns, from_ns, to_ns)
+        for draw in range(draws)
+        for lead_ns in _leads_ns(scenario, seed, draw, at_work_ns)
+    ]
     drawn = map_tasks(_draw, tasks, workers=core_count() if workers is None else workers, progress=progress)
     refuse_unresolved(sum(one.requests for one in drawn), sum(one.unresolved for one in drawn))
     curves = [one.curve_ms for one in drawn if one.curve_ms is not None]
     return Prediction(
         figures=_figures([one.figures for one in drawn], profile_of(scenario)),
         latency_curve=curve_of_quantiles(curves) if len(curves) == len(drawn) else None,
-        draws=draws,
+        draws=len(drawn),
         fleets=tuple(one.fleet for one in drawn if one.fleet is not None),
         rollouts=tuple(one.rollout for one in drawn if one.rollout is not None),
     )
@@ -162,7 +169,7 @@ def measured_figures(measures: RunMeasures) -> dict[str, float]:
 
 def _draw(task: _Task) -> _Drawn:
     """Run one draw."""
-    lead_ns = _lead_ns(task)
+    lead_ns = task.lead_ns
     lowered = lower(
         task.scenario,
         seed=task.seed,
@@ -188,29 +195,16 @@ def _draw(task: _Task) -> _Drawn:
     )
 
 
-def scales(scenario: Scenario) -> bool:
-    """Return whether an autoscaler changes the fleet of a version."""
-    return any(alone.fleet.autoscaler is not None for alone in each_version(scenario))
-
-
 def fleet_of(measures: RunMeasures) -> FleetRun:
     """Return what the fleet did in a run that was measured from 0 on."""
     return fleet_run(measures.fleet, measures.intended_ns, measures.latency_ns, measures.to_ns)
 
 
-def tick_ns_of(scenario: Scenario) -> int:
-    """Return the longest tick of an autoscaler, 0 where there is none."""
-    scaled = (alone for alone in each_version(scenario) if alone.fleet.autoscaler is not None)
-    return max((serving_rules(alone).autoscaler.tick_ns for alone in scaled), default=0)
-
-
-def _lead_ns(task: _Task) -> int:
-    """Return how long the autoscaler has been at work when the schedule begins: anything up to one tick.
-
-    A live server's ticks do not wait for a load, so where in a tick one begins is left to chance.
-    """
-    tick_ns = tick_ns_of(task.scenario)
-    return 0 if tick_ns == 0 else die(task.seed, Stream.PHASE, task.draw, 0) % tick_ns
+def _leads_ns(scenario: Scenario, seed: int, draw: int, at_work_ns: Sequence[int]) -> list[int]:
+    """Return the leads of a draw, which has the same dice with each."""
+    if not scales(scenario):
+        return [0]
+    return [lead_like(scenario, each) for each in at_work_ns] or [chance_lead_ns(scenario, seed, draw)]
 
 
 def _as_a_server_stamps(timeline: Timeline, scenario: Scenario, back_ns: int) -> Timeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from calibration.check_report import AttemptReport, CheckReport, PointReport
 from calibration.host import HostLoad, Validity
 from calibration.load_plan import Lateness
 from sim.forecast.prediction import PredictedFigure, Prediction
+from sim.outcome.fleet_course import FleetCourse, FleetRun, Steps
 
 VALID = Validity(True, ())
 DISTURBED = Validity(False, ("The load generator was late.",))
@@ -57,6 +59,51 @@ def _point(attempts: list[AttemptReport], **changes: Any) -> PointReport:
 def test_verdict_follows_from_valid_runs(attempts: list[AttemptReport], changes: dict[str, Any], verdict: str) -> None:
     """Out of tolerance is "model wrong", too few valid runs "invalid"; above capacity the refusals alone decide."""
     assert _point(attempts, **changes).verdict == verdict
+
+
+def _fleet(moment_s: float) -> FleetRun:
+    """Return a run of ten seconds that wants 4 replicas in place of 2 from a moment on."""
+    steps = Steps(np.array([0, round(moment_s * 1e9)], dtype=np.int64), np.array([2, 4], dtype=np.int64))
+    return FleetRun(FleetCourse(steps, steps, steps, steps), np.array([100.0]))
+
+
+def _fleet_point(moments_s: list[float], drawn: list[FleetRun], repeats: int, known: bool = True) -> PointReport:
+    """Return a load at which runs moved at these moments, a tick being a second."""
+    attempts = [
+        replace(_attempt(20.0), fleet=_fleet(moment_s), at_work_ns=number if known else None)
+        for number, moment_s in enumerate(moments_s)
+    ]
+    figures = {"refused_share": PredictedFigure(0.0, 0.0, 0.1, "draws", 200)}
+    prediction = Prediction(figures, None, len(drawn), fleets=tuple(drawn))
+    changes = {"prediction": prediction, "repeats": repeats, "duration_ns": 10**10, "tick_ns": 10**9}
+    return _point(attempts, **changes)
+
+
+EDGE = [_fleet(2.0 if number < 99 else 8.0) for number in range(210)]  # means of 3.6 and 2.4: 2.4 is the median
+
+
+@pytest.mark.parametrize(
+    ("moments_s", "verdict"),
+    [
+        ([8.0], "agrees"),  # as the median
+        ([2.0], "agrees"),  # a third off, and where 99 of 210 runs lie
+        ([9.5], "model wrong"),  # where none lies
+        ([8.0, 2.0], "agrees"),
+        ([8.0, 8.5, 8.0], "agrees"),
+        ([8.0, 8.0, 2.0], "model wrong"),  # three runs show more than one: each is to be near
+    ],
+)
+def test_one_run_of_a_fleet_may_stray_as_far_as_single_runs_do(moments_s: list[float], verdict: str) -> None:
+    """One run at an edge says little of the forecast, which knows the edge; three are held to the tolerance."""
+    assert _fleet_point(moments_s, EDGE, len(moments_s)).verdict == verdict
+
+
+@pytest.mark.parametrize(("known", "means"), [(True, [3.6, 2.4]), (False, [3.0, 3.0])])
+def test_each_run_is_compared_with_the_draws_that_began_like_it(known: bool, means: list[float]) -> None:
+    """Draws take turns with the runs: at 2 s moved those of the first, at 8 s those of the second."""
+    drawn = [_fleet(2.0), _fleet(8.0)] * 100
+    point = _fleet_point([2.0, 8.0], drawn, 2, known)
+    assert [score.replicas_mean for score in point.fleet_scores] == pytest.approx(means)
 
 
 def test_saturation_is_what_was_offered_against_the_forecast_capacity() -> None:

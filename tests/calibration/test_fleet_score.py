@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from calibration.fleet_score import score_fleet
+from calibration.fleet_score import FleetScore, score_fleet
 from sim.outcome.fleet_course import FleetCourse, FleetRun, Steps
 
 S = 10**9
@@ -24,9 +24,14 @@ def fleet_of(*changes: tuple[float, int], p99_ms: Sequence[float] = (100.0, 200.
 DRAWN = [fleet_of((0, 2), (4 + 0.1 * number, 4)) for number in range(10)]
 
 
+def scored(measured: FleetRun, drawn: Sequence[FleetRun] = DRAWN, tick_s: float = 2.0) -> FleetScore:
+    """Return the score of a run of ten seconds."""
+    return score_fleet(drawn, measured, 10 * S, round(tick_s * S))
+
+
 def test_mean_peak_and_moments_are_compared() -> None:
     """Draws go from 2 to 4 at 4.0 to 4.9 s of 10, the run at 5: forecast 3.1, measured 3.0."""
-    score = score_fleet(DRAWN, fleet_of((0, 2), (5, 4), p99_ms=(110.0, 200.0)), 10 * S, 2 * S)
+    score = scored(fleet_of((0, 2), (5, 4), p99_ms=(110.0, 200.0)))
     assert score.replicas_mean_measured == pytest.approx(3.0)
     assert score.replicas_mean == pytest.approx(3.11)
     assert (score.peaks, score.peak_set, score.peak_measured) == ({4: 1.0}, (4,), 4)
@@ -49,14 +54,50 @@ def test_mean_peak_and_moments_are_compared() -> None:
 )
 def test_what_is_out_of_tolerance_is_told(measured: FleetRun, why: str) -> None:
     """Each of the four can decide alone."""
-    assert not score_fleet(DRAWN, measured, 10 * S, 2 * S).within_tolerance, why
+    assert not scored(measured).within_tolerance, why
 
 
-def test_other_sequence_has_no_moments_to_compare() -> None:
+# At the edge: about half of the draws have 4 replicas from 2 s on, the others from 8 s on: means of 3.6 and 2.4.
+EDGE = [fleet_of((0, 2), (2 if number < 99 else 8, 4)) for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("measured_s", "tick_s", "within", "inside"),
+    [
+        (2.0, 0.5, False, True),  # 3.6, of which the median 2.4 is a third off; the moment 8 s is 6 s off
+        (7.9, 0.5, True, True),  # 2.42: 1 % off, and a moment 0.1 s off
+        (9.0, 2.0, False, False),  # 2.2: 9 % off, outside both; the moment is within its tick, but outside too
+    ],
+)
+def test_run_inside_the_intervals_is_as_forecast_and_may_be_out_of_tolerance(
+    measured_s: float, tick_s: float, within: bool, inside: bool
+) -> None:
+    """Two answers: near enough, and where single runs lie; a forecast may know how far these stray."""
+    score = scored(fleet_of((0, 2), (measured_s, 4)), EDGE, tick_s)
+    assert (score.replicas_mean_low, score.replicas_mean_high) == pytest.approx((2.4, 3.6))
+    assert (score.within_tolerance, score.mean_within) == (within, within)
+    assert (score.as_forecast, score.mean_inside) == (inside, inside)
+    assert score.to_json()["as_forecast"] is inside
+
+
+def test_moments_are_compared_with_draws_of_the_same_sequence() -> None:
+    """A run that nine draws in a hundred are like is held against these nine, and one like four in a hundred is not."""
+    drawn = [fleet_of((0, 2), (4, 4))] * 87 + [fleet_of((0, 2), (5, 3), (6, 4))] * 9 + [fleet_of((0, 4))] * 4
+    score = scored(fleet_of((0, 2), (5, 3), (6.5, 4)), drawn, tick_s=0.4)
+    assert (score.wanted_forecast, score.wanted_share) == ((2, 4), 0.87)
+    assert (score.wanted_measured, score.wanted_measured_share) == ((2, 3, 4), 0.09)
+    assert [(moment.wanted, moment.forecast_s) for moment in score.moments] == [(3, 5.0), (4, 6.0)]
+    assert (score.moments_within, score.moments_inside) == (1, 1)
+    rare = scored(fleet_of((0, 4)), drawn)
+    assert (rare.moments, rare.wanted_measured_share) == ((), 0.04)
+
+
+def test_sequence_that_no_draw_shows_has_no_moments_to_compare() -> None:
     """A run that went up in two steps is not held against one."""
-    score = score_fleet(DRAWN, fleet_of((0, 2), (4, 3), (5, 4)), 10 * S, 2 * S)
+    score = scored(fleet_of((0, 2), (4, 3), (5, 4)))
     assert score.moments == ()
     assert (score.wanted_forecast, score.wanted_measured, score.wanted_share) == ((2, 4), (2, 3, 4), 1.0)
+    assert score.wanted_measured_share == 0.0
 
 
 def test_peak_set_holds_95_percent_of_the_draws() -> None:

@@ -34,6 +34,11 @@ def _metrics(cpu: float = 1.5, waiting: float = 0.0, running: float = 0.0) -> by
     return _response(METRICS.format(cpu=cpu, waiting=waiting, running=running).encode())
 
 
+def _replicas(wanted: float, ready: float) -> bytes:
+    gauges = {"servecast_wanted_replicas": wanted, "servecast_ready_replicas": ready}
+    return _response("".join(f'{name}{{version="v1"}} {value}\n' for name, value in gauges.items()).encode())
+
+
 def _serve(start: Start, answers: dict[str, Callable[[], bytes]]) -> LiveServer:
     def reply(text: bytes) -> tuple[float, bytes]:
         method, path, _ = text.split(b"\r\n")[0].decode().split(" ")
@@ -79,6 +84,31 @@ def test_server_that_is_never_idle_is_given_up(tiny_server: Start, monkeypatch: 
     server = _serve(tiny_server, {"GET /metrics": lambda: _metrics(waiting=1.0)})
     with pytest.raises(BadSamples, match="was not idle within 0 s: something else loads it"):
         server.wait_until_idle(limit_s=0.003)
+
+
+@pytest.mark.parametrize(("rest_polls", "asked_often"), [(0, 3), (2, 8)])
+def test_replicas_are_at_rest_when_they_have_stayed(
+    tiny_server: Start, monkeypatch: pytest.MonkeyPatch, rest_polls: int, asked_often: int
+) -> None:
+    """A move that an earlier load is still to bring starts the wait anew."""
+    monkeypatch.setattr(live_server, "_POLL_S", 0.001)
+    states = [(3.0, 3.0), (2.0, 3.0), (2.0, 2.0), (2.0, 2.0), (3.0, 2.0), *[(2.0, 2.0)] * 9]
+    asked: list[tuple[float, float]] = []
+
+    def answer() -> bytes:
+        asked.append(states[len(asked)])
+        return _replicas(*asked[-1])
+
+    _serve(tiny_server, {"GET /metrics": answer}).wait_for_replicas(2, rest_s=rest_polls * 0.001)
+    assert asked == states[:asked_often]
+
+
+def test_fleet_that_does_not_come_to_rest_is_given_up(tiny_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait is bounded, the longer the rest is; and it says which setting to look at."""
+    monkeypatch.setattr(live_server, "_POLL_S", 0.001)
+    server = _serve(tiny_server, {"GET /metrics": lambda: _replicas(3.0, 3.0)})
+    with pytest.raises(BadSamples, match=r"did not come to rest at 2 replicas within 0 s: let fleet\.replicas be"):
+        server.wait_for_replicas(2, rest_s=0.001, limit_s=0.003)
 
 
 def test_timeline_is_read_page_by_page(tiny_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from calibration import measurement
 from calibration.errors import BadSamples, ServerUnreachable
+from calibration.host import HostLoad
 from calibration.live_server import LiveServer
 from calibration.load_plan import LoadPlan, LoadRun, SentAttempt
-from calibration.measurement import measure_load
+from calibration.measurement import Measurement, measure_load
 from calibration.pass_profiler import fixed_plan
 from calibration.samples import ServerLog
-from policy.timeline import Attempt, Pass
+from policy.timeline import Attempt, Pass, Scaling
 
 
 class _Server(LiveServer):
@@ -74,6 +75,24 @@ def test_load_is_measured_on_a_server_at_rest(monkeypatch: pytest.MonkeyPatch) -
     assert asked == [*in_order, "config"]
     assert measured.server_cpu_s == 0.5
     assert len(measured.timeline().attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("scalings", "at_work_ns"),
+    [
+        ([(300, 0, 2, 0), (450, 0, 4, 1)], 700),
+        ([(450, 0, 4, 1)], None),  # the row of the start is gone from the server's log
+        ([], None),
+    ],
+)
+def test_autoscalers_have_been_at_work_since_the_servers_start(
+    scalings: list[tuple[int, ...]], at_work_ns: int | None
+) -> None:
+    """The load began at 1000 on the clock on which the server's first row says 300."""
+    rows = np.array(scalings, dtype=np.int64).reshape(-1, len(Scaling._fields))
+    log = ServerLog(np.zeros((0, 1)), np.zeros((0, 1)), 0, scalings=rows)
+    run = LoadRun(1000, np.zeros((0, len(SentAttempt._fields)), dtype=np.int64), 1, 0, "timerfd")
+    assert Measurement(run, log, HostLoad(0.0, 0.0), 0.5, 1.0).at_work_ns == at_work_ns
 
 
 def test_load_asks_what_the_servers_model_takes(monkeypatch: pytest.MonkeyPatch) -> None:

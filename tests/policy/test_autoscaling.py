@@ -61,6 +61,40 @@ def test_clocks_run_from_the_start_each_at_its_period(way: str) -> None:
     assert asked == [104, 106, 108, 110, 112, 116, 118, 120]
 
 
+WHOLE_PERIODS: dict[str, dict[str, Any]] = {
+    "delays": {"delay_up_ns": 3 * S, "delay_down_ns": 4 * S},
+    "windows": {"window_ns": 4 * S, "stabilisation_down_ns": 5 * S},
+    "cooldowns": {"cooldown_up_ns": 3 * S, "cooldown_down_ns": 2 * S, "step_up_count": 1, "step_down_count": 1},
+    "step periods": {"step_up_count": 2, "step_up_count_period_ns": 3 * S, "step_down_percent": 50},
+    "none and back": {"min_replicas": 0, "poll_ns": 2 * S, "idle_ns": 4 * S, "window_ns": 2 * S},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("options", WHOLE_PERIODS.values(), ids=WHOLE_PERIODS)
+@pytest.mark.parametrize("signal", ["in_flight", "rate"])
+def test_timers_that_are_late_by_a_little_change_no_move(way: str, options: dict[str, Any], signal: str) -> None:
+    """Delays and windows of whole periods: late by 9, 8, ... us, a span of 3 s would seem to be 1 us too short."""
+    chosen = rule(signal=signal, target=2.0, **options)
+    decide = run_way(way, step)
+
+    def driven(late_us: list[int]) -> list[tuple[int, int, str]]:
+        state, history, wanted, seen = fresh_autoscaler(chosen, 0), history_for(way, chosen), 2, []
+        for second in range(60):
+            load = 20 if 10 <= second < 25 else 0 if second >= 40 else 3
+            arrived = sum(20 if 10 <= each < 25 else 0 if each >= 40 else 3 for each in range(second))
+            what = FleetView(0, load, arrived, 0, wanted, 0, wanted)
+            state, scaling = decide(chosen, state, history, what, second * S + 1000 * late_us[second % len(late_us)])
+            if scaling.wanted != wanted:
+                seen.append((second, scaling.wanted, scaling.cause.name))
+            wanted = scaling.wanted
+        return seen
+
+    punctual = driven([0])
+    assert len(punctual) >= 2
+    assert driven([9, 8, 7, 6, 5, 4, 3]) == driven([1, 2, 3, 4, 5, 6, 7]) == punctual
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_driver_that_comes_very_late_makes_one_tick_for_all_it_missed(way: str) -> None:
     """Nothing is made up for: a tick sees what is there when it is made."""

@@ -13,6 +13,7 @@ from calibration.load_plan import Lateness
 from servecast.reports import check_picture, check_report, load_report
 from sim.forecast.latency_curve import LatencyCurve
 from sim.forecast.prediction import PredictedFigure, Prediction
+from sim.outcome.fleet_course import FleetCourse, FleetRun, Steps
 from sim.report.tables import as_text
 from sim.scenario.profile import LonePart, LoneRequest
 
@@ -140,3 +141,39 @@ def test_check_shows_where_a_lone_request_goes_if_its_calibration_says() -> None
     assert "lone request" not in as_text(check_report(report_of(attempt_of(25.0, 40.0))))
     assert "8.512 ms" in as_text(check_report(report))
     assert report.to_json()["lone_request"] == lone.model_dump(mode="json")
+
+
+def fleet_of(moment_s: float) -> FleetRun:
+    """Return a run of ten seconds that wants 4 replicas in place of 2 from a moment on."""
+    steps = Steps(np.array([0, round(moment_s * 1e9)], dtype=np.int64), np.array([2, 4], dtype=np.int64))
+    return FleetRun(FleetCourse(steps, steps, steps, steps), np.array([100.0]))
+
+
+def test_fleet_says_of_each_run_whether_it_is_near_and_whether_it_is_inside() -> None:
+    """Draws move at 2 or at 8 s, the median at 8; the first run is near, the second a third off but where runs lie."""
+    report = report_of(*[replace(attempt_of(20.0, 40.0), fleet=fleet_of(moment_s)) for moment_s in (8.0, 2.0)])
+    (point,) = report.points
+    assert point.prediction is not None
+    draws = tuple(fleet_of(2.0 if number < 99 else 8.0) for number in range(210))
+    point = replace(point, prediction=replace(point.prediction, fleets=draws), duration_ns=10**10, tick_ns=10**9)
+    text = " ".join(as_text(check_report(replace(report, points=(point,)))).split())
+    assert "2 2.40 2.40 .. 3.60 3.60 -33.3 % 4 (100 %) 4 +-0.0 %" in text
+    assert "run 2, replicas wanted: 2 4 (100 %), measured 2 4 (100 %): 4 at 8.0 s (2.0 .. 8.0), measured 2.0" in text
+    assert (
+        "Mean replicas: within 5 % in 1 of 2 runs, inside the interval of single runs in 2. Moments: 1 of 2 within one "
+        "tick (1 s), 2 inside." in text
+    )
+
+
+def test_failures_are_shown_where_there_may_be_any() -> None:
+    """A row of zeros beside the refusals would say nothing of most servers."""
+    report = report_of(attempt_of(20.0, 40.0))
+    assert "failed" not in as_text(check_report(report))
+    (point,) = report.points
+    assert point.prediction is not None
+    for measured, high in ((0.0, 0.02), (0.03, 0.0)):
+        figures = {**point.prediction.figures, "failed_share": PredictedFigure(0.0, 0.0, high, "empirical", 200)}
+        attempt = point.attempts[0]
+        attempt = replace(attempt, figures={**attempt.figures, "failed_share": measured})
+        seen = replace(point, attempts=(attempt,), prediction=replace(point.prediction, figures=figures))
+        assert "failed" in as_text(check_report(replace(report, points=(seen,))))
