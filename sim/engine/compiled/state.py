@@ -535,8 +535,8 @@ class State:
         """Give the next chunk of the arrivals, with their recorded sizes."""
         self.run["requests"] += self._row["arrivals_count"]
         self.run["next_arrival"] = 0
-        self._keep("arrivals", arrivals_ns)
-        self._keep("sizes", sizes)
+        self._keep("arrivals", np.ascontiguousarray(arrivals_ns, dtype=np.int64))
+        self._keep("sizes", np.ascontiguousarray(sizes, dtype=np.int64))
         self._row["arrivals_count"], self._row["is_last"] = len(arrivals_ns), is_last
 
     def more(self, *, attempts: bool = False, entries: bool = False, replicas: bool = False, log: bool = False) -> None:
