@@ -189,17 +189,17 @@ def as_text(result: Row) -> str:
         f"Requests per second on one core, {result['date']}, {result['host']['cpu']}, "
         f"Python {result['versions']['python']}: medians of the rounds (lowest .. highest)",
         "",
-        f"{'scenario':<76}{'compiled':>22}{'process engine':>22}{'ratio':>18}",
+        f"{'scenario':<76}{'compiled':>24}{'process engine':>24}{'ratio':>24}",
     ]
     for row in result["rows"]:
         name = f"{row['fleet']}, {'bare' if row['bare'] else 'front end and time-outs'}"
         ratio = f"{statistics.median(row['ratio']):.0f} ({min(row['ratio']):.0f} .. {max(row['ratio']):.0f})"
         fast, slow = spread(row["compiled_per_s"], 1e6, "M"), spread(row["process_per_s"], 1e3, "k")
-        lines.append(f"{name:<76}{fast:>22}{slow:>22}{ratio:>18}")
+        lines.append(f"{name:<76}{fast:>24}{slow:>24}{ratio:>24}")
     lines.append("")
     for name, rates in result["others"].items():
         scale = (1e6, "M") if statistics.median(rates) > 1e6 else (1e3, "k")
-        lines.append(f"{name:<76}{spread(rates, *scale):>22}")
+        lines.append(f"{name:<76}{spread(rates, *scale):>24}")
     day, start = result["day"], result["start_up_s"]
     lines += [
         "",
