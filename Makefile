@@ -18,10 +18,10 @@ help: ## say what can be made
 demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecast; then the same of a fleet (no torch)
 	@rm -f $(OUT)/demo.json $(OUT)/demo.png $(OUT)/demo-fleet.json $(OUT)/demo-fleet.png
 	@$(BIN)/servecast forecast sentiment
-	@$(BIN)/servecast check sentiment --processes 1 --loads 60%,130% --duration 6s --draws 40 \
+	@$(BIN)/servecast check sentiment --processes 1 --loads 60%,130% --duration 5s --draws 20 \
 		--json-file $(OUT)/demo.json --picture $(OUT)/demo.png || test -s $(OUT)/demo.png
 	@echo
-	@$(BIN)/servecast check step-hpa --own-traffic --stated --draws 40 \
+	@$(BIN)/servecast check step-hpa --own-traffic --stated --draws 20 \
 		--json-file $(OUT)/demo-fleet.json --picture $(OUT)/demo-fleet.png || test -s $(OUT)/demo-fleet.png
 
 test: $(VENV)/.all ## lint, types, import contracts, all tests
