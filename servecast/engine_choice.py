@@ -5,7 +5,7 @@ from __future__ import annotations
 from servecast.errors import CouldNotRun
 from servecast.streams import Talk
 
-__all__ = ["choose_engine"]
+__all__ = ["choose_engine", "compile_or_say"]
 
 
 def choose_engine(asked: str | None, talk: Talk) -> None:
@@ -13,7 +13,7 @@ def choose_engine(asked: str | None, talk: Talk) -> None:
 
     Raises CouldNotRun where the compiled one was asked for and cannot be compiled.
     """
-    from sim.engine.engines import Engine, chosen_engine, compile_engine, use_engine
+    from sim.engine.engines import Engine, chosen_engine, use_engine
 
     if asked is None:
         engine = chosen_engine()
@@ -25,8 +25,15 @@ def choose_engine(asked: str | None, talk: Talk) -> None:
         use_engine(engine)
         return
     if asked == Engine.COMPILED:
-        try:
-            compile_engine()
-        except ImportError as error:
-            raise CouldNotRun(f"the compiled engine needs Numba: {error}.") from error
+        compile_or_say()
     use_engine(Engine(asked))
+
+
+def compile_or_say() -> None:
+    """Compile the compiled engine, if that has not been done. Raises CouldNotRun without Numba."""
+    from sim.engine.engines import compile_engine
+
+    try:
+        compile_engine()
+    except ImportError as error:
+        raise CouldNotRun(f"the compiled engine needs Numba: {error}.") from error

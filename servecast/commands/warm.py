@@ -12,7 +12,8 @@ import argparse
 import time
 
 from servecast.command_line import Parser, add_quiet
-from servecast.errors import CouldNotRun, Exit
+from servecast.engine_choice import compile_or_say
+from servecast.errors import Exit
 from servecast.streams import Talk
 
 __all__ = ["add_arguments", "run"]
@@ -26,15 +27,11 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> Exit:
     """Compile, and say where the code lies."""
     from sim.engine.compiled.cache import cache_directory, is_compiled
-    from sim.engine.engines import compile_engine
 
     talk = Talk(quiet=options.quiet)
     began = time.monotonic()
-    try:
-        was_compiled = is_compiled()
-        compile_engine()
-    except ImportError as error:
-        raise CouldNotRun(f"the compiled engine needs Numba: {error}.") from error
+    was_compiled = is_compiled()
+    compile_or_say()
     took_s = time.monotonic() - began
     how = "It was compiled already" if was_compiled else f"Compiled in {took_s:.0f} s"
     talk.say(f"{how}: {cache_directory()}")

@@ -1,7 +1,7 @@
 """The compiled engine: the timeline of process_engine.py, byte for byte, by compiled code (Numba).
 
-It compiles the functions of policy/ themselves, so there is no second copy of a rule. What stands in the compiled_*
-files is bookkeeping: rows of tables where the process engine has objects, calendars where it has SimPy.
+It compiles the functions of policy/ themselves, so there is no second copy of a rule. What stands in compiled/
+is bookkeeping: rows of tables where the process engine has objects, calendars where it has SimPy.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity 
     `chunk` hands over so many arrivals at a time, `least` is how large the tables are at first; both change nothing.
     """
     requests = len(engine_input.traffic.arrivals_ns)
-    least = least._replace(attempts=max(least.attempts, _power_of_two(requests)))
+    least = least._replace(attempts=max(least.attempts, requests))
     given, state = Given(engine_input, recycle=False), State(engine_input, least)
     _advance_all(given, state, _chunks(engine_input, chunk or max(requests, 1)))
     return _timeline(state)
@@ -136,22 +136,18 @@ def _joined(pieces: Iterable[Ints]) -> Iterator[_Chunk]:
     yield _Chunk(kept, no_sizes, is_last=True)
 
 
-def _power_of_two(count: int) -> int:
-    """Return the least power of two that is not less."""
-    return 1 << max(count - 1, 0).bit_length()
-
-
 def _timeline(state: State) -> Timeline:
     """Return the rows of a run that is over."""
-    rows = _attempt_rows(state)
+    moments = _moments(state)
+    rows = _attempt_rows(state, moments)
     rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    is_copy = rows[:, ATTEMPT_COLUMNS.index("attempt")] >= COPIES_FROM
+    copies = rows[:, ATTEMPT_COLUMNS.index("attempt")] >= COPIES_FROM
     return Timeline(
-        attempts=np.ascontiguousarray(rows[~is_copy]),
-        passes=_pass_rows(state),
+        attempts=np.ascontiguousarray(rows[~copies]),
+        passes=_pass_rows(state, moments),
         replicas=_replica_rows(state),
         scalings=_scaling_rows(state),
-        copies=np.ascontiguousarray(rows[is_copy]),
+        copies=np.ascontiguousarray(rows[copies]),
         shares=_as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
         rollout=_as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
     )
@@ -163,6 +159,11 @@ def _as_table(rows: Rows, columns: tuple[str, ...]) -> Table:
     for place, name in enumerate(columns):
         table[:, place] = rows[name]
     return table
+
+
+def _own_columns(rows: Rows, columns: tuple[str, ...]) -> dict[str, Ints]:
+    """Return those of the columns that rows have themselves, by name."""
+    return {name: rows[name] for name in columns if name in (rows.dtype.names or ())}
 
 
 def _scaling_rows(state: State) -> Table:
@@ -181,17 +182,15 @@ def _moments(state: State) -> tuple[Ints, Ints]:
     return np.where(begun, batches["started_ns"], UNSET), np.where(ended, batches["ended_ns"], UNSET)
 
 
-def _attempt_rows(state: State) -> Table:
+def _attempt_rows(state: State, moments: tuple[Ints, Ints]) -> Table:
     """Return a row for every attempt and copy, in the order in which they came to be."""
     attempts, batches = state.rows("attempts", "attempts"), state.rows("batches", "batches")
-    started_ns, ended_ns = _moments(state)
+    started_ns, ended_ns = moments
     batch = attempts["batch"]
     is_frozen = batch != UNSET
     returned = np.zeros(len(attempts), dtype=np.bool_)
     returned[is_frozen] = batches["returned_ns"][batch[is_frozen]] != UNSET
-    columns: dict[str, Ints] = {
-        name: attempts[name] for name in ATTEMPT_COLUMNS if name in (attempts.dtype.names or ())
-    }
+    columns = _own_columns(attempts, ATTEMPT_COLUMNS)
     for name, values, known in (
         ("instance", batches["instance"], is_frozen),
         ("serial", batches["serial"], is_frozen),
@@ -207,11 +206,11 @@ def _attempt_rows(state: State) -> Table:
     return np.column_stack([columns[name] for name in ATTEMPT_COLUMNS])
 
 
-def _pass_rows(state: State) -> Table:
+def _pass_rows(state: State, moments: tuple[Ints, Ints]) -> Table:
     """Return a row for every pass, by serial."""
     batches = state.rows("batches", "batches")
-    started_ns, ended_ns = _moments(state)
-    columns = {name: batches[name] for name in PASS_COLUMNS if name in (batches.dtype.names or ())}
+    started_ns, ended_ns = moments
+    columns = _own_columns(batches, PASS_COLUMNS)
     columns |= {"batch_size": batches["count"], "started_ns": started_ns, "ended_ns": ended_ns}
     table = np.column_stack([columns[name] for name in PASS_COLUMNS])[batches["handed_ns"] != UNSET]
     return np.ascontiguousarray(table[np.argsort(table[:, 0], kind="stable")])
@@ -220,6 +219,6 @@ def _pass_rows(state: State) -> Table:
 def _replica_rows(state: State) -> Table:
     """Return a row for every replica."""
     replicas = state.rows("replicas", "replicas")
-    columns = {name: replicas[name] for name in REPLICA_COLUMNS if name in (replicas.dtype.names or ())}
+    columns = _own_columns(replicas, REPLICA_COLUMNS)
     columns["replica"] = np.arange(len(replicas), dtype=np.int64)
     return np.column_stack([columns[name] for name in REPLICA_COLUMNS])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError
 
 from sim.engine.compiled import cache
 from sim.engine.engine_input import EngineInput
@@ -38,10 +37,7 @@ def chosen_engine() -> Engine:
     named = os.environ.get(ENGINE_VARIABLE)
     if named:
         return Engine(named)
-    try:
-        return Engine.COMPILED if cache.is_compiled() else Engine.PROCESS
-    except (PackageNotFoundError, OSError):
-        return Engine.PROCESS
+    return Engine.COMPILED if cache.is_compiled() else Engine.PROCESS
 
 
 def run(engine_input: EngineInput) -> Timeline:

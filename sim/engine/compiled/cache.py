@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["cache_directory", "is_compiled", "remove_others", "sources"]
@@ -43,8 +43,11 @@ def cache_directory() -> Path:
 
 
 def is_compiled() -> bool:
-    """Return whether the code has been compiled and kept."""
-    return any(cache_directory().glob("*/*.nbi"))
+    """Return whether the code has been compiled and kept; without Numba, or where nothing can be read, it has not."""
+    try:
+        return any(cache_directory().glob("*/*.nbi"))
+    except (PackageNotFoundError, OSError):
+        return False
 
 
 def remove_others() -> None:

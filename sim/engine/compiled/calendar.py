@@ -56,13 +56,7 @@ def push(calendar, at_ns, kind, a, b, c, d, e):
         entry = row_at(calendar.ring, (calendar.head + calendar.ringed) & (calendar.room - 1), ENTRY)
         calendar.ringed += 1
         calendar.last_ns = at_ns
-        entry.at_ns = at_ns
-        entry.kind = kind
-        entry.a = a
-        entry.b = b
-        entry.c = c
-        entry.d = d
-        entry.e = e
+        _write(entry, at_ns, kind, a, b, c, d, e)
         return
     heap_push(calendar, at_ns, kind, a, b, c, d, e)
 
@@ -78,14 +72,7 @@ def heap_push(calendar, at_ns, kind, a, b, c, d, e):
             break
         _copy(calendar, place, parent)
         place = parent
-    entry = row_at(calendar.heap, place, ENTRY)
-    entry.at_ns = at_ns
-    entry.kind = kind
-    entry.a = a
-    entry.b = b
-    entry.c = c
-    entry.d = d
-    entry.e = e
+    _write(row_at(calendar.heap, place, ENTRY), at_ns, kind, a, b, c, d, e)
 
 
 @register_jitable(forceinline=True)
@@ -146,11 +133,17 @@ def pop(calendar):
 
 @register_jitable(forceinline=True)
 def _copy(calendar, to, source):
-    target, entry = row_at(calendar.heap, to, ENTRY), row_at(calendar.heap, source, ENTRY)
-    target.at_ns = entry.at_ns
-    target.kind = entry.kind
-    target.a = entry.a
-    target.b = entry.b
-    target.c = entry.c
-    target.d = entry.d
-    target.e = entry.e
+    entry = row_at(calendar.heap, source, ENTRY)
+    target = row_at(calendar.heap, to, ENTRY)
+    _write(target, entry.at_ns, entry.kind, entry.a, entry.b, entry.c, entry.d, entry.e)
+
+
+@register_jitable(forceinline=True)
+def _write(entry, at_ns, kind, a, b, c, d, e):
+    entry.at_ns = at_ns
+    entry.kind = kind
+    entry.a = a
+    entry.b = b
+    entry.c = c
+    entry.d = d
+    entry.e = e

@@ -13,17 +13,17 @@ from numba.cpython.unsafe.numbers import leading_zeros
 from numba.extending import register_jitable
 
 from policy import retries
-from policy.dice import Stream
+from policy.dice import Stream, happens
 from policy.faults import is_slow, spread_with_faults
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.pass_time import pass_ns
 from policy.rollout import SHARE_ONE, Tally, tally
-from policy.timeline import COPIES_FROM, Outcome, Reason, is_copy
-from policy.versions import point
+from policy.timeline import Outcome, Reason, copy_number, is_copy
 from sim.engine.compiled.calendar import heap_push, push
+from sim.engine.compiled.changes import note_change
 from sim.engine.compiled.dice import die, roll, sticky_bits, unsigned_die
 from sim.engine.compiled.memory import int_at, row_at, set_int
-from sim.engine.compiled.rows import attempt_of, batch_of, change_of, fleet_of, given_fleet, instance_of, replica_of
+from sim.engine.compiled.rows import attempt_of, batch_of, fleet_of, given_fleet, instance_of, replica_of
 from sim.engine.compiled.state import KNOTS_AT, NONE
 from sim.engine.histogram import BUCKETS, HALF, MANTISSA_BITS
 
@@ -37,8 +37,6 @@ __all__ = [
     "free_attempt",
     "new_attempt",
     "new_copy",
-    "note_change",
-    "respond",
     "serve_at_front_end",
     "settle",
     "slow_by_die",
@@ -55,41 +53,6 @@ class Event(IntEnum):
     PASS_IN = 21  # batch, its serial
     READY = 22  # replica, instance, life
     CRASH = 23  # replica, instance, life
-
-
-@register_jitable(forceinline=True)
-def note_change(t, change, first, second, what, more):
-    """Note a change of the present instant: a heap, ordered by the law."""
-    run = t.run
-    place = run.changes
-    run.changes += 1
-    while place > 0:
-        parent = (place - 1) >> 1
-        above = change_of(t, parent)
-        if not _is_before(change, first, second, above):
-            break
-        below = change_of(t, place)
-        below.change = above.change
-        below.first = above.first
-        below.second = above.second
-        below.what = above.what
-        below.more = above.more
-        place = parent
-    row = change_of(t, place)
-    row.change = change
-    row.first = first
-    row.second = second
-    row.what = what
-    row.more = more
-
-
-@register_jitable(forceinline=True)
-def _is_before(change, first, second, row):
-    if change != row.change:
-        return change < row.change
-    if first != row.first:
-        return first < row.first
-    return second < row.second
 
 
 # Attempts
@@ -171,7 +134,7 @@ def new_copy(t, of, version):
     slot = _new_row(t)
     attempt, original = attempt_of(t, slot), attempt_of(t, of)
     attempt.request = original.request
-    attempt.attempt = (version + 1) * COPIES_FROM + original.attempt
+    attempt.attempt = copy_number(original.attempt, version)
     attempt.size = original.size
     attempt.intended_ns = UNSET
     attempt.sent_ns = UNSET
@@ -201,11 +164,10 @@ def _key_bits(given, request):
 @register_jitable
 def _pinned_to(given, request):
     """Return the version that a request names, UNSET if it names none."""
-    place = point(die(given.seed, Stream.PINNED.value, request, 0), SHARE_ONE)
-    up_to = 0
+    bits, up_to = die(given.seed, Stream.PINNED.value, request, 0), 0
     for version in range(given.versions):
         up_to += given.pinned[version]
-        if place < up_to:
+        if happens(up_to, SHARE_ONE, bits):
             return version
     return UNSET
 
@@ -255,7 +217,7 @@ def _count(given, t, intended_ns, outcome, delivered_ns):
 
 @register_jitable(forceinline=True)
 def _bucket_of(time_ns):
-    """Return the bucket of a time: sim.outcome.histogram.bucket_of() without Python's bit_length."""
+    """Return the bucket of a time: sim.engine.histogram.bucket_of() without Python's bit_length."""
     if time_ns < HALF:
         return time_ns
     exponent = 64 - leading_zeros(time_ns) - MANTISSA_BITS - 1
@@ -301,7 +263,7 @@ def call_dispatcher(t, at_ns, change, first, second, what, now_ns):
 
 
 @register_jitable(forceinline=True)
-def respond(g, t, slot, outcome, reason, now_ns):
+def _respond(g, t, slot, outcome, reason, now_ns):
     """Send a response through the front end; the client takes it unless it will have hung up by then."""
     given, attempt = g.run, attempt_of(t, slot)
     work_ns = roll(
@@ -327,7 +289,7 @@ def end_attempt(g, t, slot, outcome, reason, now_ns):
         attempt.outcome = outcome
         attempt.reason = reason
     else:
-        respond(g, t, slot, outcome, reason, now_ns)
+        _respond(g, t, slot, outcome, reason, now_ns)
 
 
 @register_jitable

@@ -12,6 +12,7 @@ from policy import admission, autoscaling, fleet, routing
 from policy.fleet import Stage
 from policy.instant import NEVER_NS, UNSET
 from policy.timeline import Reason
+from sim.engine.compiled.chains import append, unlink
 from sim.engine.compiled.devices import slow_by_die, start_later
 from sim.engine.compiled.dice import route_die
 from sim.engine.compiled.memory import int_at, ints_at, row_at, set_int
@@ -33,7 +34,6 @@ __all__ = [
     "want",
 ]
 
-
 _AUTOSCALER_LENGTH = len(autoscaling.AutoscalerState._fields)
 
 
@@ -41,8 +41,8 @@ _AUTOSCALER_LENGTH = len(autoscaling.AutoscalerState._fields)
 def begin_fleet(g, t, version, now_ns):
     """Let a version begin with the replicas that are ready at the first moment."""
     state, given = fleet_of(t, version), given_fleet(g, version)
-    state.held_head = NONE
-    state.held_tail = NONE
+    state.head = NONE
+    state.tail = NONE
     state.loaded = given.is_loaded
     state.routed_last = routing.fresh_routing().last
     begin_to_scale(g, t, version, now_ns)
@@ -103,15 +103,8 @@ def instance_ready(g, t, serial, place, now_ns):
 @register_jitable
 def unhold(t, version, slot):
     """Take an attempt out of those that wait in front of the fleet."""
-    state, attempt = fleet_of(t, version), attempt_of(t, slot)
-    if attempt.previous == NONE:
-        state.held_head = attempt.next
-    else:
-        attempt_of(t, attempt.previous).next = attempt.next
-    if attempt.next == NONE:
-        state.held_tail = attempt.previous
-    else:
-        attempt_of(t, attempt.next).previous = attempt.previous
+    state = fleet_of(t, version)
+    unlink(t, state, attempt_of(t, slot))
     state.held -= 1
 
 
@@ -270,7 +263,7 @@ def place_held(g, t, version, now_ns):
     """Send what is held to replicas, first come, first served, until one finds no place."""
     state = fleet_of(t, version)
     while state.held > 0:
-        slot = state.held_head
+        slot = state.head
         serial, last = _choose(g, t, version, slot)
         if serial == UNSET or refusal(g, t, serial) != Reason.NONE:
             return
@@ -300,16 +293,10 @@ def admit(g, t, version, slot, now_ns):
 @register_jitable
 def _hold(g, t, version, slot):
     """Let an arrival wait in front of the fleet, or return why it may not."""
-    state, attempt = fleet_of(t, version), attempt_of(t, slot)
+    state = fleet_of(t, version)
     reason = admission.may_hold(given_fleet(g, version).admission, state.held, False)
     if reason == Reason.NONE:
-        attempt.next = NONE
-        attempt.previous = state.held_tail
-        if state.held_tail == NONE:
-            state.held_head = slot
-        else:
-            attempt_of(t, state.held_tail).next = slot
-        state.held_tail = slot
+        append(t, state, slot, slot)
         state.held += 1
     return reason.value
 

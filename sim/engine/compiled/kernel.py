@@ -18,6 +18,7 @@ from policy.rollout import SHARE_ONE
 from policy.timeline import Outcome, Reason
 from sim.engine.compiled.cache import cache_directory
 from sim.engine.compiled.calendar import has_room, next_ns, pop, top
+from sim.engine.compiled.changes import drop_first_change, note_change
 from sim.engine.compiled.devices import (
     Event,
     block_front_end,
@@ -27,7 +28,6 @@ from sim.engine.compiled.devices import (
     end_attempt,
     free_attempt,
     new_attempt,
-    note_change,
     serve_at_front_end,
     settle,
     start_later,
@@ -102,7 +102,7 @@ def _begin(g, t):
     run, given = t.run, g.run
     for version in range(given.versions):
         begin_fleet(g, t, version, 0)
-    begin_shares(g, t, 0)
+    begin_shares(t, 0)
     for serial in range(run.replicas):
         for place in range(given_fleet(g, replica_of(t, serial).version).instances):
             crash_later(g, t, serial, place, 0, 0)
@@ -124,21 +124,21 @@ def _next_moment(g, t):
     if run.next_order < g.orders_given:
         now_ns = min(now_ns, row_at(g.orders, run.next_order, ORDER).at_ns)
     if given.timeout.length > 0:
-        now_ns = min(now_ns, _next_hang_up_ns(t))
+        now_ns = min(now_ns, _next_in_flight_ns(t, t.hang_ups))
     return now_ns
 
 
 @register_jitable(forceinline=True)
-def _next_hang_up_ns(t):
-    """Return when the next client hangs up whose attempt has no outcome yet; those of others are forgotten."""
+def _next_in_flight_ns(t, calendar):
+    """Return the moment of the first deadline or hang-up of an attempt without an outcome; others are forgotten."""
     while True:
-        at_ns = next_ns(t.hang_ups)
+        at_ns = next_ns(calendar)
         if at_ns == NEVER_NS:
             return at_ns
-        entry = top(t.hang_ups)
+        entry = top(calendar)
         if _is_in_flight(t, entry.a, entry.b):
             return at_ns
-        pop(t.hang_ups)
+        pop(calendar)
 
 
 @register_jitable(forceinline=True)
@@ -233,7 +233,7 @@ def _gather(g, t, now_ns):
         note_change(t, Change.TIMER.value, 0, 0, UNSET, 0)
         is_open = True
     if given.timeout.length > 0:
-        while _next_hang_up_ns(t) <= now_ns:
+        while _next_in_flight_ns(t, t.hang_ups) <= now_ns:
             slot = top(t.hang_ups).a
             pop(t.hang_ups)
             attempt = attempt_of(t, slot)
@@ -317,7 +317,7 @@ def _end_instant(g, t, now_ns):
             first_row.what,
             first_row.more,
         )
-        _drop_first_change(t)
+        drop_first_change(t)
         if change == Change.SENT:
             _enter_front_end(g, t, what, now_ns)
         elif change == Change.ARRIVED:
@@ -352,55 +352,9 @@ def _end_instant(g, t, now_ns):
     if run.to_decide == 1:
         run.to_decide = 0
         ask_again_ns = decide(g, t, now_ns)
-        run.timer_ns = min(ask_again_ns, _next_deadline_ns(t))
+        run.timer_ns = min(ask_again_ns, _next_in_flight_ns(t, t.deadlines))
     if run.measured_open == 0 and now_ns >= given.measure_to_ns + given.there_ns:
         run.is_finished = 1
-
-
-@register_jitable(forceinline=True)
-def _drop_first_change(t):
-    run = t.run
-    run.changes -= 1
-    count = run.changes
-    if count == 0:
-        return
-    last = change_of(t, count)
-    change, first, second, what, more = last.change, last.first, last.second, last.what, last.more
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= count:
-            break
-        if child + 1 < count and _row_is_before(change_of(t, child + 1), change_of(t, child)):
-            child += 1
-        below = change_of(t, child)
-        if not (
-            below.change < change
-            or (below.change == change and (below.first < first or (below.first == first and below.second < second)))
-        ):
-            break
-        row = change_of(t, place)
-        row.change = below.change
-        row.first = below.first
-        row.second = below.second
-        row.what = below.what
-        row.more = below.more
-        place = child
-    row = change_of(t, place)
-    row.change = change
-    row.first = first
-    row.second = second
-    row.what = what
-    row.more = more
-
-
-@register_jitable(forceinline=True)
-def _row_is_before(row, other):
-    if row.change != other.change:
-        return row.change < other.change
-    if row.first != other.first:
-        return row.first < other.first
-    return row.second < other.second
 
 
 @register_jitable(forceinline=True)
@@ -423,7 +377,7 @@ def _give_up(g, t, change, slot, born, now_ns):
     t.run.to_decide = 1
     if not _is_in_flight(t, slot, born):
         return
-    is_freed = withdraw(g, t, slot)
+    is_freed = withdraw(t, slot)
     if change == Change.DEADLINE:
         end_attempt(g, t, slot, Outcome.TIMED_OUT.value, Reason.NONE.value, now_ns)
     else:
@@ -483,16 +437,3 @@ def _collect_deadlines(t, now_ns):
         if _is_in_flight(t, slot, born):
             attempt = attempt_of(t, slot)
             note_change(t, Change.DEADLINE.value, attempt.request, attempt.attempt, slot, born)
-
-
-@register_jitable(forceinline=True)
-def _next_deadline_ns(t):
-    """Return the earliest deadline of an attempt without an outcome; those of others are forgotten."""
-    while True:
-        at_ns = next_ns(t.deadlines)
-        if at_ns == NEVER_NS:
-            return at_ns
-        entry = top(t.deadlines)
-        if _is_in_flight(t, entry.a, entry.b):
-            return at_ns
-        pop(t.deadlines)

@@ -1,6 +1,6 @@
 """One replica in the compiled engine: its queue, its collectors' hands, its closed batches and its idle instances.
 
-It does what process_replica.py does, with rows for objects. `t` is the State, `g` is what is given.
+It does what process_replica.py does, with rows for objects. `t` is a row of TABLES, `g` one of GIVEN.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from numba.extending import register_jitable
 from policy import admission, batching
 from policy.instant import NEVER_NS, UNSET
 from sim.engine.compiled.calendar import heap_push
+from sim.engine.compiled.chains import append, cut, unlink
 from sim.engine.compiled.devices import start_pass
 from sim.engine.compiled.memory import set_int
 from sim.engine.compiled.rows import (
@@ -60,13 +61,7 @@ def enqueue(t, serial, slot, now_ns):
     attempt, replica = attempt_of(t, slot), replica_of(t, serial)
     attempt.replica = serial
     attempt.placed_ns = now_ns
-    attempt.next = NONE
-    attempt.previous = replica.tail
-    if replica.tail == NONE:
-        replica.head = slot
-    else:
-        attempt_of(t, replica.tail).next = slot
-    replica.tail = slot
+    append(t, replica, slot, slot)
     replica.queued += 1
     replica.waiting += 1
     fleet_of(t, replica.version).waiting += 1
@@ -76,35 +71,22 @@ def enqueue(t, serial, slot, now_ns):
 
 
 @register_jitable
-def withdraw_from_replica(g, t, slot):
+def withdraw_from_replica(t, slot):
     """Take an attempt that is not in a frozen batch out of the queue or the hand that holds it."""
     attempt = attempt_of(t, slot)
     replica = replica_of(t, attempt.replica)
     if attempt.collector == UNSET:
-        _unlink(t, replica, attempt)
+        unlink(t, replica, attempt)
         replica.queued -= 1
     else:
         hand = collector_of(t, attempt.replica, attempt.collector)
-        _unlink(t, hand, attempt)
+        unlink(t, hand, attempt)
         hand.held -= 1
     replica.waiting -= 1
     fleet_of(t, replica.version).waiting -= 1
     if replica.place != NONE:
         add_outstanding(t, replica.version, replica.place, -1)
     touch(t, attempt.replica)
-
-
-@register_jitable
-def _unlink(t, chain, attempt):
-    """Take an attempt out of a list with a head and a tail."""
-    if attempt.previous == NONE:
-        chain.head = attempt.next
-    else:
-        attempt_of(t, attempt.previous).next = attempt.next
-    if attempt.next == NONE:
-        chain.tail = attempt.previous
-    else:
-        attempt_of(t, attempt.next).previous = attempt.previous
 
 
 @register_jitable(forceinline=True)
@@ -279,21 +261,10 @@ def _collect(t, replica, collector, index, count):
     for _ in range(count - 1):
         last = attempt_of(t, last).next
         attempt_of(t, last).collector = index
-    behind = attempt_of(t, last).next
-    replica.head = behind
-    if behind == NONE:
-        replica.tail = NONE
-    else:
-        attempt_of(t, behind).previous = NONE
+    cut(t, replica, last)
     replica.queued -= count
     replica.took_last = index
-    attempt_of(t, last).next = NONE
-    attempt_of(t, first).previous = collector.tail
-    if collector.tail == NONE:
-        collector.head = first
-    else:
-        attempt_of(t, collector.tail).next = first
-    collector.tail = last
+    append(t, collector, first, last)
     collector.held += count
 
 
@@ -314,13 +285,7 @@ def _close(g, t, serial, index, size, cause, now_ns):
     for _ in range(size - 1):
         last = attempt_of(t, last).next
         attempt_of(t, last).batch = place
-    behind = attempt_of(t, last).next
-    collector.head = behind
-    if behind == NONE:
-        collector.tail = NONE
-    else:
-        attempt_of(t, behind).previous = NONE
-    attempt_of(t, last).next = NONE
+    cut(t, collector, last)
     collector.held -= size
     batch.serial = run.passes
     run.passes += 1

@@ -162,8 +162,8 @@ FLEET = np.dtype(
                 "draining",
                 "members",
                 "routed_last",
-                "held_head",
-                "held_tail",
+                "head",  # of those that wait in front of it
+                "tail",
                 "held",
                 "ended_well",  # what the rollout counts
                 "ended_badly",
@@ -369,10 +369,10 @@ TABLES = np.dtype(
 
 
 class Capacity(NamedTuple):
-    """How many rows the tables have: powers of two."""
+    """How many rows the tables have."""
 
     attempts: int
-    entries: int  # of each calendar
+    entries: int  # of each calendar, a power of two
     replicas: int
     log: int  # of changes of wanted numbers, shares and rollouts
 

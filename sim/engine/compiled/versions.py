@@ -33,14 +33,13 @@ from sim.engine.compiled.replica import decide_replica, touch, withdraw_from_rep
 from sim.engine.compiled.rows import attempt_of, fleet_of, given_fleet, replica_of
 from sim.engine.compiled.state import MOVE, NONE, ORDER, SHARE
 
-_COPY = Stream.COPY.value
-_ROLLOUT_LENGTH = len(rollout.RolloutState._fields)
-
 __all__ = ["begin_shares", "decide", "withdraw"]
+
+_ROLLOUT_LENGTH = len(rollout.RolloutState._fields)
 
 
 @register_jitable
-def begin_shares(g, t, now_ns):
+def begin_shares(t, now_ns):
     """Write down what each version gets at the start."""
     for version in range(t.versions):
         state = fleet_of(t, version)
@@ -50,7 +49,7 @@ def begin_shares(g, t, now_ns):
 
 
 @register_jitable
-def withdraw(g, t, slot):
+def withdraw(t, slot):
     """Take out an attempt that ended early, if its place can be freed; return whether it was."""
     attempt = attempt_of(t, slot)
     if attempt.replica == UNSET:
@@ -58,7 +57,7 @@ def withdraw(g, t, slot):
         return True
     if not deadlines.frees_its_place(attempt.batch != NONE):
         return False
-    withdraw_from_replica(g, t, slot)
+    withdraw_from_replica(t, slot)
     return True
 
 
@@ -114,7 +113,7 @@ def _take_in_copies(g, t, slot, now_ns):
         state = fleet_of(t, version)
         if state.shadow == 0 or version == attempt.version or not state.loaded:
             continue
-        if versions.shadows(state.shadow, die(given.seed, _COPY, attempt.request, version)):
+        if versions.shadows(state.shadow, die(given.seed, Stream.COPY.value, attempt.request, version)):
             copy = new_copy(t, slot, version)
             reason = admit(g, t, version, copy, now_ns)
             _admission_decided(g, t, copy, reason, now_ns)
@@ -225,7 +224,6 @@ def _keep_weights(t, weights):
 @register_jitable
 def _carry_out(g, t, order, now_ns):
     """Carry out an order, or do nothing if it is refused."""
-    given = g.run
     view = _order_view(g, t, order)
     what = orders.Order(order.kind, order.version, order.value)
     if orders.refusal(view, what) != Refusal.NONE:
@@ -242,7 +240,7 @@ def _carry_out(g, t, order, now_ns):
         fleet_of(t, order.version).shadow = order.value
     else:
         _keep_weights(t, versions.with_weight(_weights(g, t), order.version, order.value))
-    _tell_shares(t, given.versions, now_ns)
+    _tell_shares(t, now_ns)
 
 
 @register_jitable
@@ -311,12 +309,12 @@ def _move(g, t, decision, now_ns):
     row.step = run.rollout[1]
     row.weight = decision.weight
     row.shadow = decision.shadow
-    _tell_shares(t, given.versions, now_ns)
+    _tell_shares(t, now_ns)
 
 
 @register_jitable
-def _tell_shares(t, count, now_ns):
-    for version in range(count):
+def _tell_shares(t, now_ns):
+    for version in range(t.versions):
         state = fleet_of(t, version)
         if state.weight != state.told_weight or state.shadow != state.told_shadow:
             state.told_weight = state.weight
