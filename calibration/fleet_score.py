@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Moment:
 class FleetScore:
     """One measured run of a fleet against its prediction."""
 
-    replicas_mean: float  # forecast: the median of the draws
+    replicas_mean: float  # forecast: the mean of the draws, as servecast forecast gives it
     replicas_mean_low: float  # of the 95 % prediction interval of one run
     replicas_mean_high: float
     replicas_mean_measured: float
@@ -174,7 +174,7 @@ def score_fleet(drawn: Sequence[FleetRun], measured: FleetRun, to_ns: int, tick_
     same = [run.course for run, sequence in zip(drawn, sequences, strict=True) if sequence == own]
     bounds = prediction(means)
     return FleetScore(
-        replicas_mean=median(means),
+        replicas_mean=fmean(means),
         replicas_mean_low=bounds.low,
         replicas_mean_high=bounds.high,
         replicas_mean_measured=measured.course.paid.mean(0, to_ns),
