@@ -7,16 +7,16 @@ Stochastic Processes, 1975, sec. 4.7): Poisson epochs give an inhomogeneous Pois
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.arrivals.renewal import NS_PER_S, unit_epochs
+from sim.arrivals.renewal import NS_PER_S, epoch_pieces, unit_epochs
 
-__all__ = ["RateCurve", "day_curve", "draw_along", "spike_curve", "step_curve"]
+__all__ = ["RateCurve", "day_curve", "draw_along", "pieces_along", "spike_curve", "step_curve"]
 
 CORNERS_PER_DAY: Final = 1_440
 
@@ -81,6 +81,18 @@ def draw_along(curve: RateCurve, cv: float, horizon_ns: int, generator: np.rando
     epochs = unit_epochs(cv, curve.expected_until(horizon_ns), generator)
     times_ns = curve.times_ns(epochs)
     return np.rint(times_ns[times_ns < horizon_ns - 0.5]).astype(np.int64)
+
+
+def pieces_along(
+    curve: RateCurve, cv: float, horizon_ns: int, generator: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the same arrivals in pieces, so that they need not exist all at once."""
+    for epochs in epoch_pieces(cv, generator):
+        times_ns = curve.times_ns(epochs)
+        inside = times_ns < horizon_ns - 0.5
+        yield np.rint(times_ns[inside]).astype(np.int64)
+        if not inside[-1]:
+            return
 
 
 def step_curve(rates_per_s: Sequence[float], lengths_ns: Sequence[float], *, repeats: bool) -> RateCurve:

@@ -7,13 +7,12 @@ is bookkeeping: rows of tables where the process engine has objects, calendars w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from policy.instant import UNSET
+from policy.instant import NEVER_NS, UNSET
 from policy.timeline import COPIES_FROM
 from sim.engine.compiled.kernel import Returned, advance
 from sim.engine.compiled.state import Capacity, Given, Rows, State
@@ -27,9 +26,11 @@ from sim.engine.timelines import (
     SHARE_COLUMNS,
     Table,
     Timeline,
+    no_rows,
 )
+from sim.engine.totals import Totals
 
-__all__ = ["Totals", "run", "run_totals"]
+__all__ = ["run", "run_totals"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -45,23 +46,6 @@ class _Chunk(NamedTuple):
     is_last: bool
 
 
-@dataclass(frozen=True)
-class Totals:
-    """What a run comes to, counted as it goes: memory does not grow with its length.
-
-    Requests count in the window in which they were intended; windows are equally long and fill the measured time.
-    """
-
-    counts: Ints  # (windows, len(Outcome)) measured requests by their outcome
-    latencies: Ints  # (windows, BUCKETS) histograms of the answered ones, as in sim/engine/histogram.py
-    unresolved: int  # measured requests that had no outcome when the run ended
-    passes: int
-    replicas: Table  # as in a Timeline
-    scalings: Table
-    shares: Table
-    rollout: Table
-
-
 def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity = _LEAST) -> Timeline:
     """Return the timeline of one run: the same bytes for the same input.
 
@@ -75,25 +59,46 @@ def run(engine_input: EngineInput, *, chunk: int | None = None, least: Capacity 
 
 
 def run_totals(
-    engine_input: EngineInput, windows: int, *, arrivals: Iterable[Ints] | None = None, chunk: int = _CHUNK
+    engine_input: EngineInput,
+    windows: int,
+    *,
+    batches: int | None = None,
+    limit_ns: int = NEVER_NS,
+    arrivals: Iterable[Ints] | None = None,
+    chunk: int = _CHUNK,
 ) -> Totals:
     """Return what one run comes to, in so many windows, without keeping its rows.
 
-    `arrivals`, in ascending pieces of any length, stand for those of the input: so they need not exist all at once.
+    There is a histogram for each of `batches` groups of windows (None: for each window); window k is in group
+    k * batches // windows. Answers beyond `limit_ns` are counted apart. `arrivals`, in ascending pieces of any length,
+    stand for those of the input: so they need not exist all at once.
     """
     given, state = Given(engine_input, recycle=True), State(engine_input, _LEAST)
-    state.count_in(windows)
+    state.count_in(windows, windows if batches is None else batches, limit_ns)
     _advance_all(given, state, _chunks(engine_input, chunk) if arrivals is None else _joined(arrivals))
     return Totals(
-        counts=state.tables["counts"],
+        counts=state.tables["counts"][:, :-1],
+        beyond=state.tables["counts"][:, -1],
         latencies=state.tables["latencies"],
+        latency_sum_ns=int(state.run["latency_sum_ns"]),
         unresolved=int(state.run["measured_open"]),
-        passes=int(state.run["passes"]),
-        replicas=_replica_rows(state),
-        scalings=_scaling_rows(state),
-        shares=_as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
-        rollout=_as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
+        delivered=int(state.run["delivered"]),
+        passes=int(state.run["passes_measured"]),
+        batched=int(state.run["batched"]),
+        busy_ns=int(state.run["busy_ns"]),
+        born=int(state.run["born"]),
+        fleet=Timeline(attempts=no_rows(ATTEMPT_COLUMNS)(), passes=no_rows(PASS_COLUMNS)(), **_fleet_tables(state)),
     )
+
+
+def _fleet_tables(state: State) -> dict[str, Table]:
+    """Return the tables that tell of replicas and versions."""
+    return {
+        "replicas": _replica_rows(state),
+        "scalings": _scaling_rows(state),
+        "shares": _as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
+        "rollout": _as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
+    }
 
 
 def _advance_all(given: Given, state: State, chunks: Iterator[_Chunk]) -> None:
@@ -145,11 +150,8 @@ def _timeline(state: State) -> Timeline:
     return Timeline(
         attempts=np.ascontiguousarray(rows[~copies]),
         passes=_pass_rows(state, moments),
-        replicas=_replica_rows(state),
-        scalings=_scaling_rows(state),
         copies=np.ascontiguousarray(rows[copies]),
-        shares=_as_table(state.rows("shares", "shares"), SHARE_COLUMNS),
-        rollout=_as_table(state.rows("moves", "moves"), ROLLOUT_COLUMNS),
+        **_fleet_tables(state),
     )
 
 

@@ -6,10 +6,21 @@ add up. The layout is that of G. Tene's HdrHistogram with 8 bits of mantissa.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BUCKETS", "HALF", "MANTISSA_BITS", "LAST_EXPONENT", "bucket_of", "upper_edges_ns"]
+__all__ = [
+    "BUCKETS",
+    "HALF",
+    "LAST_EXPONENT",
+    "MANTISSA_BITS",
+    "bucket_of",
+    "buckets_of",
+    "lower_edges_ns",
+    "upper_edges_ns",
+]
 
 MANTISSA_BITS = 8
 HALF: int = 2**MANTISSA_BITS
@@ -30,6 +41,17 @@ def bucket_of(time_ns: int) -> int:
     return min(exponent * HALF + (time_ns >> exponent), BUCKETS - 1)
 
 
+def buckets_of(times_ns: Ints) -> Ints:
+    """Return the bucket of each of several times >= 0."""
+    return np.searchsorted(upper_edges_ns()[:-1], times_ns)
+
+
+def lower_edges_ns() -> Ints:
+    """Return the least time of each bucket."""
+    return np.concatenate([[0], upper_edges_ns()[:-1] + 1])
+
+
+@cache
 def upper_edges_ns() -> Ints:
     """Return the largest time of each bucket; of the last one, the largest that is its own."""
     index = np.arange(BUCKETS, dtype=np.int64)

@@ -12,9 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from policy.timeline import Outcome
 from sim.forecast.intervals import (
     EXCEEDANCES_MIN,
@@ -22,14 +19,15 @@ from sim.forecast.intervals import (
     Bounds,
     PredictionBounds,
     confidence,
-    effective_samples,
+    effective_samples_of,
     exceedances_are_enough,
     none_seen_high,
     prediction,
     student_t,
 )
-from sim.outcome.measures import RunMeasures
-from sim.outcome.quantiles import QUANTILE_NAMES, quantile
+from sim.outcome.latencies import Latencies
+from sim.outcome.measures import MeasuredRun
+from sim.outcome.quantiles import QUANTILE_NAMES
 
 __all__ = [
     "FLEET_METRICS",
@@ -38,7 +36,6 @@ __all__ = [
     "Metric",
     "estimate",
     "exact",
-    "latencies_ms",
     "mean_of_runs",
     "ratio",
     "requests_of",
@@ -82,70 +79,69 @@ class Figure:
 class Metric:
     """How a figure is read from any number of runs pooled, and of how many things it is made."""
 
-    pooled: Callable[[Sequence[RunMeasures]], float]  # NaN where there is nothing to read it from
-    samples: Callable[[RunMeasures], int]
+    pooled: Callable[[Sequence[MeasuredRun]], float]  # NaN where there is nothing to read it from
+    samples: Callable[[MeasuredRun], int]
     most: float = math.inf
     q: float | None = None  # of a quantile
-    cases: Callable[[Sequence[RunMeasures]], float] | None = None  # of a share: independent ones that runs are worth
+    cases: Callable[[Sequence[MeasuredRun]], float] | None = None  # of a share: independent ones that runs are worth
 
 
-def latencies_ms(runs: Sequence[RunMeasures]) -> npt.NDArray[np.float64]:
-    """Return the latencies of all answered requests in ms."""
-    return np.concatenate([run.answered_latencies_ns for run in runs]) / 1e6
+def _latencies(runs: Sequence[MeasuredRun]) -> Latencies:
+    """Return the latencies of all answered requests of runs that were made in the same way."""
+    first, *others = [run.latencies for run in runs]
+    return first.joined(others)
 
 
-def _answered(run: RunMeasures) -> int:
+def _answered(run: MeasuredRun) -> int:
     return run.count(Outcome.ANSWERED)
 
 
-def requests_of(run: RunMeasures) -> int:
+def requests_of(run: MeasuredRun) -> int:
     """Return the requests of which the shares are shares."""
     return run.requests
 
 
-def _passes(run: RunMeasures) -> int:
+def _passes(run: MeasuredRun) -> int:
     return run.passes
 
 
-def _mean_ms(runs: Sequence[RunMeasures]) -> float:
-    values = latencies_ms(runs)
-    return float(values.mean()) if len(values) else math.nan
+def _mean_ms(runs: Sequence[MeasuredRun]) -> float:
+    return _latencies(runs).mean_ns() / 1e6
 
 
-def _quantile_ms(runs: Sequence[RunMeasures], q: float) -> float:
-    values = np.concatenate([run.answered_latencies_ns for run in runs])
-    return float(quantile(values, q)) / 1e6 if len(values) else math.nan
+def _quantile_ms(runs: Sequence[MeasuredRun], q: float) -> float:
+    return _latencies(runs).quantile_ns(q) / 1e6
 
 
-def _share(runs: Sequence[RunMeasures], outcome: Outcome) -> float:
+def _share(runs: Sequence[MeasuredRun], outcome: Outcome) -> float:
     requests = sum(run.requests for run in runs)
     return sum(run.count(outcome) for run in runs) / requests if requests else math.nan
 
 
-def _throughput(runs: Sequence[RunMeasures]) -> float:
+def _throughput(runs: Sequence[MeasuredRun]) -> float:
     return sum(run.delivered for run in runs) / sum(run.window_s for run in runs)
 
 
-def _batch_size(runs: Sequence[RunMeasures]) -> float:
+def _batch_size(runs: Sequence[MeasuredRun]) -> float:
     passes = sum(run.passes for run in runs)
     return sum(run.batched for run in runs) / passes if passes else math.nan
 
 
-def _gpu_busy(runs: Sequence[RunMeasures]) -> float:
+def _gpu_busy(runs: Sequence[MeasuredRun]) -> float:
     return sum(run.gpu_busy_share * run.window_s for run in runs) / sum(run.window_s for run in runs)
 
 
-def _per_run(runs: Sequence[RunMeasures], read: Callable[[RunMeasures], float]) -> float:
+def _per_run(runs: Sequence[MeasuredRun], read: Callable[[MeasuredRun], float]) -> float:
     return math.fsum(read(run) for run in runs) / len(runs)
 
 
-def _replicas_paid(run: RunMeasures) -> int:
+def _replicas_paid(run: MeasuredRun) -> int:
     return run.replicas_peak
 
 
-def _independent_requests(runs: Sequence[RunMeasures]) -> float:
+def _independent_requests(runs: Sequence[MeasuredRun]) -> float:
     """Return what the requests are worth by their latencies: what leads to a refusal comes in clusters as they do."""
-    return len(runs) * effective_samples([run.answered_latencies_ns for run in runs])
+    return len(runs) * effective_samples_of([run.latencies.batch_means(None) for run in runs])
 
 
 METRICS: dict[str, Metric] = {
@@ -204,8 +200,8 @@ def exact(value: float, samples: int = 0) -> Figure:
 
 def estimate(
     metric: Metric,
-    central: Sequence[RunMeasures],
-    drawn: Sequence[RunMeasures] | None = None,
+    central: Sequence[MeasuredRun],
+    drawn: Sequence[MeasuredRun] | None = None,
     *,
     calibration_known: bool = True,
 ) -> Figure:
@@ -222,7 +218,7 @@ def estimate(
         return Figure(None, samples=samples, why=f"at least one of {len(runs)} runs has nothing to read it from")
     worth = None
     if metric.q is not None:
-        worth = effective_samples([run.answered_latencies_ns / 1e6 > value for run in central])
+        worth = effective_samples_of([run.latencies.batch_means(round(value * 1e6)) for run in central])
         if not exceedances_are_enough(worth, metric.q):
             return Figure(None, samples=samples, effective_samples=worth, why=_too_few(worth, metric.q))
     figure = _from_runs(value, runs, others, is_drawn=drawn is not None, known=calibration_known, most=metric.most)
@@ -292,10 +288,10 @@ def _calibration_half(central: Sequence[float], drawn: Sequence[float]) -> float
 
 
 def _with_unseen(
-    figure: Figure, runs: Sequence[RunMeasures], cases: Callable[[Sequence[RunMeasures]], float]
+    figure: Figure, runs: Sequence[MeasuredRun], cases: Callable[[Sequence[MeasuredRun]], float]
 ) -> Figure:
     """Return a share of which nothing was seen with the upper limit that so many independent cases give."""
-    if all(np.array_equal(run.latency_ns, runs[0].latency_ns) for run in runs):
+    if all(run.latencies.equals(runs[0].latencies) for run in runs):
         return figure  # nothing is left to chance: a recorded schedule and constant times
     high = none_seen_high(cases(runs))
     bounds = Bounds(0.0, high)

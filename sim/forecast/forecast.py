@@ -13,17 +13,18 @@ from typing import Any
 from policy.timeline import Outcome
 from sim.engine.engines import Engine, chosen_engine
 from sim.errors import ScenarioError
-from sim.forecast.estimates import METRICS, Figure, estimate, exact, tree_of
-from sim.forecast.goal_metrics import goal_metrics
+from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns, draw_of
+from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.goals import GoalResult, judge
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
-from sim.forecast.processes import core_count
+from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.provenance import host, versions
 from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
+from sim.forecast.request_figures import request_figures
 from sim.forecast.rollout_forecast import AbTest, RolloutForecast, ab_tests, rollout_forecast
 from sim.forecast.settling import RunBatch, settled_runs
-from sim.forecast.spending import fleet_figures
+from sim.forecast.spending import PaidRun, fleet_figures
 from sim.forecast.version_forecast import VersionForecast, version_forecasts
 from sim.forecast.windows import Window, windows
 from sim.outcome.breakdown import PARTS
@@ -33,7 +34,7 @@ from sim.scenario.costs import profile_of
 from sim.scenario.identity import resolved, scenario_hash
 from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
-from sim.scenario.versions import each_version, version_names, version_rules
+from sim.scenario.versions import version_names
 
 __all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
 
@@ -41,6 +42,9 @@ FORECAST_VERSION = "servecast-forecast/1"
 
 _REQUESTS_INLINE = {Engine.PROCESS: 100_000, Engine.COMPILED: 4_000_000}
 """Below so many requests in all, starting processes costs more than it saves."""
+
+_KEPT_MAX = 3_000_000
+"""Requests of one run up to which they are kept: about 1 GB."""
 
 Progress = Callable[[int, int], None]
 
@@ -118,6 +122,8 @@ def forecast(
     tested = without_spare(scenario)
     refuse_unstable(tested)
     seed = (scenario.seed or 0) if seed is None else seed
+    if _is_counted(tested):
+        return _counted_forecast(scenario, seed, count, workers, progress)
     batch = RunBatch(tested, seed, count, _workers(scenario, count, workers), progress)
     central, warm_up_ns, how = settled_runs(batch)
     drawn = batch.run(warm_up_ns, drawn=True) if batch.draws > 1 else None
@@ -126,9 +132,11 @@ def forecast(
     for some in (measures, drawn_measures or measures):
         refuse_unresolved(sum(run.requests for run in some), sum(run.count(Outcome.IN_FLIGHT) for run in some))
     known = batch.draws != 1
-    figures = _figures(scenario, measures, drawn_measures, calibration_known=known)
-    figures |= fleet_figures(scenario, central, drawn, calibration_known=known)
-    of_versions = version_forecasts(version_names(scenario), central, drawn, calibration_known=known)
+    figures = request_figures(scenario, measures, drawn_measures, calibration_known=known)
+    figures |= fleet_figures(
+        scenario, _paid(central), _paid(drawn) if drawn is not None else None, calibration_known=known
+    )
+    of_versions = version_forecasts(scenario, central, drawn, calibration_known=known)
     return Forecast(
         name=scenario.name,
         figures=figures,
@@ -136,14 +144,52 @@ def forecast(
         timeline=windows(measures, _by_version(scenario, central)),
         breakdown_ms=_breakdown_ms(central),
         latency_curve=latency_curve(
-            [run.answered_latencies_ns for run in measures],
-            [run.answered_latencies_ns for run in drawn_measures] if drawn_measures else None,
+            [run.latencies for run in measures], [run.latencies for run in drawn_measures] if drawn_measures else None
         ),
         provenance=_provenance(scenario, seed, count, warm_up_ns, how),
         currency=scenario.cost.currency if scenario.cost else None,
         versions=of_versions,
         rollout=rollout_forecast(scenario, central, drawn, calibration_known=known),
         ab_tests=ab_tests(scenario, [version["throughput_per_s"].value or 0.0 for version in of_versions]),
+    )
+
+
+def _is_counted(scenario: Scenario) -> bool:
+    """Return whether the runs are so long that their requests are counted and not kept.
+
+    Versions are told apart by the requests that each took, so runs of several keep them.
+    """
+    if len(version_names(scenario)) > 1 or scenario.traffic.clients is not None:
+        return False
+    return mean_rate_per_s(scenario) * scenario.horizon.duration / 1e9 > _KEPT_MAX
+
+
+def _counted_forecast(
+    scenario: Scenario, seed: int, runs: int, workers: int | None, progress: Progress | None
+) -> Forecast:
+    """Return the forecast of runs that are counted: quantiles to 0.4 %, and no breakdown of the latency."""
+    warm_up_ns = counted_warm_up_ns(scenario)
+    has_draws = draw_of(scenario, 0) is not None
+    tasks = [
+        CountedTask(scenario, seed, run, draw_of(scenario, run) if is_drawn else None, warm_up_ns)
+        for is_drawn in ((False, True) if has_draws else (False,))
+        for run in range(runs)
+    ]
+    made = map_tasks(count_run, tasks, workers=_workers(scenario, runs, workers), progress=progress)
+    central, drawn = made[:runs], made[runs:] or None
+    figures = counted_figures(scenario, central, drawn)
+    how = "stated" if scenario.horizon.warm_up != "auto" else "auto: a fixed share of the time, as runs are counted"
+    return Forecast(
+        name=scenario.name,
+        figures=figures,
+        goals=judge(scenario.goals, figures),
+        timeline=windows([run.counts for run in central]),
+        breakdown_ms={},
+        latency_curve=latency_curve(
+            [run.counts.latencies for run in central], [run.counts.latencies for run in drawn] if drawn else None
+        ),
+        provenance=_provenance(scenario, seed, runs, warm_up_ns, how),
+        currency=scenario.cost.currency if scenario.cost else None,
     )
 
 
@@ -166,26 +212,12 @@ def _workers(scenario: Scenario, runs: int, workers: int | None) -> int:
     return min(core_count(), runs)
 
 
-def _figures(
-    scenario: Scenario, central: Sequence[RunMeasures], drawn: Sequence[RunMeasures] | None, *, calibration_known: bool
-) -> dict[str, Figure]:
-    """Return the figures that are measured."""
-    figures = {
-        name: estimate(metric, central, drawn, calibration_known=calibration_known)
-        for name, metric in (METRICS | goal_metrics(scenario.goals)).items()
-    }
-    requests = sum(run.requests for run in central)
-    alone, rules = each_version(scenario), version_rules(scenario)
-    is_missed = any(share and not there for share, there in zip(rules.pinned, rules.loaded, strict=True))
-    for name, is_possible in (
-        ("refused_share", scenario.queue.cap is not None or is_missed),
-        ("timed_out_share", scenario.queue.deadline is not None),
-        ("abandoned_share", scenario.traffic.timeout is not None),
-        ("failed_share", any(rules.error_shares) or any(version.fleet.crash_every is not None for version in alone)),
-    ):
-        if not is_possible:
-            figures[name] = exact(0.0, requests)
-    return figures
+def _paid(runs: Sequence[Replication]) -> list[PaidRun]:
+    """Return what of runs is paid for."""
+    return [
+        PaidRun(run.measures, tuple(version.measures.fleet for version in run.versions) or (run.measures.fleet,))
+        for run in runs
+    ]
 
 
 def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:

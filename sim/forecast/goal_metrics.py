@@ -9,20 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
-import numpy as np
-
-from policy.timeline import Outcome
 from sim.forecast.estimates import Metric, requests_of
 from sim.outcome.fleet_course import WINDOW_NS
-from sim.outcome.measures import RunMeasures
-from sim.outcome.quantiles import quantile
+from sim.outcome.measures import MeasuredRun
 from sim.scenario.spec import Goals
 
-__all__ = ["goal_metrics"]
-
-_P99 = 0.99
+__all__ = ["goal_metrics", "goal_windows"]
 
 
 def goal_metrics(goals: Goals) -> dict[str, Metric]:
@@ -36,38 +29,25 @@ def goal_metrics(goals: Goals) -> dict[str, Metric]:
     return metrics
 
 
-def _windows(run: RunMeasures) -> int:
-    """Return how many windows of at least WINDOW_NS, all equally long, the measured time has; at least one."""
-    return max((run.to_ns - run.from_ns) // WINDOW_NS, 1)
+def goal_windows(measured_ns: int) -> int:
+    """Return how many windows of at least WINDOW_NS, all equally long, a measured time has; at least one."""
+    return max(measured_ns // WINDOW_NS, 1)
 
 
-def _windows_of_all(runs: Sequence[RunMeasures]) -> float:
+def _windows(run: MeasuredRun) -> int:
+    return goal_windows(run.to_ns - run.from_ns)
+
+
+def _windows_of_all(runs: Sequence[MeasuredRun]) -> float:
     return float(sum(map(_windows, runs)))
 
 
-def _breach_share(runs: Sequence[RunMeasures], p99_ns: int | None, refused: float | None) -> float:
-    return sum(_breaches(run, p99_ns, refused) for run in runs) / _windows_of_all(runs)
+def _breach_share(runs: Sequence[MeasuredRun], p99_ns: int | None, refused: float | None) -> float:
+    """Return the share of windows in which one of the two goals is missed."""
+    return sum(run.breaches(_windows(run), p99_ns, refused) for run in runs) / _windows_of_all(runs)
 
 
-def _breaches(run: RunMeasures, p99_ns: int | None, refused: float | None) -> int:
-    """Return in how many windows one of the two goals is missed by the requests that were intended there.
-
-    A window's p99 is the nearest rank of the answers that it has: below 100 of them it is the slowest.
-    """
-    count = _windows(run)
-    edges = run.edges_ns(count)
-    breaches = 0
-    for low, high in pairwise(np.searchsorted(run.intended_ns, edges).tolist()):
-        outcomes, latency_ns = run.outcomes[low:high], run.latency_ns[low:high]
-        answered_ns = latency_ns[outcomes == Outcome.ANSWERED]
-        is_slow = p99_ns is not None and len(answered_ns) > 0 and quantile(answered_ns, _P99) > p99_ns
-        is_full = refused is not None and low < high and np.mean(outcomes == Outcome.REFUSED) > refused
-        breaches += bool(is_slow or is_full)
-    return breaches
-
-
-def _within_share(runs: Sequence[RunMeasures], p99_ns: int) -> float:
+def _within_share(runs: Sequence[MeasuredRun], p99_ns: int) -> float:
     """Return the share of all requests, refused and failed ones too, that were answered within a time."""
     requests = sum(run.requests for run in runs)
-    within = sum(int(np.count_nonzero(run.answered_latencies_ns <= p99_ns)) for run in runs)
-    return within / requests if requests else float("nan")
+    return sum(run.count_within(p99_ns) for run in runs) / requests if requests else float("nan")

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.outcome.latencies import BATCHES_PER_RUN, BatchMeans, batch_means
+
 __all__ = [
-    "BATCHES_PER_RUN",
     "EMPIRICAL_DRAWS_MIN",
     "EXCEEDANCES_MIN",
     "LEVEL",
@@ -24,6 +25,7 @@ __all__ = [
     "PredictionBounds",
     "confidence",
     "effective_samples",
+    "effective_samples_of",
     "exceedances_are_enough",
     "half_width",
     "none_seen_high",
@@ -37,9 +39,6 @@ LEVEL = 0.95
 
 EXCEEDANCES_MIN = 20.0
 """A q-quantile is given if a run is worth so many independent values beyond it: effective samples * (1 - q)."""
-
-BATCHES_PER_RUN = 20
-"""Batches into which a run is cut to see how strongly its requests depend on each other."""
 
 EMPIRICAL_DRAWS_MIN = 200
 """From so many draws on, a prediction interval is read off the draws themselves."""
@@ -115,11 +114,18 @@ def effective_samples(runs: Sequence[npt.NDArray[Any]]) -> float:
     changes over time does not. For a quantile pass the indicators "beyond the quantile". Never more than the run has;
     values that do not vary are worth their number.
     """
-    length = sum(len(values) for values in runs) / len(runs)
-    if min(len(values) for values in runs) < 2 * BATCHES_PER_RUN:
+    return effective_samples_of([batch_means(values) for values in runs])
+
+
+def effective_samples_of(runs: Sequence[BatchMeans]) -> float:
+    """Return the same of runs of which only the means of their batches are known."""
+    count = sum(run.count for run in runs)
+    length = count / len(runs)
+    if min(run.count for run in runs) < 2 * BATCHES_PER_RUN:
         return length
-    variance = float(np.concatenate(runs).astype(np.float64).var())
-    means = np.array([_batch_means(values) for values in runs])  # (runs, batches)
+    mean = math.fsum(run.count * run.mean for run in runs) / count
+    variance = math.fsum(run.count * run.square for run in runs) / count - mean**2
+    means = np.array([run.means for run in runs])  # (runs, batches)
     long_run_variance = length / BATCHES_PER_RUN * float(means.var(axis=0, ddof=1).mean())
     return min(length, length * variance / long_run_variance) if long_run_variance > 0.0 else length
 
@@ -135,13 +141,6 @@ def none_seen_high(samples: float, level: float = LEVEL) -> float:
     The share at which none in n has probability 1 - level, for large n the "rule of three": 3 / n.
     """
     return float(-math.expm1(math.log1p(-level) / max(samples, 1.0)))
-
-
-def _batch_means(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the means of a run's batches; what does not fill the batches is left out at the front."""
-    size = len(values) // BATCHES_PER_RUN
-    batches = values[len(values) - size * BATCHES_PER_RUN :].reshape(BATCHES_PER_RUN, size)
-    return np.asarray(batches.mean(axis=1, dtype=np.float64))
 
 
 def student_t(level: float, freedom: int) -> float:

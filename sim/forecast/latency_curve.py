@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.forecast.intervals import exceedances_are_enough, prediction
-from sim.outcome.quantiles import quantiles
+from sim.outcome.latencies import Latencies
 
 __all__ = ["GRID", "LatencyCurve", "curve_of_quantiles", "grid_quantiles_ms", "latency_curve"]
 
@@ -41,20 +41,18 @@ class LatencyCurve:
         }
 
 
-def grid_quantiles_ms(latencies_ns: npt.NDArray[np.int64]) -> Values:
-    """Return one run's latencies at the quantiles of GRID, in ms. Needs at least one latency."""
-    return np.array(quantiles(latencies_ns, GRID)) / 1e6
+def grid_quantiles_ms(latencies: Latencies) -> Values:
+    """Return one run's latencies at the quantiles of GRID, in ms; NaN without a latency."""
+    return np.array(latencies.quantiles_ns(GRID)) / 1e6
 
 
-def latency_curve(
-    runs: Sequence[npt.NDArray[np.int64]], others: Sequence[npt.NDArray[np.int64]] | None = None
-) -> LatencyCurve:
-    """Return the curve of at least 2 runs, each given by its latencies in ns; runs without any are left out.
+def latency_curve(runs: Sequence[Latencies], others: Sequence[Latencies] | None = None) -> LatencyCurve:
+    """Return the curve of at least 2 runs; those without a latency are left out.
 
     The band is that of `others` if given: the runs in which the calibration varies. The curve ends where all runs
     together have fewer than EXCEEDANCES_MIN latencies beyond it.
     """
-    pooled = np.concatenate(runs)
+    pooled = runs[0].joined(runs[1:])
     known = [index for index, q in enumerate(GRID) if exceedances_are_enough(len(pooled), q)]
     band = [grid_quantiles_ms(run) for run in (runs if others is None else others) if len(run)]
     if not known or len(band) < 2:

@@ -184,10 +184,10 @@ def _draw(task: _Task) -> _Drawn:
     timeline = run(engine_input).since(lead_ns) if lead_ns else run(engine_input)
     timeline = _as_a_server_stamps(timeline, task.scenario, engine_input.traffic.back_ns)
     measures = measure(timeline, task.from_ns, task.to_ns, instances=engine_input.instances)
-    latencies_ns = measures.answered_latencies_ns
+    latencies = measures.latencies
     return _Drawn(
         figures=measured_figures(measures),
-        curve_ms=grid_quantiles_ms(latencies_ns) if len(latencies_ns) else None,
+        curve_ms=grid_quantiles_ms(latencies) if len(latencies) else None,
         requests=measures.requests,
         unresolved=measures.count(Outcome.IN_FLIGHT),
         fleet=fleet_of(measures) if scales(task.scenario) else None,

@@ -16,7 +16,7 @@ from sim.scenario.costs import profile_of
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version
 
-__all__ = ["RunBatch", "settled_runs"]
+__all__ = ["RunBatch", "is_steady", "settled_runs"]
 
 _STEADY = ("even", "poisson", "gamma", "mmpp")
 """Arrival processes whose law does not change over time."""
@@ -62,7 +62,7 @@ def settled_runs(batch: RunBatch) -> tuple[list[Replication], int, str]:
     horizon = batch.scenario.horizon
     if horizon.warm_up != "auto":
         return batch.run(int(horizon.warm_up)), int(horizon.warm_up), "stated"
-    if not _is_steady(batch.scenario):
+    if not is_steady(batch.scenario):
         return batch.run(0), 0, "none: load or fleet change over time, and runs start empty"
     cut_ns = 0
     for rung in RUNGS:
@@ -81,7 +81,7 @@ def settled_runs(batch: RunBatch) -> tuple[list[Replication], int, str]:
     raise unsettled(horizon.duration / 1e9)
 
 
-def _is_steady(scenario: Scenario) -> bool:
+def is_steady(scenario: Scenario) -> bool:
     """Return whether the laws of the load, of the fleet and of the versions' weights do not change over time."""
     arrivals = scenario.traffic.arrivals
     changes = scenario.rollout is not None or any(each.fleet.autoscaler is not None for each in each_version(scenario))

@@ -6,91 +6,114 @@ Each version has its own fleet, its own machine and so its own price.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.forecast.estimates import Figure, exact, mean_of_runs
-from sim.forecast.replications import Replication
-from sim.outcome.fleet_course import Steps
-from sim.outcome.measures import RunMeasures
+from sim.outcome.fleet_course import FleetCourse, Steps
+from sim.outcome.measures import MeasuredRun
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version, version_rules
 
-__all__ = ["fleet_figures"]
+__all__ = ["PaidRun", "fleet_figures", "fleet_values", "version_fleet_values"]
 
 _NS_PER_HOUR = 3.6e12
 
 Counts = TypeVar("Counts", int, npt.NDArray[np.int64])
 
 
+@dataclass(frozen=True)
+class PaidRun:
+    """What of a run is paid for."""
+
+    whole: MeasuredRun
+    fleets: tuple[FleetCourse, ...]  # of each version
+
+
 def fleet_figures(
-    scenario: Scenario,
-    central: Sequence[Replication],
-    drawn: Sequence[Replication] | None,
-    *,
-    calibration_known: bool,
+    scenario: Scenario, central: Sequence[PaidRun], drawn: Sequence[PaidRun] | None, *, calibration_known: bool
 ) -> dict[str, Figure]:
     """Return the replicas, their hours and their cost.
 
     In the runs the spare replicas of `scenario` were down. They are paid for all the same.
     """
-    fleets, loaded = each_version(scenario), version_rules(scenario).loaded
-    changes = scenario.rollout is not None or any(alone.fleet.autoscaler is not None for alone in fleets)
-    if not changes:
-        there = [alone for alone, is_loaded in zip(fleets, loaded, strict=True) if is_loaded]
-        replicas, hours = sum(alone.fleet.replicas for alone in there), scenario.horizon.duration / _NS_PER_HOUR
-        cost = math.fsum(_nodes(alone, alone.fleet.replicas) * hours * _price(alone) for alone in there)
-        return {
-            "replicas.mean": exact(replicas),
-            "replicas.peak": exact(replicas),
-            "gpu_hours": exact(replicas * hours),
-            "cost": _NO_PRICE if scenario.cost is None else exact(cost),
+    if not _changes(scenario):
+        figures = {name: exact(value) for name, value in _fixed_values(scenario).items()}
+    else:
+        runs = [fleet_values(scenario, run) for run in central]
+        others = None if drawn is None else [fleet_values(scenario, run) for run in drawn]
+        figures = {
+            name: mean_of_runs(
+                [run[name] for run in runs],
+                None if others is None else [run[name] for run in others],
+                calibration_known=calibration_known,
+            )
+            for name in runs[0]
         }
+    return figures if scenario.cost is not None else figures | {"cost": _NO_PRICE}
 
-    def of_runs(read: Callable[[Replication], float]) -> Figure:
-        others = None if drawn is None else [read(run) for run in drawn]
-        return mean_of_runs([read(run) for run in central], others, calibration_known=calibration_known)
 
-    def hours_of(run: Replication) -> float:
-        return math.fsum(_hours(run.measures, _paid(alone, mine)) for alone, mine in _parts(fleets, run))
+def fleet_values(scenario: Scenario, run: PaidRun) -> dict[str, float]:
+    """Return the same figures of one run; the cost is NaN without a price."""
+    if not _changes(scenario):
+        return _fixed_values(scenario)
+    return _measured_values(each_version(scenario), version_rules(scenario).loaded, run)
 
-    def cost_of(run: Replication) -> float:
-        return math.fsum(_cost(alone, run.measures, _paid(alone, mine)) for alone, mine in _parts(fleets, run))
 
-    window_hours = (central[0].measures.to_ns - central[0].measures.from_ns) / _NS_PER_HOUR
-    spare = sum(alone.fleet.spare for alone, is_loaded in zip(fleets, loaded, strict=True) if is_loaded)
-    return {
-        "replicas.mean": of_runs(lambda run: hours_of(run) / window_hours),
-        "replicas.peak": of_runs(lambda run: run.measures.replicas_peak + spare),
-        "gpu_hours": of_runs(hours_of),
-        "cost": _NO_PRICE if scenario.cost is None else of_runs(cost_of),
-    }
+def version_fleet_values(alone: Scenario, run: MeasuredRun) -> dict[str, float]:
+    """Return the same figures of one version in a run, whose fleet may come and go with it."""
+    return _measured_values([alone], [True], PaidRun(run, (run.fleet,)))
 
 
 _NO_PRICE = Figure(None, why="cost.replica_hour is not stated")
 
 
-def _parts(fleets: Sequence[Scenario], run: Replication) -> list[tuple[Scenario, RunMeasures]]:
-    """Return each version with its part of a run."""
-    parts = [version.measures for version in run.versions] or [run.measures]
-    return list(zip(fleets, parts, strict=True))
+def _measured_values(fleets: Sequence[Scenario], loaded: Sequence[bool], run: PaidRun) -> dict[str, float]:
+    whole = run.whole
+    paid = [(alone, _paid(alone, course)) for alone, course in zip(fleets, run.fleets, strict=True)]
+    hours = math.fsum(_hours(whole, steps) for _, steps in paid)
+    spare = sum(alone.fleet.spare for alone, is_loaded in zip(fleets, loaded, strict=True) if is_loaded)
+    return {
+        "replicas.mean": hours / ((whole.to_ns - whole.from_ns) / _NS_PER_HOUR),
+        "replicas.peak": whole.replicas_peak + spare,
+        "gpu_hours": hours,
+        "cost": math.fsum(_cost(alone, whole, steps) for alone, steps in paid),
+    }
 
 
-def _paid(alone: Scenario, run: RunMeasures) -> Steps:
+def _changes(scenario: Scenario) -> bool:
+    """Return whether there may be more replicas at one time than at another."""
+    return scenario.rollout is not None or any(alone.fleet.autoscaler is not None for alone in each_version(scenario))
+
+
+def _fixed_values(scenario: Scenario) -> dict[str, float]:
+    """Return the figures of a fleet that never changes."""
+    fleets, loaded = each_version(scenario), version_rules(scenario).loaded
+    there = [alone for alone, is_loaded in zip(fleets, loaded, strict=True) if is_loaded]
+    replicas, hours = sum(alone.fleet.replicas for alone in there), scenario.horizon.duration / _NS_PER_HOUR
+    return {
+        "replicas.mean": replicas,
+        "replicas.peak": replicas,
+        "gpu_hours": replicas * hours,
+        "cost": math.fsum(_nodes(alone, alone.fleet.replicas) * hours * _price(alone) for alone in there),
+    }
+
+
+def _paid(alone: Scenario, course: FleetCourse) -> Steps:
     """Return the replicas of a version that are paid for, with its spare ones for as long as it has any."""
-    paid = run.fleet.paid
+    paid = course.paid
     return replace(paid, values=paid.values + alone.fleet.spare * (paid.values > 0)) if alone.fleet.spare else paid
 
 
-def _hours(run: RunMeasures, paid: Steps) -> float:
+def _hours(run: MeasuredRun, paid: Steps) -> float:
     return paid.area(run.from_ns, run.to_ns) / _NS_PER_HOUR
 
 
-def _cost(alone: Scenario, run: RunMeasures, paid: Steps) -> float:
+def _cost(alone: Scenario, run: MeasuredRun, paid: Steps) -> float:
     """Return what the replicas of a version cost; a node is paid whole."""
     return _hours(run, replace(paid, values=_nodes(alone, paid.values))) * _price(alone)
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure, estimate, mean_of_runs, ratio
 from sim.forecast.replications import Replication
+from sim.forecast.spending import version_fleet_values
 from sim.outcome.quantiles import quantile
 from sim.outcome.version_runs import VersionRun
+from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version, version_names
 
 __all__ = ["VersionForecast", "version_forecasts"]
 
@@ -31,7 +35,7 @@ class VersionForecast:
 
 
 def version_forecasts(
-    names: Sequence[str],
+    scenario: Scenario,
     central: Sequence[Replication],
     drawn: Sequence[Replication] | None,
     *,
@@ -41,13 +45,17 @@ def version_forecasts(
     if not central[0].versions:
         return ()
     return tuple(
-        VersionForecast(name, _figures(version, central, drawn, calibration_known))
-        for version, name in enumerate(names)
+        VersionForecast(name, _figures(alone, version, central, drawn, calibration_known))
+        for version, (name, alone) in enumerate(zip(version_names(scenario), each_version(scenario), strict=True))
     )
 
 
 def _figures(
-    version: int, central: Sequence[Replication], drawn: Sequence[Replication] | None, known: bool
+    alone: Scenario,
+    version: int,
+    central: Sequence[Replication],
+    drawn: Sequence[Replication] | None,
+    known: bool,
 ) -> dict[str, Figure]:
     """Return every figure of a version."""
 
@@ -61,15 +69,18 @@ def _figures(
     of_drawn = None if drawn is None else [run.versions[version].measures for run in drawn]
     return {
         "request_share": of_runs(lambda run, mine: ratio(mine.measures.requests, run.measures.requests), 1.0),
-        **{
-            name: estimate(metric, measures, of_drawn, calibration_known=known)
-            for name, metric in (METRICS | FLEET_METRICS).items()
-        },
+        **{name: estimate(metric, measures, of_drawn, calibration_known=known) for name, metric in METRICS.items()},
+        **{name: of_runs(partial(_fleet_value, alone, name)) for name in FLEET_METRICS},
         "copies_per_s": of_runs(lambda _, mine: mine.copies / mine.measures.window_s),
         "copies_refused_share": of_runs(lambda _, mine: ratio(mine.copies_refused, mine.copies), 1.0),
         "copy_ms.p50": of_runs(lambda _, mine: _copy_ms(mine, 0.5)),
         "copy_ms.p99": of_runs(lambda _, mine: _copy_ms(mine, 0.99)),
     }
+
+
+def _fleet_value(alone: Scenario, name: str, _: Replication, mine: VersionRun) -> float:
+    """Return a figure of a version's replicas, its spare ones among them."""
+    return version_fleet_values(alone, mine.measures)[name]
 
 
 def _copy_ms(run: VersionRun, q: float) -> float:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
-
-import numpy as np
 
 from sim.forecast.estimates import METRICS, Metric, ratio, tree_of
 from sim.forecast.intervals import confidence, exceedances_are_enough
 from sim.outcome.fleet_course import FleetCourse, Steps
-from sim.outcome.measures import RunMeasures
+from sim.outcome.measures import MeasuredRun
 
 __all__ = ["WINDOWS_MIN", "Window", "WindowFigure", "windows"]
 
@@ -75,49 +73,35 @@ class Window:
 
 
 def windows(
-    runs: Sequence[RunMeasures], versions: Mapping[str, Sequence[RunMeasures]] = MappingProxyType({})
+    runs: Sequence[MeasuredRun], versions: Mapping[str, Sequence[MeasuredRun]] = MappingProxyType({})
 ) -> list[Window]:
     """Return from WINDOWS_MIN to WINDOWS_MAX windows of equal length; the runs are measured over the same time.
 
     `versions` are the parts of the runs that each version took, by its name.
     """
     fewest = min(run.requests for run in runs)
-    count = min(max(fewest // _REQUESTS_WANTED, WINDOWS_MIN), WINDOWS_MAX)
+    count = min(max(fewest // _REQUESTS_WANTED, WINDOWS_MIN), WINDOWS_MAX, runs[0].parts_max)
     edges = runs[0].edges_ns(count)
     return [_window(runs, versions, low, high, edges[0]) for low, high in pairwise(edges) if high > low]
 
 
-def _part(run: RunMeasures, from_ns: int, to_ns: int) -> RunMeasures:
-    """Return the requests of a run that were intended inside a window; flows stay those of the whole run."""
-    low, high = np.searchsorted(run.intended_ns, [from_ns, to_ns])
-    return replace(
-        run,
-        from_ns=from_ns,
-        to_ns=to_ns,
-        intended_ns=run.intended_ns[low:high],
-        outcomes=run.outcomes[low:high],
-        latency_ns=run.latency_ns[low:high],
-        server_latency_ns=run.server_latency_ns[low:high],
-    )
-
-
 def _window(
-    runs: Sequence[RunMeasures],
-    versions: Mapping[str, Sequence[RunMeasures]],
+    runs: Sequence[MeasuredRun],
+    versions: Mapping[str, Sequence[MeasuredRun]],
     low_ns: int,
     high_ns: int,
     origin_ns: int,
 ) -> Window:
     """Return one window of all runs."""
-    parts = [_part(run, low_ns, high_ns) for run in runs]
+    parts = [run.part(low_ns, high_ns) for run in runs]
     figures = _figures(parts)
     of_versions = {
-        name: _of_version(parts, [_part(run, low_ns, high_ns) for run in of_runs]) for name, of_runs in versions.items()
+        name: _of_version(parts, [run.part(low_ns, high_ns) for run in of_runs]) for name, of_runs in versions.items()
     }
     return Window((low_ns - origin_ns) / 1e9, (high_ns - origin_ns) / 1e9, figures, of_versions)
 
 
-def _of_version(whole: Sequence[RunMeasures], parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:
+def _of_version(whole: Sequence[MeasuredRun], parts: Sequence[MeasuredRun]) -> dict[str, WindowFigure]:
     """Return the figures of one version in one window."""
     shares = [ratio(part.requests, run.requests) for part, run in zip(parts, whole, strict=True)]
     pooled = ratio(sum(part.requests for part in parts), sum(run.requests for run in whole))
@@ -125,7 +109,7 @@ def _of_version(whole: Sequence[RunMeasures], parts: Sequence[RunMeasures]) -> d
     return {"request_share": share, **_figures(parts)}
 
 
-def _figures(parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:
+def _figures(parts: Sequence[MeasuredRun]) -> dict[str, WindowFigure]:
     """Return the figures of one window."""
     rates = [part.requests / part.window_s for part in parts]
     figures = {"requests_per_s": _with_interval(math.fsum(rates) / len(rates), rates)}
@@ -137,7 +121,7 @@ def _figures(parts: Sequence[RunMeasures]) -> dict[str, WindowFigure]:
     return figures
 
 
-def _figure(metric: Metric, parts: Sequence[RunMeasures]) -> WindowFigure:
+def _figure(metric: Metric, parts: Sequence[MeasuredRun]) -> WindowFigure:
     """Return one figure of one window."""
     value = metric.pooled(parts)
     samples = sum(metric.samples(part) for part in parts)

@@ -7,8 +7,11 @@ amount to, and how sure one can be, is decided in sim/forecast.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,52 +20,66 @@ from policy.instant import UNSET
 from policy.timeline import Outcome
 from sim.engine.timelines import Timeline
 from sim.outcome.fleet_course import FleetCourse, course_of
+from sim.outcome.latencies import Latencies, ListedLatencies
+from sim.outcome.quantiles import quantile
 
-__all__ = ["Column", "RunMeasures", "last_attempts", "measure"]
+__all__ = ["Column", "MeasuredRun", "RunMeasures", "last_attempts", "measure"]
 
 Column = npt.NDArray[np.int64]
 
+_P99 = 0.99
 
-@dataclass(frozen=True)
-class RunMeasures:
-    """One run, measured over [from_ns, to_ns). Requests are in the order of their intended sends."""
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRun(ABC):
+    """One run, measured over [from_ns, to_ns): what a forecast reads of it."""
 
     from_ns: int
     to_ns: int
     fleet: FleetCourse  # replicas over time
-    intended_ns: Column  # (requests,)
-    outcomes: Column  # (requests,) Outcome of the last attempt
-    latency_ns: Column  # (requests,) from the first intended send until the client held the answer; UNSET: no answer
-    server_latency_ns: Column  # (requests,) of the last attempt, from its enqueue to its answer; UNSET: no answer
-    attempt_counts: tuple[int, ...]  # of all attempts of these requests, by Outcome
     delivered: int  # answers that reached a client inside the window
     passes: int  # passes that started inside the window
     batched: int  # requests in those passes
     busy_ns: int  # time of all instances spent in passes, inside the window
 
     @property
+    @abstractmethod
     def requests(self) -> int:
         """Requests intended inside the window."""
-        return len(self.outcomes)
+
+    @abstractmethod
+    def count(self, outcome: Outcome) -> int:
+        """Return how many requests ended so."""
+
+    @property
+    @abstractmethod
+    def latencies(self) -> Latencies:
+        """Latencies of the answered requests."""
+
+    @abstractmethod
+    def count_within(self, limit_ns: int) -> int:
+        """Return how many requests were answered within a time."""
+
+    @abstractmethod
+    def breaches(self, windows: int, p99_ns: int | None, refused: float | None) -> int:
+        """Return in how many of so many windows the p99 or the share of refusals of what was intended there is beyond.
+
+        A window's p99 is the nearest rank of the answers that it has: below 100 of them it is the slowest.
+        """
+
+    @property
+    @abstractmethod
+    def parts_max(self) -> int:
+        """How many equally long parts the measured time can be cut into at most."""
+
+    @abstractmethod
+    def part(self, from_ns: int, to_ns: int) -> Self:
+        """Return the requests that were intended inside a window; flows stay those of the whole run."""
 
     @property
     def window_s(self) -> float:
         """The window's length in seconds."""
         return (self.to_ns - self.from_ns) / 1e9
-
-    @property
-    def answered_latencies_ns(self) -> Column:
-        """Latencies of the answered requests, in the order of their intended sends."""
-        return self.latency_ns.compress(self.outcomes == Outcome.ANSWERED)
-
-    @property
-    def answered_server_latencies_ns(self) -> Column:
-        """Times of the answered requests on the server's own timeline, in the order of their intended sends.
-
-        They run from the enqueue, the first moment that a simulated and a live server stamp alike: how long a request
-        lay in a socket before, a live server cannot see.
-        """
-        return self.server_latency_ns.compress(self.outcomes == Outcome.ANSWERED)
 
     @property
     def throughput_per_s(self) -> float:
@@ -99,13 +116,81 @@ class RunMeasures:
         """Return the bounds of so many windows, equally long to the nanosecond, that fill the measured time."""
         return [self.from_ns + (self.to_ns - self.from_ns) * index // count for index in range(count + 1)]
 
+    def share(self, outcome: Outcome) -> float:
+        """Return the share of requests that ended so, 0..1; NaN without a request."""
+        return self.count(outcome) / self.requests if self.requests else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMeasures(MeasuredRun):
+    """One run of which every request is known, in the order of their intended sends."""
+
+    intended_ns: Column  # (requests,)
+    outcomes: Column  # (requests,) Outcome of the last attempt
+    latency_ns: Column  # (requests,) from the first intended send until the client held the answer; UNSET: no answer
+    server_latency_ns: Column  # (requests,) of the last attempt, from its enqueue to its answer; UNSET: no answer
+    attempt_counts: tuple[int, ...]  # of all attempts of these requests, by Outcome
+
+    @property
+    def requests(self) -> int:
+        """Requests intended inside the window."""
+        return len(self.outcomes)
+
     def count(self, outcome: Outcome) -> int:
         """Return how many requests ended so."""
         return int(np.count_nonzero(self.outcomes == outcome))
 
-    def share(self, outcome: Outcome) -> float:
-        """Return the share of requests that ended so, 0..1; NaN without a request."""
-        return self.count(outcome) / self.requests if self.requests else float("nan")
+    @property
+    def latencies(self) -> ListedLatencies:
+        """Latencies of the answered requests."""
+        return ListedLatencies(self.answered_latencies_ns)
+
+    @property
+    def answered_latencies_ns(self) -> Column:
+        """Latencies of the answered requests, in the order of their intended sends."""
+        return self.latency_ns.compress(self.outcomes == Outcome.ANSWERED)
+
+    @property
+    def answered_server_latencies_ns(self) -> Column:
+        """Times of the answered requests on the server's own timeline, in the order of their intended sends.
+
+        They run from the enqueue, the first moment that a simulated and a live server stamp alike: how long a request
+        lay in a socket before, a live server cannot see.
+        """
+        return self.server_latency_ns.compress(self.outcomes == Outcome.ANSWERED)
+
+    def count_within(self, limit_ns: int) -> int:
+        """Return how many requests were answered within a time."""
+        return int(np.count_nonzero(self.answered_latencies_ns <= limit_ns))
+
+    @property
+    def parts_max(self) -> int:
+        """How many equally long parts the measured time can be cut into at most."""
+        return max(self.to_ns - self.from_ns, 1)
+
+    def part(self, from_ns: int, to_ns: int) -> RunMeasures:
+        """Return the requests that were intended inside a window; flows stay those of the whole run."""
+        low, high = np.searchsorted(self.intended_ns, [from_ns, to_ns])
+        return replace(
+            self,
+            from_ns=from_ns,
+            to_ns=to_ns,
+            intended_ns=self.intended_ns[low:high],
+            outcomes=self.outcomes[low:high],
+            latency_ns=self.latency_ns[low:high],
+            server_latency_ns=self.server_latency_ns[low:high],
+        )
+
+    def breaches(self, windows: int, p99_ns: int | None, refused: float | None) -> int:
+        """Return in how many windows a goal is missed."""
+        breaches = 0
+        for low, high in pairwise(np.searchsorted(self.intended_ns, self.edges_ns(windows)).tolist()):
+            outcomes, latency_ns = self.outcomes[low:high], self.latency_ns[low:high]
+            answered_ns = latency_ns[outcomes == Outcome.ANSWERED]
+            is_slow = p99_ns is not None and len(answered_ns) > 0 and quantile(answered_ns, _P99) > p99_ns
+            is_full = refused is not None and low < high and np.mean(outcomes == Outcome.REFUSED) > refused
+            breaches += bool(is_slow or is_full)
+        return breaches
 
 
 def last_attempts(timeline: Timeline, from_ns: int, to_ns: int) -> npt.NDArray[np.intp]:

@@ -6,9 +6,10 @@ order they are made, and a what-if meets the arrivals that the plain forecast me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -16,8 +17,8 @@ import numpy.typing as npt
 
 from policy import dice
 from sim.arrivals.mmpp import cyclic_jumps, draw_mmpp, stationary_rate_per_s
-from sim.arrivals.rate_curve import RateCurve, day_curve, draw_along, spike_curve, step_curve
-from sim.arrivals.renewal import NS_PER_S, draw_renewal
+from sim.arrivals.rate_curve import RateCurve, day_curve, draw_along, pieces_along, spike_curve, step_curve
+from sim.arrivals.renewal import NS_PER_S, draw_renewal, renewal_pieces
 from sim.arrivals.trace import replay, trace_rate_per_s
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import (
@@ -36,8 +37,10 @@ from sim.scenario.spec import Scenario
 from sim.scenario.traces import load_trace, recorded_sizes
 
 __all__ = [
+    "COUNTED_REQUESTS_MAX",
     "REQUESTS_MAX",
     "Schedule",
+    "arrival_pieces",
     "dice_seed",
     "draw_schedule",
     "expected_requests",
@@ -45,10 +48,18 @@ __all__ = [
 ]
 
 REQUESTS_MAX: Final = 20_000_000
-"""The most requests of one run: 320 MB of tables, and minutes of simulation."""
+"""The most requests of one run that keeps them: 320 MB of tables, and minutes of simulation."""
+
+COUNTED_REQUESTS_MAX: Final = 2_000_000_000
+"""The most requests of one run that is counted as it goes: minutes of simulation."""
+
+_GROUP: Final = 64
 
 Ints = npt.NDArray[np.int64]
 NO_SIZES: Final = np.empty(0, dtype=np.int64)
+
+
+_STREAMED = (Even, Poisson, GammaGaps, Steps, DayCurve, Spike)
 
 
 class _Purpose(IntEnum):
@@ -79,16 +90,35 @@ def draw_schedule(scenario: Scenario, *, seed: int, run: int = 0, horizon_ns: in
     spec = scenario.traffic.arrivals
     if spec is None:
         return Schedule(NO_SIZES, NO_SIZES)
-    expected = expected_requests(scenario, horizon_ns)
-    if expected > REQUESTS_MAX:
-        raise ScenarioError(
-            f"horizon.duration must leave at most {REQUESTS_MAX} requests in a run, its tail included. "
-            f"Got about {expected:.3g}."
-        )
-    generator = np.random.Generator(np.random.PCG64(_key(seed, run, _Purpose.ARRIVALS)))
+    _refuse_many(expected_requests(scenario, horizon_ns), REQUESTS_MAX)
+    generator = _arrival_generator(seed, run)
     if isinstance(spec, RecordedTrace):
         return _replayed(scenario, spec, horizon_ns, generator)
     return Schedule(_drawn(spec, horizon_ns, generator), NO_SIZES)
+
+
+def arrival_pieces(scenario: Scenario, *, seed: int, run: int = 0, horizon_ns: int) -> Iterator[Ints]:
+    """Yield the arrivals of draw_schedule in pieces, of which most processes hold one at a time.
+
+    Raises ScenarioError for more than COUNTED_REQUESTS_MAX, or of a process that has to be drawn at once for more than
+    REQUESTS_MAX.
+    """
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, _STREAMED):
+        return iter([draw_schedule(scenario, seed=seed, run=run, horizon_ns=horizon_ns).arrivals_ns])
+    _refuse_many(expected_requests(scenario, horizon_ns), COUNTED_REQUESTS_MAX)
+    generator = _arrival_generator(seed, run)
+    if isinstance(spec, (Steps, DayCurve, Spike)):
+        pieces = pieces_along(_curve(spec), spec.cv, horizon_ns, generator)
+    else:
+        pieces = renewal_pieces(spec.rate, _gap_cv(spec), horizon_ns, generator)
+    return _grouped(pieces)
+
+
+def _grouped(pieces: Iterator[Ints]) -> Iterator[Ints]:
+    """Yield pieces together that are too short to be worth a call of the engine each."""
+    while group := list(islice(pieces, _GROUP)):
+        yield np.concatenate(group)
 
 
 def expected_requests(scenario: Scenario, horizon_ns: int) -> float:
@@ -131,17 +161,37 @@ def _key(seed: int, run: int, purpose: _Purpose) -> np.random.SeedSequence:
 def _drawn(spec: Arrivals, horizon_ns: int, generator: np.random.Generator) -> Ints:
     """Return the arrivals of a process."""
     match spec:
-        case Even():
-            return draw_renewal(spec.rate, 0.0, horizon_ns, generator)
-        case Poisson():
-            return draw_renewal(spec.rate, 1.0, horizon_ns, generator)
-        case GammaGaps():
-            return draw_renewal(spec.rate, spec.cv, horizon_ns, generator)
+        case Even() | Poisson() | GammaGaps():
+            return draw_renewal(spec.rate, _gap_cv(spec), horizon_ns, generator)
         case Mmpp():
             return draw_mmpp(spec.rates, spec.dwells, _jumps(spec), horizon_ns, generator)
         case _:
             assert isinstance(spec, (Steps, DayCurve, Spike))
             return draw_along(_curve(spec), spec.cv, horizon_ns, generator)
+
+
+def _gap_cv(spec: Even | Poisson | GammaGaps) -> float:
+    """Return the coefficient of variation of the gaps."""
+    match spec:
+        case Even():
+            return 0.0
+        case Poisson():
+            return 1.0
+        case GammaGaps():
+            return spec.cv
+
+
+def _arrival_generator(seed: int, run: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(_key(seed, run, _Purpose.ARRIVALS)))
+
+
+def _refuse_many(expected: float, most: int) -> None:
+    """Raise ScenarioError for more requests than a run may have."""
+    if expected > most:
+        raise ScenarioError(
+            f"horizon.duration must leave at most {most} requests in a run, its tail included. "
+            f"Got about {expected:.3g}."
+        )
 
 
 def _curve(spec: Steps | DayCurve | Spike) -> RateCurve:

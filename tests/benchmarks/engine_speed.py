@@ -148,7 +148,7 @@ def simulated_day() -> Row:
         "per_s": requests / took_s,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "windows": len(totals.counts),
-        "replicas_ordered": len(totals.replicas),
+        "replicas_ordered": len(totals.fleet.replicas),
         "p99_ms": histogram_quantile(totals.latencies.sum(axis=0), 0.99) / 1e6,
         "highest_p99_of_a_minute_ms": max(histogram_quantile(row, 0.99) for row in totals.latencies) / 1e6,
     }

@@ -57,7 +57,7 @@ def test_what_is_out_of_tolerance_is_told(measured: FleetRun, why: str) -> None:
     assert not scored(measured).within_tolerance, why
 
 
-# At the edge: about half of the draws have 4 replicas from 2 s on, the others from 8 s on: 3.6 and 2.4, 3.0 in the mean.
+# At the edge: half of the draws have 4 replicas from 2 s on, the others from 8 s on: 3.6 and 2.4, in the mean 3.0.
 EDGE = [fleet_of((0, 2), (2 if number < 99 else 8, 4)) for number in range(200)]
 
 

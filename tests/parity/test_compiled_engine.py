@@ -16,6 +16,7 @@ from sim.engine.compiled.state import Capacity
 from sim.engine.engine_input import EngineInput
 from sim.engine.histogram import bucket_of
 from sim.engine.timelines import Timeline
+from sim.outcome.measures import measure
 from tests.parity.inputs import (
     busy_input,
     faulty_input,
@@ -85,6 +86,7 @@ def test_longer_input_gives_the_same_bytes(given_: EngineInput) -> None:
 
 
 WINDOWS = 3
+LIMIT_NS = 200  # some of the latencies are beyond it
 
 
 def totals_of(timeline: Timeline, given_: EngineInput) -> tuple[list[list[int]], list[Counter[int]], int]:
@@ -115,14 +117,30 @@ def test_totals_are_those_of_the_rows(given_: EngineInput) -> None:
     timeline = process_engine.run(given_)
     arrivals = given_.traffic.arrivals_ns
     pieces = None if len(given_.traffic.sizes) else [arrivals[:5], arrivals[5:5], arrivals[5:6], arrivals[6:]]
-    totals = compiled_engine.run_totals(given_, WINDOWS, arrivals=pieces, chunk=3)
+    totals = compiled_engine.run_totals(given_, WINDOWS, limit_ns=LIMIT_NS, arrivals=pieces, chunk=3)
     counts, buckets, unresolved = totals_of(timeline, given_)
     assert totals.counts.tolist() == counts
     assert [{place: n for place, n in enumerate(row) if n} for row in totals.latencies.tolist()] == buckets
     assert totals.unresolved == unresolved
-    assert np.array_equal(totals.replicas, timeline.replicas)
-    assert np.array_equal(totals.scalings, timeline.scalings)
-    assert np.array_equal(totals.rollout, timeline.rollout)
+    assert totals.born == len(timeline.attempts) + len(timeline.copies)
+    measures = measure(timeline, given_.measure_from_ns, given_.measure_to_ns, instances=given_.instances)
+    for flow in ("delivered", "passes", "batched", "busy_ns"):
+        assert getattr(totals, flow) == getattr(measures, flow), flow
+    answered_ns = measures.answered_latencies_ns
+    assert totals.latency_sum_ns == answered_ns.sum()
+    assert totals.beyond.sum() == np.count_nonzero(answered_ns > LIMIT_NS)
+    assert np.array_equal(totals.fleet.replicas, timeline.replicas)
+    assert np.array_equal(totals.fleet.scalings, timeline.scalings)
+    assert np.array_equal(totals.fleet.rollout, timeline.rollout)
+
+
+def test_histograms_may_be_of_several_windows_each() -> None:
+    """Windows 0 to 4 in two batches: 0, 1 and 2 in the first, 3 and 4 in the second."""
+    fine = compiled_engine.run_totals(busy_input(), 5)
+    coarse = compiled_engine.run_totals(busy_input(), 5, batches=2)
+    assert np.array_equal(coarse.counts, fine.counts)
+    assert np.array_equal(coarse.latencies, [fine.latencies[:3].sum(axis=0), fine.latencies[3:].sum(axis=0)])
+    assert fine.latencies.sum() > 0
 
 
 def test_engine_with_another_rule_is_told_from_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from numba.cpython.unsafe.numbers import leading_zeros
 from numba.extending import register_jitable
 
 from policy import retries
@@ -21,11 +20,11 @@ from policy.rollout import SHARE_ONE, Tally, tally
 from policy.timeline import Outcome, Reason, copy_number, is_copy
 from sim.engine.compiled.calendar import heap_push, push
 from sim.engine.compiled.changes import note_change
+from sim.engine.compiled.counting import count_delivery, count_pass, count_request
 from sim.engine.compiled.dice import die, roll, sticky_bits, unsigned_die
 from sim.engine.compiled.memory import int_at, row_at, set_int
 from sim.engine.compiled.rows import attempt_of, batch_of, fleet_of, given_fleet, instance_of, replica_of
 from sim.engine.compiled.state import KNOTS_AT, NONE
-from sim.engine.histogram import BUCKETS, HALF, MANTISSA_BITS
 
 __all__ = [
     "Event",
@@ -192,36 +191,18 @@ def settle(g, t, slot, outcome, delivered_ns):
     given, run, attempt = g.run, t.run, attempt_of(t, slot)
     attempt.outcome = outcome
     attempt.delivered_ns = delivered_ns
+    if t.windows > 0:
+        count_delivery(given, t, outcome, delivered_ns)
     if retries.wants_retry(given.retry, attempt.attempt, outcome):
         _retry(g, t, slot, delivered_ns)
         return
     if _is_measured(given, attempt.intended_ns):
         run.measured_open -= 1
         if t.windows > 0:
-            _count(given, t, attempt.intended_ns, outcome, delivered_ns)
+            count_request(given, t, attempt.intended_ns, outcome, delivered_ns)
     if given.clients > 0:
         client = attempt.request % given.clients
         think_and_send(g, t, client, attempt.request // given.clients + 1, delivered_ns)
-
-
-@register_jitable(forceinline=True)
-def _count(given, t, intended_ns, outcome, delivered_ns):
-    """Count a measured request that has its outcome, in the window in which it was intended."""
-    window = (intended_ns - given.measure_from_ns) * t.windows // (given.measure_to_ns - given.measure_from_ns)
-    place = window * t.outcomes + outcome
-    set_int(t.counts, place, int_at(t.counts, place) + 1)
-    if outcome == Outcome.ANSWERED.value:
-        place = window * t.buckets + _bucket_of(delivered_ns - intended_ns)
-        set_int(t.latencies, place, int_at(t.latencies, place) + 1)
-
-
-@register_jitable(forceinline=True)
-def _bucket_of(time_ns):
-    """Return the bucket of a time: sim.engine.histogram.bucket_of() without Python's bit_length."""
-    if time_ns < HALF:
-        return time_ns
-    exponent = 64 - leading_zeros(time_ns) - MANTISSA_BITS - 1
-    return min(exponent * HALF + (time_ns >> exponent), BUCKETS - 1)
 
 
 @register_jitable
@@ -325,6 +306,8 @@ def start_pass(g, t, index, now_ns):
         return
     batch.started_ns = now_ns + batch_in_ns
     batch.ended_ns = batch.started_ns + _pass_ns(g, t, index)
+    if t.windows > 0:
+        count_pass(given, t, batch, 1)
     out_ns = roll(g.knots, fleet.results_out, given.seed, Stream.RESULTS_OUT.value, batch.request, batch.attempt)
     heap_push(t.devices, batch.ended_ns + out_ns, Event.PASS_DONE.value, index, batch.serial, 0, 0, 0)
 
@@ -337,6 +320,8 @@ def block_front_end(g, t, index, now_ns):
     batch.is_blocking = 1
     batch.ended_ns = serve_at_front_end(t, 0, work_ns, now_ns)
     batch.started_ns = batch.ended_ns - work_ns
+    if t.windows > 0:
+        count_pass(given, t, batch, 1)
     fleet = given_fleet(g, batch.version)
     out_ns = roll(g.knots, fleet.results_out, given.seed, Stream.RESULTS_OUT.value, batch.request, batch.attempt)
     call_dispatcher(t, batch.ended_ns + out_ns, Change.RETURNED.value, batch.replica, batch.instance, index, now_ns)

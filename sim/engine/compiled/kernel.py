@@ -19,6 +19,7 @@ from policy.timeline import Outcome, Reason
 from sim.engine.compiled.cache import cache_directory
 from sim.engine.compiled.calendar import has_room, next_ns, pop, top
 from sim.engine.compiled.changes import drop_first_change, note_change
+from sim.engine.compiled.counting import count_pass
 from sim.engine.compiled.devices import (
     Event,
     block_front_end,
@@ -291,6 +292,9 @@ def _fail(g, t, serial, place, life, now_ns):
     t.run.to_decide = 1
     index = NONE
     if replica_of(t, serial).gone_ns == UNSET:
+        lost = instance_of(t, serial, place).running
+        if lost != NONE and t.windows > 0:
+            count_pass(g.run, t, batch_of(t, lost), -1)
         index = break_down(t, serial, place, now_ns)
     if index != NONE:
         _end_members(g, t, index, True, now_ns)

@@ -205,6 +205,11 @@ RUN = np.dtype(
                 "timer_ns",
                 "timers",
                 "measured_open",
+                "latency_sum_ns",  # of the answered requests that are counted
+                "delivered",  # answers inside the measured time, of all attempts
+                "passes_measured",  # those that started inside it
+                "batched",
+                "busy_ns",
                 "in_front",  # attempts on their way through the front end
                 "rollout_asks_ns",
                 "scalings",
@@ -338,8 +343,9 @@ _ADDRESSES = (
     "scalings",
     "shares",
     "moves",
-    "counts",  # (windows, outcomes) measured requests by their outcome
-    "latencies",  # (windows, BUCKETS) histograms of the answered ones
+    "counts",  # (windows, outcomes + 1) measured requests by their outcome; last, the answers beyond the limit
+    "batch_of",  # (windows,) to which batch each belongs
+    "latencies",  # (batches, BUCKETS) histograms of the answered ones
     "arrivals",  # the chunk of them
     "sizes",
 )
@@ -356,6 +362,7 @@ _TABLE_NUMBERS = (
     "windows",  # equally long ones of the measured time, in which requests are counted; 0: they are not
     "outcomes",
     "buckets",
+    "limit_ns",  # answers beyond it are counted by themselves
 )
 TABLES = np.dtype(
     [
@@ -525,11 +532,16 @@ class State:
         """Return the rows of a table that are in use, given the name of their number in RUN."""
         return self.tables[name][: self.run[count]]
 
-    def count_in(self, windows: int) -> None:
-        """Count the measured requests in so many windows, by intended send, rather than only keep their rows."""
-        self._row["windows"], self._row["outcomes"], self._row["buckets"] = windows, len(Outcome), BUCKETS
-        self._keep("counts", np.zeros((windows, len(Outcome)), dtype=np.int64))
-        self._keep("latencies", np.zeros((windows, BUCKETS), dtype=np.int64))
+    def count_in(self, windows: int, batches: int, limit_ns: int) -> None:
+        """Count the measured requests in so many windows, by intended send, rather than only keep their rows.
+
+        Latencies go into as many histograms as there are batches, of which each has whole windows.
+        """
+        row = self._row
+        row["windows"], row["outcomes"], row["buckets"], row["limit_ns"] = windows, len(Outcome), BUCKETS, limit_ns
+        self._keep("counts", np.zeros((windows, len(Outcome) + 1), dtype=np.int64))
+        self._keep("batch_of", np.arange(windows, dtype=np.int64) * batches // windows)
+        self._keep("latencies", np.zeros((batches, BUCKETS), dtype=np.int64))
 
     def hand_over(self, arrivals_ns: Ints, sizes: Ints, *, is_last: bool) -> None:
         """Give the next chunk of the arrivals, with their recorded sizes."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from policy.timeline import Outcome
-from sim.forecast.estimates import METRICS, Figure, estimate, exact, latencies_ms
+from sim.forecast.estimates import METRICS, Figure, estimate, exact
 from sim.forecast.intervals import confidence, prediction
 from tests.sim.forecast.made_runs import made_run, noisy_runs
 
@@ -54,7 +54,7 @@ def test_calibration_part_does_not_shrink_with_more_runs() -> None:
     for count in (10, 40):
         rng = np.random.default_rng(3)
         central = noisy_runs(count, 2_000, seed=4)
-        drawn = [made_run(latencies_ms([run]) * rng.normal(1.0, 0.05)) for run in central]
+        drawn = [made_run(run.answered_latencies_ns / 1e6 * rng.normal(1.0, 0.05)) for run in central]
         figure = estimate(MEAN, central, drawn)
         assert figure.sampling is not None
         assert figure.calibration is not None
@@ -67,7 +67,9 @@ def test_calibration_part_does_not_shrink_with_more_runs() -> None:
 def test_whole_interval_holds_both_parts() -> None:
     """Independent parts add in squares, around the value on the central calibration."""
     central = noisy_runs(10, 2_000, seed=5)
-    drawn = [made_run(latencies_ms([run]) * (1.04 if index % 2 else 0.96)) for index, run in enumerate(central)]
+    drawn = [
+        made_run(run.answered_latencies_ns / 1e6 * (1.04 if index % 2 else 0.96)) for index, run in enumerate(central)
+    ]
     figure = estimate(MEAN, central, drawn)
     assert figure.value is not None
     assert figure.high is not None

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from sim.forecast.latency_curve import GRID, curve_of_quantiles, grid_quantiles_ms, latency_curve
+from sim.outcome.latencies import ListedLatencies
 
 
-def exponential_runs(count: int, requests: int, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def exponential_runs(count: int, requests: int, seed: int) -> list[ListedLatencies]:
     """Return runs of exponential latencies with mean 10 ms, in ns."""
     rng = np.random.default_rng(seed)
-    return [(rng.exponential(1e7, requests)).astype(np.int64) for _ in range(count)]
+    return [ListedLatencies(rng.exponential(1e7, requests).astype(np.int64)) for _ in range(count)]
 
 
 def test_grid_ascends_and_holds_the_reported_quantiles() -> None:
@@ -37,13 +38,13 @@ def test_curve_ends_where_the_latencies_do_not_reach() -> None:
     """1000 latencies have 20 beyond p98: no tail is drawn from fewer."""
     curve = latency_curve(exponential_runs(2, 500, seed=2))
     assert curve.quantiles[-1] == 0.98
-    assert len(latency_curve([np.empty(0, dtype=np.int64)] * 2).quantiles) == 0
+    assert len(latency_curve([ListedLatencies(np.empty(0, dtype=np.int64))] * 2).quantiles) == 0
 
 
 def test_band_is_that_of_the_other_runs() -> None:
     """With a calibration the band comes from the runs in which it varies."""
     runs = exponential_runs(10, 2_000, seed=3)
-    others = [(run * (0.5 + 0.1 * index)).astype(np.int64) for index, run in enumerate(runs)]
+    others = [ListedLatencies((run.values_ns * (0.5 + 0.1 * index)).astype(np.int64)) for index, run in enumerate(runs)]
     narrow, wide = latency_curve(runs), latency_curve(runs, others)
     assert np.array_equal(narrow.latency_ms, wide.latency_ms)
     assert (np.median((wide.high_ms - wide.low_ms) / (narrow.high_ms - narrow.low_ms))) > 4

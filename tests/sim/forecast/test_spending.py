@@ -7,25 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.forecast.replications import Replication
-from sim.forecast.spending import fleet_figures
+from sim.forecast.spending import PaidRun, fleet_figures, version_fleet_values
 from sim.outcome.fleet_course import FleetCourse, Steps, steady
-from sim.outcome.measures import RunMeasures
-from sim.outcome.version_runs import VersionRun
 from tests.sim.forecast.made_runs import made_run
 from tests.sim.scenario.example import scenario
 
 COST = "cost={replica_hour: 100, machines: {node: {replica_hour: 3600, gpus: 4}}}"
 
 
-def run_with(paid: Steps, *versions: Steps) -> Replication:
+def run_with(paid: Steps, *versions: Steps) -> PaidRun:
     """Return a run of 10 s in which so many replicas were paid for, of all versions and of each."""
-
-    def of(steps: Steps) -> RunMeasures:
-        return replace(made_run([1.0], window_s=10.0), fleet=FleetCourse(steps, steps, steps, steps))
-
-    parts = tuple(VersionRun(of(steps), 0, 0, np.zeros(0, dtype=np.int64)) for steps in versions)
-    return Replication(of(paid), {}, None, parts)
+    whole, *parts = [FleetCourse(steps, steps, steps, steps) for steps in (paid, *versions)]
+    return PaidRun(replace(made_run([1.0], window_s=10.0), fleet=whole), tuple(parts) or (whole,))
 
 
 @pytest.mark.parametrize(
@@ -75,3 +68,13 @@ def test_each_version_has_its_own_price() -> None:
     assert found["gpu_hours"].value == pytest.approx((2 * 10 + 6) / 3600)
     assert found["replicas.mean"].value == pytest.approx(2.6)
     assert found["replicas.peak"].value == 3.0
+
+
+def test_version_pays_for_its_own_spares() -> None:
+    """Three replicas for 4 s and five for 6 s, and a spare one beside them all the time."""
+    paid = Steps(np.array([0, 4 * 10**9]), np.array([3, 5]))
+    alone = scenario(COST, "fleet={machine: node, spare: 1, autoscaler: {target: 4, max_replicas: 8}}")
+    values = version_fleet_values(alone, run_with(paid).whole)
+    assert values["replicas.mean"] == pytest.approx((4 * 4 + 6 * 6) / 10)
+    assert values["replicas.peak"] == 6
+    assert values["gpu_hours"] == pytest.approx((4 * 4 + 6 * 6) / 3600)

@@ -8,7 +8,15 @@ import pytest
 from policy import dice
 from sim.errors import ScenarioError
 from sim.scenario.distributions import size_table
-from sim.scenario.schedule import REQUESTS_MAX, dice_seed, draw_schedule, expected_requests, request_sizes
+from sim.scenario.schedule import (
+    COUNTED_REQUESTS_MAX,
+    REQUESTS_MAX,
+    arrival_pieces,
+    dice_seed,
+    draw_schedule,
+    expected_requests,
+    request_sizes,
+)
 from tests.sim.scenario.example import TRACES, scenario, trace
 
 SECOND_NS = 10**9
@@ -69,6 +77,27 @@ def test_other_settings_leave_the_arrivals_alone() -> None:
     plain = draw_schedule(scenario(), seed=5, horizon_ns=SECOND_NS).arrivals_ns
     other = scenario("batching.max_batch=2", "queue.cap=3", "front_end.request=1ms", "traffic.timeout=1s")
     assert (draw_schedule(other, seed=5, horizon_ns=SECOND_NS).arrivals_ns == plain).all()
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_arrivals_in_pieces_are_the_same(name: str) -> None:
+    """Enough of them for several pieces of the processes that come in pieces."""
+    loaded = scenario(f"traffic.arrivals={PROCESSES[name]}")
+    pieces = list(arrival_pieces(loaded, seed=3, run=2, horizon_ns=2_000 * SECOND_NS))
+    whole = draw_schedule(loaded, seed=3, run=2, horizon_ns=2_000 * SECOND_NS).arrivals_ns
+    assert np.array_equal(np.concatenate(pieces), whole)
+    is_at_once = name.startswith("mmpp") or name in ("timestamps", "azure_llm", "counts")
+    assert len(pieces) == 1 if is_at_once else len(pieces) > 1
+
+
+def test_pieces_may_hold_more_requests_than_a_whole_schedule() -> None:
+    """Nothing is drawn before it is asked for, so an hour at 100,000/s is fine, and a year is not."""
+    loaded = scenario("traffic.arrivals={process: poisson, rate: 100000/s}")
+    hour_ns = 3_600 * SECOND_NS
+    assert REQUESTS_MAX < expected_requests(loaded, hour_ns) < COUNTED_REQUESTS_MAX
+    assert len(next(iter(arrival_pieces(loaded, seed=0, horizon_ns=hour_ns)))) > 4_096
+    with pytest.raises(ScenarioError, match="at most 2000000000 requests"):
+        arrival_pieces(loaded, seed=0, horizon_ns=365 * 24 * hour_ns)
 
 
 def test_closed_loop_has_no_schedule() -> None:

@@ -1,0 +1,56 @@
+"""What a run of the compiled engine comes to, counted as it goes: as sim/outcome/measures.py reads it from rows."""
+
+from __future__ import annotations
+
+from numba.cpython.unsafe.numbers import leading_zeros
+from numba.extending import register_jitable
+
+from policy.timeline import Outcome
+from sim.engine.compiled.memory import int_at, set_int
+from sim.engine.histogram import BUCKETS, HALF, MANTISSA_BITS
+
+__all__ = ["count_delivery", "count_pass", "count_request"]
+
+
+@register_jitable(forceinline=True)
+def count_request(given, t, intended_ns, outcome, delivered_ns):
+    """Count a measured request that has its outcome, in the window in which it was intended."""
+    window = (intended_ns - given.measure_from_ns) * t.windows // (given.measure_to_ns - given.measure_from_ns)
+    _add_one(t.counts, window * (t.outcomes + 1) + outcome)
+    if outcome == Outcome.ANSWERED.value:
+        latency_ns = delivered_ns - intended_ns
+        t.run.latency_sum_ns += latency_ns
+        if latency_ns > t.limit_ns:
+            _add_one(t.counts, window * (t.outcomes + 1) + t.outcomes)
+        _add_one(t.latencies, int_at(t.batch_of, window) * t.buckets + _bucket_of(latency_ns))
+
+
+@register_jitable(forceinline=True)
+def count_delivery(given, t, outcome, delivered_ns):
+    """Count an answer that a client holds inside the measured time, whenever it was intended."""
+    if outcome == Outcome.ANSWERED.value and given.measure_from_ns <= delivered_ns < given.measure_to_ns:
+        t.run.delivered += 1
+
+
+@register_jitable(forceinline=True)
+def count_pass(given, t, batch, times):
+    """Count a pass whose beginning and end are settled; -1 times takes back one that is lost with its instance."""
+    from_ns, to_ns, run = given.measure_from_ns, given.measure_to_ns, t.run
+    if from_ns <= batch.started_ns < to_ns:
+        run.passes_measured += times
+        run.batched += times * batch.count
+    run.busy_ns += times * max(min(batch.ended_ns, to_ns) - max(batch.started_ns, from_ns), 0)
+
+
+@register_jitable(forceinline=True)
+def _add_one(table, place):
+    set_int(table, place, int_at(table, place) + 1)
+
+
+@register_jitable(forceinline=True)
+def _bucket_of(time_ns):
+    """Return the bucket of a time: sim.engine.histogram.bucket_of() without Python's bit_length."""
+    if time_ns < HALF:
+        return time_ns
+    exponent = 64 - leading_zeros(time_ns) - MANTISSA_BITS - 1
+    return min(exponent * HALF + (time_ns >> exponent), BUCKETS - 1)
