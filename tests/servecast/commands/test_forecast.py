@@ -97,6 +97,16 @@ def test_bad_option_is_one_sentence(
     assert words in sentence_of(capsys)
 
 
+def test_unknown_engine_in_the_environment_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """$SERVECAST_ENGINE is input like any other; --engine goes before it."""
+    monkeypatch.setenv("SERVECAST_ENGINE", "fast")
+    assert main(["forecast", written(tmp_path)]) == Exit.BAD_INPUT
+    assert sentence_of(capsys) == "$SERVECAST_ENGINE must be compiled or process. Got fast."
+    assert main(["forecast", written(tmp_path), "--engine", "process"]) == Exit.DONE
+
+
 def test_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A scenario that is not there is bad input."""
     path = tmp_path / "none.yaml"
