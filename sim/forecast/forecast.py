@@ -6,23 +6,25 @@ Warm-up is settling.py's, statistics are in intervals.py and estimates.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from policy.timeline import Outcome
 from sim.engine.engines import Engine, chosen_engine
 from sim.errors import ScenarioError
+from sim.forecast.enough_runs import MadeRuns, Precision, enough_runs, first_runs
 from sim.forecast.estimates import METRICS, Figure, estimate, exact, tree_of
 from sim.forecast.goal_metrics import goal_metrics
-from sim.forecast.goals import GoalResult, judge
+from sim.forecast.goals import GoalResult, figures_needed, judge
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.processes import core_count
 from sim.forecast.provenance import host, versions
 from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
 from sim.forecast.rollout_forecast import AbTest, RolloutForecast, ab_tests, rollout_forecast
-from sim.forecast.settling import RunBatch, settled_runs
+from sim.forecast.settling import RunBatch
 from sim.forecast.spending import fleet_figures
 from sim.forecast.version_forecast import VersionForecast, version_forecasts
 from sim.forecast.windows import Window, windows
@@ -41,6 +43,9 @@ FORECAST_VERSION = "servecast-forecast/1"
 
 _REQUESTS_INLINE = {Engine.PROCESS: 100_000, Engine.COMPILED: 4_000_000}
 """Below so many requests in all, starting processes costs more than it saves."""
+
+_PRECISE = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "throughput_per_s", "refused_share")
+"""The figures that a wanted precision is about, beside those that the goals are about."""
 
 Progress = Callable[[int, int], None]
 
@@ -101,30 +106,30 @@ def forecast(
     *,
     seed: int | None = None,
     runs: int | None = None,
+    precision: Precision | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Forecast:
     """Return the forecast of a scenario.
 
-    `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2; `workers` None uses every
-    core where that pays, and changes nothing but the time it takes. `progress` is called with runs done and runs in
-    all. Raises ScenarioError for a wrong number of runs, and RefusedToAnswer where any figure would be nonsense: an
-    unstable load, a goal on a quantile that the runs do not support, more than 1 % of requests without an outcome,
-    batches beyond the calibration, a latency that does not settle.
+    `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2, or as many as a wanted
+    `precision` takes; `workers` None uses every core where that pays, and changes nothing but the time it takes.
+    `progress` is called with runs done and runs in all, as far as that is known. Raises ScenarioError for a wrong
+    number of runs, and RefusedToAnswer where any figure would be nonsense: an unstable load, a goal on a quantile that
+    the runs do not support, more than 1 % of requests without an outcome, batches beyond the calibration, a latency
+    that does not settle.
     """
-    count = scenario.horizon.runs if runs is None else runs
-    if count < 2:
-        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    count = _first_count(scenario, runs, precision)
     tested = without_spare(scenario)
     refuse_unstable(tested)
     seed = (scenario.seed or 0) if seed is None else seed
     batch = RunBatch(tested, seed, count, _workers(scenario, count, workers), progress)
-    central, warm_up_ns, how = settled_runs(batch)
-    drawn = batch.run(warm_up_ns, drawn=True) if batch.draws > 1 else None
+    made = enough_runs(batch, precision, partial(_precise_figures, scenario))
+    central, drawn = made.central, made.drawn
     measures = [one.measures for one in central]
     drawn_measures = [one.measures for one in drawn] if drawn else None
     for some in (measures, drawn_measures or measures):
-        refuse_unresolved(sum(run.requests for run in some), sum(run.count(Outcome.IN_FLIGHT) for run in some))
+        _refuse_unresolved(some)
     known = batch.draws != 1
     figures = _figures(scenario, measures, drawn_measures, calibration_known=known)
     figures |= fleet_figures(scenario, central, drawn, calibration_known=known)
@@ -139,12 +144,38 @@ def forecast(
             [run.answered_latencies_ns for run in measures],
             [run.answered_latencies_ns for run in drawn_measures] if drawn_measures else None,
         ),
-        provenance=_provenance(scenario, seed, count, warm_up_ns, how),
+        provenance=_provenance(scenario, seed, made),
         currency=scenario.cost.currency if scenario.cost else None,
         versions=of_versions,
         rollout=rollout_forecast(scenario, central, drawn, calibration_known=known),
         ab_tests=ab_tests(scenario, [version["throughput_per_s"].value or 0.0 for version in of_versions]),
     )
+
+
+def _first_count(scenario: Scenario, runs: int | None, precision: Precision | None) -> int:
+    """Return how many runs are made before anything is looked at."""
+    if precision is not None:
+        if runs is not None:
+            raise ScenarioError("runs is a number, precision asks for as many runs as it takes: state one of the two.")
+        return first_runs(precision, scenario.horizon.runs)
+    count = scenario.horizon.runs if runs is None else runs
+    if count < 2:
+        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    return count
+
+
+def _precise_figures(scenario: Scenario, central: Sequence[Replication]) -> dict[str, Figure]:
+    """Return the figures that must be precise. Raises RefusedToAnswer for what more runs would not mend."""
+    measures = [one.measures for one in central]
+    _refuse_unresolved(measures)
+    needed = {*_PRECISE, *figures_needed(scenario.goals)}
+    figures = _figures(scenario, measures, None, calibration_known=True, only=needed)
+    judge(scenario.goals, figures)
+    return figures
+
+
+def _refuse_unresolved(runs: Sequence[RunMeasures]) -> None:
+    refuse_unresolved(sum(run.requests for run in runs), sum(run.count(Outcome.IN_FLIGHT) for run in runs))
 
 
 def _by_version(scenario: Scenario, central: Sequence[Replication]) -> dict[str, list[RunMeasures]]:
@@ -167,12 +198,18 @@ def _workers(scenario: Scenario, runs: int, workers: int | None) -> int:
 
 
 def _figures(
-    scenario: Scenario, central: Sequence[RunMeasures], drawn: Sequence[RunMeasures] | None, *, calibration_known: bool
+    scenario: Scenario,
+    central: Sequence[RunMeasures],
+    drawn: Sequence[RunMeasures] | None,
+    *,
+    calibration_known: bool,
+    only: Container[str] | None = None,
 ) -> dict[str, Figure]:
-    """Return the figures that are measured."""
+    """Return the figures that are measured, or only some of them."""
     figures = {
         name: estimate(metric, central, drawn, calibration_known=calibration_known)
         for name, metric in (METRICS | goal_metrics(scenario.goals)).items()
+        if only is None or name in only
     }
     requests = sum(run.requests for run in central)
     alone, rules = each_version(scenario), version_rules(scenario)
@@ -183,7 +220,7 @@ def _figures(
         ("abandoned_share", scenario.traffic.timeout is not None),
         ("failed_share", any(rules.error_shares) or any(version.fleet.crash_every is not None for version in alone)),
     ):
-        if not is_possible:
+        if not is_possible and name in figures:
             figures[name] = exact(0.0, requests)
     return figures
 
@@ -196,7 +233,7 @@ def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:
     return {part: sum(one.part_sums_ns[part] for one in replications) / answered / 1e6 for part in PARTS}
 
 
-def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: str) -> dict[str, Any]:
+def _provenance(scenario: Scenario, seed: int, made: MadeRuns) -> dict[str, Any]:
     """Return where the forecast comes from."""
     profile = profile_of(scenario)
     calibration = None
@@ -207,9 +244,10 @@ def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: 
         "scenario": scenario.name,
         "scenario_hash": scenario_hash(scenario),
         "seed": seed,
-        "runs": runs,
+        "runs": len(made.central),
+        **({} if made.stopped is None else {"precision": made.stopped.to_json()}),
         "duration_s": scenario.horizon.duration / 1e9,
-        "warm_up": {"seconds": warm_up_ns / 1e9, "how": how},
+        "warm_up": {"seconds": made.warm_up_ns / 1e9, "how": made.warm_up_how},
         "initial_state": "empty",
         "spare": spare_of(scenario),
         "intervals_over": _chance(scenario),
