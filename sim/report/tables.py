@@ -224,15 +224,27 @@ def calibration_table(profile: Profile) -> RenderableType:
 
 
 def selftest_table(rows: Sequence[SelftestRow]) -> RenderableType:
-    """Return known answers beside what the simulator gave, and how many it met."""
-    table = new_table("system", "figure", "expected", "got", "99.9 % interval", "half-width", "", words=2)
+    """Return known answers beside what each engine gave, and how many it met."""
+    table = new_table("system", "figure", "engine", "expected", "got", "99.9 % interval", "half-width", "", words=3)
     for row in rows:
-        verdict = Text("ok", style="green") if row.passed else Text("NO", style="red")
+        differs = row.is_same is False
+        verdict = Text("ok", style="green") if row.passed else Text("DIFFERS" if differs else "NO", style="red")
         expected, got, low, high = (digits_of(value, 4) for value in (row.expected, row.got, row.low, row.high))
         width = f"{100 * row.half_width_share:.1f} of {100 * row.half_width_share_max:g} %"
-        table.add_row(row.case, row.figure, expected, got, f"{low} .. {high}", width, verdict)
-    passed = sum(row.passed for row in rows)
-    return Group(table, "", Text(f"{passed} of {len(rows)} known answers are met.", style="bold"))
+        table.add_row(row.case, row.figure, row.engine, expected, got, f"{low} .. {high}", width, verdict)
+    return Group(table, "", *(Text(line, style="bold") for line in _known_answers(rows)))
+
+
+def _known_answers(rows: Sequence[SelftestRow]) -> list[str]:
+    """Return how many known answers each engine met, and whether the two agree."""
+    lines = []
+    for engine in dict.fromkeys(row.engine for row in rows):
+        mine = [row for row in rows if row.engine == engine]
+        lines.append(f"{sum(row.passed for row in mine)} of {len(mine)} known answers are met by the {engine} engine.")
+    compared = [row.is_same for row in rows if row.is_same is not None]
+    if compared:
+        lines.append("Both give the same bytes." if all(compared) else "They do not give the same bytes.")
+    return lines
 
 
 def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:
