@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from servecast.examples import scenario_source
 
 if TYPE_CHECKING:
+    from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import Forecast
     from sim.report.figures import Picture
     from sim.scenario.spec import Scenario
@@ -40,6 +41,9 @@ def forecast(
     overrides: Sequence[str] = (),
     seed: int | None = None,
     runs: int | None = None,
+    precision: float | None = None,
+    budget_s: float | None = None,
+    max_runs: int | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Forecast:
@@ -48,6 +52,10 @@ def forecast(
     `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs; `workers` None uses every core, and
     changes the time it takes but not the result. `progress` is called with runs done and runs in all. Raises
     ScenarioError for bad input, and RefusedToAnswer where any figure would be nonsense.
+
+    With `precision` (0.02 for 2 %) runs are added until sampling leaves mean, p50, p99, throughput and what the goals
+    are about open by no more than that share of themselves to either side, at 95 % confidence, and refusals by 0.1
+    points; or until `budget_s` seconds are spent, or `max_runs` runs are made (400). A budget alone stands for 2 %.
     """
     from sim.errors import ScenarioError
     from sim.forecast.forecast import forecast as run
@@ -57,7 +65,27 @@ def forecast(
         source = load_scenario(source, overrides)
     elif overrides:
         raise ScenarioError("overrides change a scenario when it is loaded: give them to load_scenario.")
-    return run(source, seed=seed_of(source, seed), runs=runs, workers=workers, progress=progress)
+    return run(
+        source,
+        seed=seed_of(source, seed),
+        runs=runs,
+        precision=_precision(precision, budget_s, max_runs),
+        workers=workers,
+        progress=progress,
+    )
+
+
+def _precision(share: float | None, budget_s: float | None, max_runs: int | None) -> Precision | None:
+    """Return the precision that is wanted, None where nothing is said of it."""
+    from sim.forecast.enough_runs import Precision
+
+    if share is None and budget_s is None and max_runs is None:
+        return None
+    return Precision(
+        share=Precision.share if share is None else share,
+        budget_s=budget_s,
+        runs_max=Precision.runs_max if max_runs is None else max_runs,
+    )
 
 
 def as_text(answer: Forecast) -> str:

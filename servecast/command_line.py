@@ -25,6 +25,7 @@ __all__ = [
     "parser_of",
     "rate_per_s",
     "seconds",
+    "share",
     "shares",
 ]
 
@@ -150,6 +151,16 @@ def rate_per_s(text: str) -> float:
     value = _read(parse_rate_per_s, text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be a rate above 0/s. Got {text}")
+    return value
+
+
+def share(text: str) -> float:
+    """Return a share above zero and below one from the command line, such as 2%, of 1."""
+    from sim.scenario.units import parse_share
+
+    value = _read(parse_share, text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a share above 0% and below 100%. Got {text}")
     return value
 
 

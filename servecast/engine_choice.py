@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from servecast.errors import CouldNotRun
 from servecast.streams import Talk
 
@@ -13,11 +15,11 @@ def choose_engine(asked: str | None, talk: Talk) -> None:
 
     Raises CouldNotRun where the compiled one was asked for and cannot be compiled.
     """
-    from sim.engine.engines import Engine, chosen_engine, use_engine
+    from sim.engine.engines import ENGINE_VARIABLE, Engine, chosen_engine, use_engine
 
     if asked is None:
-        engine = chosen_engine()
-        if engine == Engine.PROCESS:
+        is_named, engine = bool(os.environ.get(ENGINE_VARIABLE)), chosen_engine()
+        if engine == Engine.PROCESS and not is_named:
             talk.say(
                 "Simulating with the process engine: the compiled one, some hundred times as fast, is not compiled. "
                 "servecast warm does it, once, in about a minute."

@@ -1,7 +1,7 @@
 """The errors of sim.
 
 SimError
-|-- ScenarioError      the scenario, or a file it names, is bad input; the message is one sentence for its author
+|-- ScenarioError      the scenario, a file it names or what surrounds it is bad input; one sentence for its author
 `-- RefusedToAnswer    the question is clear and any answer would be nonsense; the message says why
 """
 

@@ -6,6 +6,7 @@ one run of this length will land. Exit code 1 if a goal of the scenario is misse
 Examples:
   servecast forecast sentiment
   servecast forecast scenario.yaml --set batching.max_batch=16 --set 'traffic.arrivals.rate=600/s'
+  servecast forecast scenario.yaml --precision 1% --budget 60s
   servecast forecast scenario.yaml --json | jq .latency_ms.p99
 """
 
@@ -14,7 +15,18 @@ from __future__ import annotations
 import argparse
 
 from servecast.api import forecast, latency_picture, load_scenario
-from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_scenario, add_seed, count, output_file
+from servecast.command_line import (
+    Parser,
+    add_engine,
+    add_json,
+    add_quiet,
+    add_scenario,
+    add_seed,
+    count,
+    output_file,
+    seconds,
+    share,
+)
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.streams import Talk, print_json, print_text
@@ -27,6 +39,16 @@ def add_arguments(parser: Parser) -> None:
     add_scenario(parser)
     add_seed(parser)
     parser.add_argument("--runs", type=count, metavar="N", help="independent runs (default: horizon.runs)")
+    parser.add_argument(
+        "--precision",
+        type=share,
+        metavar="SHARE",
+        help="make runs until mean, p50, p99, throughput and what the goals are about are known to this share of "
+        "themselves, and refusals to 0.1 points: half of the 95 %% interval, as far as more runs can narrow it "
+        "(default with --budget or --max-runs: 2%%)",
+    )
+    parser.add_argument("--budget", type=seconds, metavar="TIME", help="of wall time, for --precision: 60s, say")
+    parser.add_argument("--max-runs", type=count, metavar="N", help="for --precision (default: 400)")
     parser.add_argument(
         "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
     )
@@ -45,7 +67,14 @@ def run(options: argparse.Namespace) -> Exit:
     choose_engine(options.engine, talk)
     with talk.progress(f"forecasting {scenario.name}") as progress:
         answer = forecast(
-            scenario, seed=options.seed, runs=options.runs, workers=options.workers or None, progress=progress
+            scenario,
+            seed=options.seed,
+            runs=options.runs,
+            precision=options.precision,
+            budget_s=options.budget,
+            max_runs=options.max_runs,
+            workers=options.workers or None,
+            progress=progress,
         )
     if options.json:
         print_json(answer.to_json())

@@ -11,6 +11,7 @@ from enum import StrEnum
 from sim.engine.compiled import cache
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import Timeline
+from sim.errors import ScenarioError
 
 __all__ = ["ENGINE_VARIABLE", "Engine", "chosen_engine", "compile_engine", "run", "use_engine"]
 
@@ -32,17 +33,20 @@ def use_engine(engine: Engine) -> None:
 def chosen_engine() -> Engine:
     """Return the engine that run() uses: the one that was chosen, else the compiled one if its code is there.
 
-    Raises ValueError if $SERVECAST_ENGINE names none.
+    Raises ScenarioError if $SERVECAST_ENGINE names none.
     """
     named = os.environ.get(ENGINE_VARIABLE)
     if named:
-        return Engine(named)
+        try:
+            return Engine(named)
+        except ValueError:
+            raise ScenarioError(f"${ENGINE_VARIABLE} must be {' or '.join(Engine)}. Got {named}.") from None
     return Engine.COMPILED if cache.is_compiled() else Engine.PROCESS
 
 
-def run(engine_input: EngineInput) -> Timeline:
-    """Return the timeline of one run: the same bytes for the same input, whichever engine is chosen."""
-    if chosen_engine() == Engine.COMPILED:
+def run(engine_input: EngineInput, engine: Engine | None = None) -> Timeline:
+    """Return the timeline of one run, by the chosen engine or a stated one: the same bytes for the same input."""
+    if (engine or chosen_engine()) == Engine.COMPILED:
         try:
             from sim.engine.compiled_engine import run as run_compiled
         except ImportError:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from policy.timeline import Outcome
 from sim.engine.engines import Engine, chosen_engine
 from sim.errors import ScenarioError
 from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns, draw_of
+from sim.forecast.enough_runs import Precision, Stopped, enough_runs, first_runs
 from sim.forecast.estimates import Figure, tree_of
-from sim.forecast.goals import GoalResult, judge
+from sim.forecast.goals import GoalResult, figures_needed, judge
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.provenance import host, versions
@@ -23,7 +25,7 @@ from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
 from sim.forecast.request_figures import request_figures
 from sim.forecast.rollout_forecast import AbTest, RolloutForecast, ab_tests, rollout_forecast
-from sim.forecast.settling import RunBatch, settled_runs
+from sim.forecast.settling import RunBatch
 from sim.forecast.spending import PaidRun, fleet_figures
 from sim.forecast.version_forecast import VersionForecast, version_forecasts
 from sim.forecast.windows import Window, windows
@@ -45,6 +47,9 @@ _REQUESTS_INLINE = {Engine.PROCESS: 100_000, Engine.COMPILED: 4_000_000}
 
 _KEPT_MAX = 3_000_000
 """Requests of one run up to which they are kept: about 1 GB."""
+
+_PRECISE = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "throughput_per_s", "refused_share")
+"""The figures that a wanted precision is about, beside those that the goals are about."""
 
 Progress = Callable[[int, int], None]
 
@@ -105,32 +110,34 @@ def forecast(
     *,
     seed: int | None = None,
     runs: int | None = None,
+    precision: Precision | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Forecast:
     """Return the forecast of a scenario.
 
-    `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2; `workers` None uses every
-    core where that pays, and changes nothing but the time it takes. `progress` is called with runs done and runs in
-    all. Raises ScenarioError for a wrong number of runs, and RefusedToAnswer where any figure would be nonsense: an
-    unstable load, a goal on a quantile that the runs do not support, more than 1 % of requests without an outcome,
-    batches beyond the calibration, a latency that does not settle.
+    `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2, or as many as a wanted
+    `precision` takes; `workers` None uses every core where that pays, and changes nothing but the time it takes.
+    `progress` is called with runs done and runs in all, as far as that is known. Raises ScenarioError for a wrong
+    number of runs, and RefusedToAnswer where any figure would be nonsense: an unstable load, a goal on a quantile that
+    the runs do not support, more than 1 % of requests without an outcome, batches beyond the calibration, a latency
+    that does not settle.
     """
-    count = scenario.horizon.runs if runs is None else runs
-    if count < 2:
-        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    count = _first_count(scenario, runs, precision)
     tested = without_spare(scenario)
     refuse_unstable(tested)
     seed = (scenario.seed or 0) if seed is None else seed
     if _is_counted(tested):
+        if precision is not None:
+            raise ScenarioError("precision is reached by further runs, and runs this long are few: state runs instead.")
         return _counted_forecast(scenario, seed, count, workers, progress)
     batch = RunBatch(tested, seed, count, _workers(scenario, count, workers), progress)
-    central, warm_up_ns, how = settled_runs(batch)
-    drawn = batch.run(warm_up_ns, drawn=True) if batch.draws > 1 else None
+    made = enough_runs(batch, precision, partial(_precise_figures, scenario))
+    central, drawn = made.central, made.drawn
     measures = [one.measures for one in central]
     drawn_measures = [one.measures for one in drawn] if drawn else None
     for some in (measures, drawn_measures or measures):
-        refuse_unresolved(sum(run.requests for run in some), sum(run.count(Outcome.IN_FLIGHT) for run in some))
+        _refuse_unresolved(some)
     known = batch.draws != 1
     figures = request_figures(scenario, measures, drawn_measures, calibration_known=known)
     figures |= fleet_figures(
@@ -146,7 +153,7 @@ def forecast(
         latency_curve=latency_curve(
             [run.latencies for run in measures], [run.latencies for run in drawn_measures] if drawn_measures else None
         ),
-        provenance=_provenance(scenario, seed, count, warm_up_ns, how),
+        provenance=_provenance(scenario, seed, len(central), made.warm_up_ns, made.warm_up_how, made.stopped),
         currency=scenario.cost.currency if scenario.cost else None,
         versions=of_versions,
         rollout=rollout_forecast(scenario, central, drawn, calibration_known=known),
@@ -193,6 +200,32 @@ def _counted_forecast(
     )
 
 
+def _first_count(scenario: Scenario, runs: int | None, precision: Precision | None) -> int:
+    """Return how many runs are made before anything is looked at."""
+    if precision is not None:
+        if runs is not None:
+            raise ScenarioError("runs is a number, precision asks for as many runs as it takes: state one of the two.")
+        return first_runs(precision, scenario.horizon.runs)
+    count = scenario.horizon.runs if runs is None else runs
+    if count < 2:
+        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    return count
+
+
+def _precise_figures(scenario: Scenario, central: Sequence[Replication]) -> dict[str, Figure]:
+    """Return the figures that must be precise. Raises RefusedToAnswer for what more runs would not mend."""
+    measures = [one.measures for one in central]
+    _refuse_unresolved(measures)
+    needed = {*_PRECISE, *figures_needed(scenario.goals)}
+    figures = request_figures(scenario, measures, None, calibration_known=True, only=needed)
+    judge(scenario.goals, figures)
+    return figures
+
+
+def _refuse_unresolved(runs: Sequence[RunMeasures]) -> None:
+    refuse_unresolved(sum(run.requests for run in runs), sum(run.count(Outcome.IN_FLIGHT) for run in runs))
+
+
 def _by_version(scenario: Scenario, central: Sequence[Replication]) -> dict[str, list[RunMeasures]]:
     """Return what each version took of the runs, by its name; empty where there is one only."""
     if not central[0].versions:
@@ -228,7 +261,9 @@ def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:
     return {part: sum(one.part_sums_ns[part] for one in replications) / answered / 1e6 for part in PARTS}
 
 
-def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: str) -> dict[str, Any]:
+def _provenance(
+    scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: str, stopped: Stopped | None = None
+) -> dict[str, Any]:
     """Return where the forecast comes from."""
     profile = profile_of(scenario)
     calibration = None
@@ -240,6 +275,7 @@ def _provenance(scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: 
         "scenario_hash": scenario_hash(scenario),
         "seed": seed,
         "runs": runs,
+        **({} if stopped is None else {"precision": stopped.to_json()}),
         "duration_s": scenario.horizon.duration / 1e9,
         "warm_up": {"seconds": warm_up_ns / 1e9, "how": how},
         "initial_state": "empty",

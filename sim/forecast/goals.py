@@ -10,7 +10,7 @@ from sim.forecast.estimates import Figure
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.scenario.spec import Goals
 
-__all__ = ["GoalResult", "judge", "wanted_figures"]
+__all__ = ["GoalResult", "figures_needed", "judge", "wanted_figures"]
 
 _FIGURES = {
     **{name: f"latency_ms.{name}" for name in ("mean", *QUANTILE_NAMES)},
@@ -68,6 +68,11 @@ def wanted_figures(goals: Goals) -> dict[str, float]:
         for goal, limit in limits.items()
         if limit is not None
     }
+
+
+def figures_needed(goals: Goals) -> tuple[str, ...]:
+    """Return the figures that the stated goals are about, by their names in the forecast's JSON."""
+    return tuple(_FIGURES[goal] for goal in wanted_figures(goals))
 
 
 def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:

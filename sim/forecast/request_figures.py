@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from sim.forecast.estimates import METRICS, Figure, estimate, exact
 from sim.forecast.goal_metrics import goal_metrics
@@ -14,12 +14,18 @@ __all__ = ["request_figures"]
 
 
 def request_figures(
-    scenario: Scenario, central: Sequence[MeasuredRun], drawn: Sequence[MeasuredRun] | None, *, calibration_known: bool
+    scenario: Scenario,
+    central: Sequence[MeasuredRun],
+    drawn: Sequence[MeasuredRun] | None,
+    *,
+    calibration_known: bool,
+    only: Container[str] | None = None,
 ) -> dict[str, Figure]:
-    """Return the figures of requests and passes, those that the goals define too."""
+    """Return the figures of requests and passes, those that the goals define too, or only some of them."""
     figures = {
         name: estimate(metric, central, drawn, calibration_known=calibration_known)
         for name, metric in (METRICS | goal_metrics(scenario.goals)).items()
+        if only is None or name in only
     }
     requests = sum(run.requests for run in central)
     alone, rules = each_version(scenario), version_rules(scenario)
@@ -30,6 +36,6 @@ def request_figures(
         ("abandoned_share", scenario.traffic.timeout is not None),
         ("failed_share", any(rules.error_shares) or any(version.fleet.crash_every is not None for version in alone)),
     ):
-        if not is_possible:
+        if not is_possible and name in figures:
             figures[name] = exact(0.0, requests)
     return figures

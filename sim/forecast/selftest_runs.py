@@ -25,7 +25,7 @@ from policy.settings import (
 from policy.timeline import Outcome
 from sim.arrivals.renewal import draw_renewal
 from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, Table, TrafficInput
-from sim.engine.engines import run
+from sim.engine.engines import Engine, run
 from sim.engine.timelines import Timeline
 from sim.forecast.selftest_cases import FIRST_REQUESTS, MS, Case
 from sim.outcome.measures import last_attempts
@@ -46,6 +46,8 @@ class CaseTask:
 
     case: Case
     seed: int  # of this run alone
+    engine: Engine | None = None  # None: the chosen one
+    is_compared: bool = False  # whether the compiled engine runs it too
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,21 @@ class CaseRun:
     requests: int
     values: dict[str, Ints]  # by the name of the reader
     controls: tuple[float, ...]  # averages of its inputs, see control_means
+    is_same: bool | None = None  # whether the compiled engine gives the same bytes; None: it was not asked
 
 
 def run_case(task: CaseTask) -> CaseRun:
     """Run a case once."""
     case = task.case
     engine_input = _engine_input(case, task.seed)
-    timeline = run(engine_input)
+    timeline = run(engine_input, task.engine)
     from_ns, to_ns = engine_input.measure_from_ns, engine_input.measure_to_ns
     names = {expectation.reader for expectation in case.expectations}
     return CaseRun(
         requests=len(last_attempts(timeline, from_ns, to_ns)),
         values={name: READERS[name](timeline, from_ns, to_ns) for name in sorted(names)},
         controls=_controls(case, engine_input),
+        is_same=timeline.tobytes() == run(engine_input, Engine.COMPILED).tobytes() if task.is_compared else None,
     )
 
 

@@ -33,20 +33,22 @@ class RunBatch:
         self.scenario = scenario
         self._seed, self._runs, self._workers, self._progress = seed, runs, workers, progress
         self._done = 0
-        self._to_come = runs if self.draws > 1 else 0  # behind the present batch
+        self._to_come = 0  # on drawn calibrations, behind the present ones
 
-    def run(self, warm_up_ns: int, *, drawn: bool = False, keeps_start: bool = False) -> list[Replication]:
-        """Make every run once, on the central calibration or with a draw of it each."""
-        if drawn:
-            self._to_come = 0
+    def run(
+        self, warm_up_ns: int, *, drawn: bool = False, keeps_start: bool = False, indices: range | None = None
+    ) -> list[Replication]:
+        """Make every run once, or those of `indices`, on the central calibration or with a draw of it each."""
+        indices = range(self._runs) if indices is None else indices
+        self._to_come = 0 if drawn or self.draws <= 1 else len(indices)
         tasks = [
             ReplicationTask(
                 self.scenario, self._seed, index, index % self.draws if drawn else None, warm_up_ns, keeps_start
             )
-            for index in range(self._runs)
+            for index in indices
         ]
         replications = replicate_all(tasks, workers=self._workers, progress=self._report)
-        self._done += self._runs
+        self._done += len(indices)
         return replications
 
     def _report(self, done: int, count: int) -> None:

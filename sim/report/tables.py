@@ -6,17 +6,19 @@ carry their unit and no more digits than they are worth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sim.forecast.enough_runs import Why
 from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
+from sim.forecast.intervals import Bounds
 from sim.report.units import digits_of, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
@@ -102,7 +104,8 @@ def answer_of(forecast: Forecast) -> str:
 
 def figures_table(forecast: Forecast) -> RenderableType:
     """Return every figure with its intervals, and below it why some have none."""
-    table = new_table("", "forecast", "95 % confidence", "95 % of single runs")
+    parts = ["by sampling", "by calibration"] if _is_calibrated(forecast) else []
+    table = new_table("", "forecast", "95 % confidence", *parts, "95 % of single runs")
     reasons = []
     for name, label in _NAMES.items():
         figure = forecast.figures.get(name)
@@ -112,13 +115,82 @@ def figures_table(forecast: Forecast) -> RenderableType:
         if name in _OF_THE_FLEET and figure.prediction is not None and figure.prediction.method == "exact":
             continue  # the scenario says it
         if figure.value is not None:
-            table.add_row(label, quantity(name, figure.value) + unit, *_intervals(name, figure))
+            confidence, single_runs = _intervals(name, figure)
+            halves = [_half(name, figure, part) for part in (figure.sampling, figure.calibration)] if parts else []
+            table.add_row(label, quantity(name, figure.value) + unit, confidence, *halves, single_runs)
         elif name != "cost":
-            table.add_row(label, "-", "", "")
+            table.add_row(label, "-")
             reasons.append(f"No {label}: {figure.why}.")
     if "arrivals" not in forecast.provenance.get("intervals_over", ["arrivals"]):
         reasons.append("The arrivals are those recorded, in every run: the intervals hold for this trace.")
-    return Group(table, *(Text(reason, style="dim") for reason in reasons))
+    return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
+
+
+def _what_it_rests_on(forecast: Forecast) -> list[str]:
+    """Return how many runs there are, what their intervals hold, and what the rarest quantile rests on."""
+    runs = forecast.provenance.get("runs")
+    if runs is None:
+        return []
+    lines = [f"{runs} runs. {_parts_named(forecast)}"]
+    if "precision" in forecast.provenance:
+        lines.append(_precision_words(forecast.provenance["precision"], runs))
+    rare = forecast["latency_ms.p999"]
+    if rare.value is not None and rare.effective_samples is not None:
+        worth = rare.effective_samples * runs
+        lines.append(
+            f"The p99.9 latency rests on {_whole(rare.samples)} answers, worth {_whole(worth)} independent ones, of "
+            f"which {_whole(worth * 0.001)} lie beyond it."
+        )
+    return lines
+
+
+def _parts_named(forecast: Forecast) -> str:
+    """Say what the confidence intervals hold."""
+    if _is_calibrated(forecast):
+        return (
+            "The confidence intervals hold what sampling leaves open and what the calibration does, each 95 %; more "
+            "runs narrow the first part alone."
+        )
+    if any(figure.value is not None and figure.calibration is None for figure in forecast.figures.values()):
+        return "The confidence intervals hold sampling alone: the calibration does not tell how sure it is."
+    return "The confidence intervals hold sampling alone: the scenario's times are taken as they stand."
+
+
+def _precision_words(precision: Mapping[str, Any], runs: int) -> str:
+    """Say whether the wanted precision was reached, and if not, how far it is."""
+    wanted, reached = f"{100 * precision['wanted']:g} %", precision["reached"]
+    if precision["stopped"] == Why.NOTHING:
+        return f"There is no figure that more runs would make sure to {wanted}."
+    if precision["stopped"] == Why.PRECISE:
+        return f"Sampling leaves nothing that counts open by more than the {wanted} that were wanted."
+    is_late = precision["stopped"] == Why.TIME
+    spent = f"the budget of {precision['budget_s']:g} s is spent" if is_late else "no more were allowed"
+    said = [f"{_NAMES[name]} by {_open(name, reached[name])}" for name in precision["missed"]]
+    return f"The {wanted} that were wanted are not reached, and {spent}: sampling leaves open {', '.join(said)}."
+
+
+def _open(name: str, half: float) -> str:
+    """Return what is left open of a figure, in per cent of it; of a share in points."""
+    return f"{digits_of(100 * half)} {'points' if name.endswith('_share') else '%'}"
+
+
+def _is_calibrated(forecast: Forecast) -> bool:
+    """Return whether the uncertainty of a calibration is part of the intervals."""
+    return any(
+        figure.calibration is not None and figure.calibration.low < figure.calibration.high
+        for figure in forecast.figures.values()
+    )
+
+
+def _half(name: str, figure: Figure, part: Bounds | None) -> str:
+    """Return one part of a confidence interval as a half-width; nothing where there is none."""
+    if part is None or figure.value is None or part.low == part.high:
+        return ""
+    return f"+- {quantity(name, max(part.high - figure.value, figure.value - part.low), 2)}"
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}".replace(",", " ")
 
 
 def breakdown_table(forecast: Forecast) -> Table:
@@ -152,15 +224,27 @@ def calibration_table(profile: Profile) -> RenderableType:
 
 
 def selftest_table(rows: Sequence[SelftestRow]) -> RenderableType:
-    """Return known answers beside what the simulator gave, and how many it met."""
-    table = new_table("system", "figure", "expected", "got", "99.9 % interval", "half-width", "", words=2)
+    """Return known answers beside what each engine gave, and how many it met."""
+    table = new_table("system", "figure", "engine", "expected", "got", "99.9 % interval", "half-width", "", words=3)
     for row in rows:
-        verdict = Text("ok", style="green") if row.passed else Text("NO", style="red")
+        differs = row.is_same is False
+        verdict = Text("ok", style="green") if row.passed else Text("DIFFERS" if differs else "NO", style="red")
         expected, got, low, high = (digits_of(value, 4) for value in (row.expected, row.got, row.low, row.high))
         width = f"{100 * row.half_width_share:.1f} of {100 * row.half_width_share_max:g} %"
-        table.add_row(row.case, row.figure, expected, got, f"{low} .. {high}", width, verdict)
-    passed = sum(row.passed for row in rows)
-    return Group(table, "", Text(f"{passed} of {len(rows)} known answers are met.", style="bold"))
+        table.add_row(row.case, row.figure, row.engine, expected, got, f"{low} .. {high}", width, verdict)
+    return Group(table, "", *(Text(line, style="bold") for line in _known_answers(rows)))
+
+
+def _known_answers(rows: Sequence[SelftestRow]) -> list[str]:
+    """Return how many known answers each engine met, and whether the two agree."""
+    lines = []
+    for engine in dict.fromkeys(row.engine for row in rows):
+        mine = [row for row in rows if row.engine == engine]
+        lines.append(f"{sum(row.passed for row in mine)} of {len(mine)} known answers are met by the {engine} engine.")
+    compared = [row.is_same for row in rows if row.is_same is not None]
+    if compared:
+        lines.append("Both give the same bytes." if all(compared) else "They do not give the same bytes.")
+    return lines
 
 
 def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:

@@ -17,15 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sim.arrivals.rate_curve import day_curve
 from sim.engine import compiled_engine, process_engine
-from sim.forecast.provenance import host, versions
 from sim.outcome.quantiles import histogram_quantile
 from sim.scenario.load import load_scenario
 from sim.scenario.lower import lower
@@ -39,6 +36,7 @@ from tests.benchmarks.engines_compared import (
     rate_per_s,
     recursion,
 )
+from tests.benchmarks.results import add_files, circumstances, publish
 
 WINDOWS = 60
 COMPILED_REQUESTS, PROCESS_REQUESTS, CIW_REQUESTS = 2_000_000, 20_000, 10_000
@@ -51,8 +49,7 @@ def main() -> None:
     """Measure, print a table, write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--text", type=Path)
-    parser.add_argument("--json", type=Path)
+    add_files(parser)
     parser.add_argument("--day", action="store_true", help="run the day alone, and print it as JSON")
     options = parser.parse_args()
     if options.day:
@@ -61,20 +58,13 @@ def main() -> None:
     rows = [compared(fleet, bare, options.rounds) for fleet in FLEETS for bare in (True, False)]
     result: Row = {
         "version": "servecast-engine-speed/1",
-        "date": datetime.now(UTC).date().isoformat(),
-        "host": host(),
-        "versions": versions(),
+        **circumstances("numba"),
         "rows": rows,
         "others": others(options.rounds),
         "day": in_its_own_process("--day"),
         "start_up_s": start_up(),
     }
-    text = as_text(result)
-    print(text)
-    if options.text:
-        options.text.write_text(text + "\n", encoding="utf-8")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    publish(result, as_text(result), options)
 
 
 def compared(fleet: str, bare: bool, rounds: int) -> Row:

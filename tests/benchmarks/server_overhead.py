@@ -19,12 +19,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-from sim.forecast.provenance import host, versions
 from tests.benchmarks.load import Target, answer, connect, run_closed, run_open
+from tests.benchmarks.results import add_files, circumstances, publish
 from tests.benchmarks.samples import shares
 from tests.benchmarks.served import MAX_BATCH
 
@@ -75,12 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     servers = _measure(options)
     where = {kind: _profile(kind, options) for kind in (APPLICATION, SERVECAST)}
     found = _result(servers, where, options)
-    text = _text(found)
-    print(text)
-    if options.text is not None:
-        options.text.write_text(text + "\n", encoding="utf-8")
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    publish(found, _text(found), options)
     return 0 if found["share_of_application"]["median"] >= SHARE_MIN else 1
 
 
@@ -89,8 +82,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15, help="turns of every server (default: 15)")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (default: 1)")
     parser.add_argument("--connections", type=int, default=48, help="keep-alive connections (default: 48)")
-    parser.add_argument("--text", type=Path, help="file for the table")
-    parser.add_argument("--json", type=Path, help="file for all figures")
+    add_files(parser)
     return parser.parse_args(arguments)
 
 
@@ -198,12 +190,7 @@ def _result(servers: Mapping[str, Server], where: Mapping[str, dict[str, float]]
             "max_batch": MAX_BATCH,
             "max_wait_ms": 0,
         },
-        "provenance": {
-            "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "host": host(),
-            "versions": {**versions(), "aiohttp": version("aiohttp")},
-            "load_average": os.getloadavg()[0],
-        },
+        "provenance": {**circumstances("aiohttp"), "load_average": os.getloadavg()[0]},
     }
 
 
@@ -248,7 +235,7 @@ def _how(setting: Mapping, made: Mapping) -> list[str]:
     return [
         f"{setting['rounds']} rounds of {seconds:g} s closed loop on {setting['connections']} keep-alive connections,"
         f" and of {seconds:g} s open loop; body {setting['body']};",
-        f"max_batch {setting['max_batch']}, max_wait 0. {made['made']}; {where['platform']}, {where['cpu_count']} x"
+        f"max_batch {setting['max_batch']}, max_wait 0. {made['date']}; {where['platform']}, {where['cpu_count']} x"
         f" {where['cpu']}; load average {made['load_average']:.1f};",
         ", ".join(f"{name} {number}" for name, number in made["versions"].items()),
     ]

@@ -12,7 +12,6 @@ from policy import retries
 from policy.pass_time import pass_ns
 from policy.timeline import Attempt, Outcome
 from sim.engine import compiled_engine, process_engine
-from sim.engine.compiled.state import Capacity
 from sim.engine.engine_input import EngineInput
 from sim.engine.histogram import bucket_of
 from sim.engine.timelines import Timeline
@@ -27,21 +26,9 @@ from tests.parity.inputs import (
     inputs,
     version_inputs,
 )
+from tests.parity.same_bytes import assert_same
 
 pytestmark = pytest.mark.slow  # the first one in a process loads the compiled code, or compiles it
-
-TIGHT = Capacity(attempts=1, entries=2, replicas=1, log=1)
-TABLES = ("attempts", "passes", "replicas", "scalings", "copies", "shares", "rollout")
-
-
-def assert_same(given_: EngineInput) -> None:
-    """Assert that both engines write the same rows, in any chunks and in tables that are too small at first."""
-    expected, got = process_engine.run(given_), compiled_engine.run(given_)
-    for name in TABLES:
-        assert np.array_equal(getattr(got, name), getattr(expected, name)), name
-    for chunk in (1, 7):
-        in_chunks = compiled_engine.run(given_, chunk=chunk, least=TIGHT)
-        assert in_chunks.tobytes() == expected.tobytes(), f"chunks of {chunk}"
 
 
 @settings(max_examples=420, deadline=None)

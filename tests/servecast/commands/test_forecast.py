@@ -87,6 +87,12 @@ def test_trace_without_arrivals_is_one_sentence(
         (["--set", "batching.max_batch"], "--set must be like batching.max_batch=8"),
         (["--set", "queue.cap=-1"], "queue.cap"),
         (["--runs", "1"], "runs must be at least 2"),
+        (["--precision", "2"], "--precision: must carry a unit, for example 95%. Got 2"),
+        (["--precision", "0%"], "--precision: must be a share above 0% and below 100%. Got 0%"),
+        (["--precision", "100%"], "Got 100%"),
+        (["--budget", "0s"], "--budget: must be a time above 0s. Got 0s"),
+        (["--max-runs", "1"], "max_runs must be from 2 to 10000. Got 1."),
+        (["--runs", "5", "--precision", "2%"], "state one of the two"),
     ],
 )
 def test_bad_option_is_one_sentence(
@@ -95,6 +101,16 @@ def test_bad_option_is_one_sentence(
     """Options are checked as the scenario is."""
     assert main(["forecast", written(tmp_path), *options]) == Exit.BAD_INPUT
     assert words in sentence_of(capsys)
+
+
+def test_unknown_engine_in_the_environment_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """$SERVECAST_ENGINE is input like any other; --engine goes before it."""
+    monkeypatch.setenv("SERVECAST_ENGINE", "fast")
+    assert main(["forecast", written(tmp_path)]) == Exit.BAD_INPUT
+    assert sentence_of(capsys) == "$SERVECAST_ENGINE must be compiled or process. Got fast."
+    assert main(["forecast", written(tmp_path), "--engine", "process"]) == Exit.DONE
 
 
 def test_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,6 +190,22 @@ def test_seed_is_the_one_thing_that_changes_a_result(tmp_path: Path, capsys: pyt
     one = output("--seed", "7")
     assert output("--seed", "7", "--workers", "2") == one
     assert output("--seed", "8") != one
+
+
+def test_precision_is_reached_or_it_is_said_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the text and in the JSON; runs that are stated say nothing of it."""
+    path = written(tmp_path)
+    assert main(["forecast", path, "--precision", "20%"]) == Exit.DONE
+    text = capsys.readouterr().out
+    assert "20 runs. The confidence intervals hold sampling alone" in text
+    assert "Sampling leaves nothing that counts open by more than the 20 % that were wanted." in text
+    assert main(["forecast", path, "--precision", "0.1%", "--max-runs", "4"]) == Exit.DONE
+    assert re.search(r"The 0\.1 % that were wanted .* no more were allowed: .*mean latency by", capsys.readouterr().out)
+    assert main(["forecast", path, "--max-runs", "4", "--json"]) == Exit.DONE
+    told = json.loads(capsys.readouterr().out)["provenance"]
+    assert (told["runs"], told["precision"]["wanted"], told["precision"]["max_runs"]) == (4, 0.02, 4)
+    assert main(["forecast", path, "--json"]) == Exit.DONE
+    assert "precision" not in json.loads(capsys.readouterr().out)["provenance"]
 
 
 def test_set_changes_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

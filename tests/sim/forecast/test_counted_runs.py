@@ -9,8 +9,9 @@ import pytest
 
 from policy.timeline import Outcome
 from sim.engine.engines import ENGINE_VARIABLE
-from sim.errors import RefusedToAnswer
+from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.counted_runs import CountedRun, CountedTask, count_run, counted_figures, counted_warm_up_ns, draw_of
+from sim.forecast.enough_runs import Precision
 from sim.forecast.forecast import forecast
 from sim.scenario.load import load_scenario
 from sim.scenario.spec import Scenario
@@ -128,3 +129,10 @@ def test_warm_up_is_known_before_any_run(changes: dict[str, object], expected_s:
 def test_runs_take_turns_with_the_draws_of_a_calibration() -> None:
     """Nothing is drawn where nothing is calibrated."""
     assert draw_of(scenario_of(), 3) is None
+
+
+def test_long_runs_have_no_precision_to_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are few where each is long, so their number is stated."""
+    monkeypatch.setattr("sim.forecast.forecast._KEPT_MAX", 1_000)
+    with pytest.raises(ScenarioError, match="state runs instead"):
+        forecast(scenario_of(), precision=Precision(0.02))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sim.errors import RefusedToAnswer, ScenarioError
+from sim.forecast.enough_runs import Precision
 from sim.forecast.forecast import FORECAST_VERSION, Forecast, forecast
 from sim.forecast.warm_up import RUNGS
 from sim.outcome.queueing_theory import MD1
@@ -312,6 +313,59 @@ def test_one_run_is_not_enough() -> None:
     """It would show no interval."""
     with pytest.raises(ScenarioError, match=r"^runs must be at least 2: .* Got 1\.$"):
         forecast(scenario(*SHORT), runs=1)
+
+
+def test_wanted_precision_decides_how_many_runs_there_are() -> None:
+    """The same figures as from a stated number of so many runs; the provenance says why there are no more.
+
+    Without a wanted precision it says nothing of one.
+    """
+    subject = scenario("traffic.arrivals.rate=400/s", "queue.cap=64", "horizon={duration: 2s, warm_up: 500ms, runs: 4}")
+    found = forecast(subject, precision=Precision(0.015))
+    count = found.provenance["runs"]
+    assert count > 20
+    stated = forecast(subject, runs=count)
+    assert found.figures == stated.figures
+    told = found.provenance["precision"]
+    assert (told["wanted"], told["stopped"], told["missed"]) == (0.015, "precision reached", [])
+    assert set(told["reached"]) == {"latency_ms.mean", "latency_ms.p50", "throughput_per_s", "refused_share"}
+    assert max(told["reached"].values()) <= 0.015
+    assert found.provenance == stated.provenance | {"precision": told}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_number_of_runs_does_not_depend_on_the_number_of_workers(workers: int) -> None:
+    """What is looked at are whole batches."""
+    subject = scenario("traffic.arrivals.rate=400/s", "horizon={duration: 1s, warm_up: 500ms}")
+    wanted = Precision(0.03, runs_max=70)
+    alone = forecast(subject, precision=wanted, workers=1)
+    assert forecast(subject, precision=wanted, workers=workers).to_json() == alone.to_json()
+
+
+def test_figure_of_a_goal_must_be_precise_too() -> None:
+    """p90 is none of those that always count."""
+    subject = scenario(*SHORT, "goals={p90: 1s}")
+    told = forecast(subject, precision=Precision(0.5)).provenance["precision"]
+    assert "latency_ms.p90" in told["reached"]
+
+
+def test_goal_that_no_number_of_runs_can_judge_is_refused_at_the_first_look() -> None:
+    """Longer runs are needed, not more of them."""
+    told: list[int] = []
+    with pytest.raises(RefusedToAnswer, match=r"^goals\.p999 cannot be judged"):
+        forecast(
+            scenario("traffic.arrivals.rate=400/s", "horizon={duration: 1s, warm_up: 0s}", "goals={p999: 1s}"),
+            precision=Precision(0.001),
+            workers=1,
+            progress=lambda done, _: told.append(done),
+        )
+    assert max(told) == 20
+
+
+def test_number_of_runs_and_precision_exclude_each_other() -> None:
+    """Both say how many runs there are."""
+    with pytest.raises(ScenarioError, match=r"^runs is a number, precision asks for as many runs as it takes"):
+        forecast(scenario(*SHORT), runs=5, precision=Precision())
 
 
 def test_silence_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,59 @@ def test_recorded_arrivals_are_said_beside_the_intervals() -> None:
     drawn = replace(forecast_of(), provenance={"intervals_over": ["arrivals", "dice"]})
     assert "the intervals hold for this trace" in as_text(figures_table(recorded))
     assert "the intervals hold for this trace" not in as_text(figures_table(drawn))
+
+
+def test_both_parts_of_an_interval_are_named() -> None:
+    """With a calibration that tells how sure it is each part has a column; else a sentence says what is left out."""
+    calibrated = replace(forecast_of(), provenance={"runs": 10})
+    calibrated.figures["latency_ms.p99"] = replace(figure_of(45.6, 2.0), sampling=Bounds(44.6, 46.6))
+    text = as_text(figures_table(calibrated))
+    header, row = text.splitlines()[0], next(line for line in text.splitlines() if line.startswith("p99 latency"))
+    assert re.findall(r"by \w+", header) == ["by sampling", "by calibration"]
+    assert row.split()[-10:-4] == ["+-", "1.0", "ms", "+-", "2.0", "ms"]
+    assert "10 runs. The confidence intervals hold what sampling leaves open and what the calibration does" in text
+
+    def uncalibrated(calibration: Bounds | None) -> str:
+        figures = {name: replace(one, calibration=calibration) for name, one in calibrated.figures.items()}
+        return as_text(figures_table(replace(calibrated, figures=figures)))
+
+    assert "the calibration does not tell how sure it is" in uncalibrated(None)
+    assert "the scenario's times are taken as they stand" in uncalibrated(Bounds(1.0, 1.0))
+    assert "by calibration" not in uncalibrated(None)
+
+
+def test_rarest_quantile_says_what_it_rests_on() -> None:
+    """How many answers, and how many independent ones lie beyond it; where it has no value it says why instead."""
+    rare = replace(figure_of(80.0, 4.0), samples=160_000, effective_samples=15_000.0)
+    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=rare), provenance={"runs": 10})))
+    words = "rests on 160 000 answers, worth 150 000 independent ones, of which 150 lie beyond it."
+    assert f"The p99.9 latency {words}" in text
+    none = Figure(None, samples=1_000, effective_samples=100.0, why="a run is worth 100 independent requests")
+    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=none), provenance={"runs": 10})))
+    assert "rests on" not in text
+    assert "No p99.9 latency: a run is worth 100 independent requests." in text
+
+
+@pytest.mark.parametrize(
+    ("stopped", "reached", "missed", "words"),
+    [
+        ("precision reached", {}, [], "Sampling leaves nothing that counts open by more than the 2 % that were"),
+        (
+            "max_runs reached",
+            {"latency_ms.p99": 0.031, "refused_share": 0.0015},
+            ["latency_ms.p99", "refused_share"],
+            "The 2 % that were wanted are not reached, and no more were allowed: sampling leaves open p99 latency by "
+            "3.10 %, refused by 0.150 points.",
+        ),
+        ("budget spent", {"latency_ms.p99": 0.031}, ["latency_ms.p99"], "and the budget of 60 s is spent: sampling"),
+        ("no figure to be more precise about", {}, [], "There is no figure that more runs would make sure to 2 %."),
+    ],
+)
+def test_wanted_precision_is_answered(stopped: str, reached: dict[str, float], missed: list[str], words: str) -> None:
+    """Reached, or how far it is and what stopped it; of a share in points."""
+    told = {"wanted": 0.02, "budget_s": 60.0, "max_runs": 40, "stopped": stopped, "reached": reached, "missed": missed}
+    found = replace(forecast_of(), provenance={"runs": 40, "precision": told})
+    assert words in as_text(figures_table(found), width=200)
 
 
 def test_goals_are_met_missed_or_not_clear() -> None:
