@@ -50,7 +50,7 @@ def main() -> None:
         *antithetic_rows("M/D/1, load 0.8", options.runs),
         *antithetic_rows("batches of 1 to 8, load 0.76", options.runs),
         *common_rows("400/s", options.runs),
-        *common_rows("600/s", options.runs),
+        *common_rows("500/s", options.runs),
     ]
     result = {"version": "servecast-variance/1", **circumstances("numba"), "runs": options.runs, "rows": rows}
     publish(result, as_text(result), options)
