@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance bench-server schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance differences bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -95,6 +95,10 @@ variance: $(VENV)/.base | $(OUT) ## what common random numbers and antithetic ar
 parity: $(VENV)/.all | $(OUT) ## do the engines give the same bytes: 50,000 generated inputs; 20 minutes of one core
 	$(BIN)/servecast warm
 	$(BIN)/python -m tests.parity.many_inputs --text docs/parity.txt
+
+differences: $(VENV)/.base | $(OUT) ## how often a difference that is none seems to be one, and how often one is seen; 30 minutes
+	$(BIN)/servecast warm
+	$(BIN)/python -m tests.benchmarks.paired_differences --text docs/paired-differences.txt --json docs/paired-differences.json
 
 bench-server: $(VENV)/.base ## what the reference server costs against bare aiohttp, a minute and a half; for a quiet machine
 	$(BIN)/python -m tests.benchmarks.server_overhead --text docs/server-overhead.txt --json docs/server-overhead.json
