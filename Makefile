@@ -14,6 +14,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-ch
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
+# The load step of the demo is the example's, with less before and behind it: 40 s.
+DEMO_STEP := --set horizon.duration=40s \
+	--set 'traffic.arrivals.steps=[{rate: 66/s, duration: 4s}, {rate: 212/s, duration: 20s}, {rate: 66/s, duration: 16s}]'
+
 # The demo has done its work when the check has made its report, whatever the report says of the forecast or of the host.
 demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecast; then the same of a fleet (no torch)
 	@rm -f $(OUT)/demo.json $(OUT)/demo.png $(OUT)/demo-fleet.json $(OUT)/demo-fleet.png
@@ -21,7 +25,7 @@ demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecas
 	@$(BIN)/servecast check sentiment --processes 1 --loads 60%,130% --duration 5s --draws 20 \
 		--json-file $(OUT)/demo.json --picture $(OUT)/demo.png || test -s $(OUT)/demo.png
 	@echo
-	@$(BIN)/servecast check step-hpa --own-traffic --stated --draws 20 \
+	@$(BIN)/servecast check step-hpa $(DEMO_STEP) --own-traffic --stated --draws 20 \
 		--json-file $(OUT)/demo-fleet.json --picture $(OUT)/demo-fleet.png || test -s $(OUT)/demo-fleet.png
 
 test: $(VENV)/.all ## lint, types, import contracts, all tests
