@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import jupytext
@@ -17,7 +18,14 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 
 def test_there_are_notebooks() -> None:
     """The tests below have something to run."""
-    assert [path.stem for path in NOTEBOOKS] == ["first_forecast"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "autoscaler_and_cold_start",
+        "calibrate_a_server",
+        "canary_and_ab",
+        "first_forecast",
+        "how_sure_are_we",
+        "simulator_against_server",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -25,16 +33,17 @@ def test_notebook_runs_and_ends_with_a_picture(path: Path, monkeypatch: pytest.M
     """Every cell runs in a fresh kernel; the last one shows a picture."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = jupytext.read(path)
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert "image/png" in outputs[-1].data
-    assert any("sentiment: p50 " in output.get("text", "") for output in outputs)
+    assert any(output.get("text", "").strip() for output in outputs)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_uses_public_names_only(path: Path) -> None:
-    """What a notebook shows, a user may rely on."""
+    """What a notebook shows, a user may rely on: public names, or the command line."""
     used = set(re.findall(r"\bsc\.(\w+)", path.read_text(encoding="utf-8")))
     imported = re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert used <= set(sc.__all__)
-    assert set(imported) <= {"servecast"}
+    assert set(imported) <= {"servecast", "matplotlib", "IPython", *sys.stdlib_module_names}
+    assert "servecast" in imported or '"-m", "servecast"' in path.read_text(encoding="utf-8")
