@@ -1,9 +1,8 @@
-"""The one look of all pictures: colours, lines, hatches, sizes, and axes with plain numbers.
+"""The one look of all pictures: colours, lines, sizes, and axes with plain numbers.
 
-Readable in black and white: dashes and widths tell lines apart, hatches tell areas apart, and colour only repeats what
-they say. Every axis has a label that ends in its unit, as in `latency (ms)`. html.py replaces the colours by name, so
-that a picture in a page has the page's own in light, in dark and on paper. matplotlib is imported when something is
-drawn.
+Readable in black and white: dashes tell lines apart, and colour only repeats what they say. Every axis of numbers has a
+label that ends in its unit, as in `latency (ms)`. html.py replaces the colours by name, so that a picture in a page has
+the page's own in light, in dark and on paper. matplotlib is imported when something is drawn.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOURS",
     "FORECAST",
-    "HATCHES",
     "INTERVAL",
     "MEASURED",
     "SMALL",
@@ -60,9 +58,6 @@ MEASURED: Final[Mapping[str, Any]] = {"color": COLOURS["blue"], "linestyle": "-"
 INTERVAL: Final[Mapping[str, Any]] = {"color": COLOURS["band"], "linewidth": 0}
 """The area of an interval."""
 
-HATCHES: Final = ("", "////", "....", "xxxx", "----")
-"""Fillings of areas that lie beside each other."""
-
 _LINES: Final[tuple[Mapping[str, Any], ...]] = (
     {"color": COLOURS["ink"], "linestyle": "-", "linewidth": 1.5},
     {"color": COLOURS["blue"], "linestyle": _DASHED, "linewidth": 1.5},
@@ -87,7 +82,6 @@ _LOOK: Final[Mapping[str, Any]] = {
     "xtick.labelcolor": COLOURS["ink"],
     "ytick.color": COLOURS["muted"],
     "ytick.labelcolor": COLOURS["ink"],
-    "hatch.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": SMALL,
     "figure.facecolor": "white",
