@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance differences bench-server schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance differences bench-server report-check schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -106,6 +106,17 @@ differences: $(VENV)/.base | $(OUT) ## how often a difference that is none seems
 
 bench-server: $(VENV)/.base ## what the reference server costs against bare aiohttp, a minute and a half; for a quiet machine
 	$(BIN)/python -m tests.benchmarks.server_overhead --text docs/server-overhead.txt --json docs/server-overhead.json
+
+CHROMIUM ?= chromium
+report-check: $(VENV)/.base | $(OUT) ## open reports in Chromium, offline, and keep their pictures; CHROMIUM=PROGRAM if it is no chromium
+	@command -v $(CHROMIUM) > /dev/null || { echo "There is no $(CHROMIUM): sudo apt-get install -y chromium." >&2; exit 1; }
+	@test -x $(OUT)/browser/bin/python || $(PYTHON) -m venv $(OUT)/browser
+	@$(OUT)/browser/bin/python -m pip install --quiet --quiet --disable-pip-version-check playwright==1.65.2
+	for name in step-hpa sentiment canary spike; do \
+		$(BIN)/servecast forecast $$name --quiet --html $(OUT)/report-$$name.html > /dev/null || test -s $(OUT)/report-$$name.html || exit 1; \
+	done
+	$(OUT)/browser/bin/python tests/report_in_browser.py $(OUT)/report-step-hpa.html $(OUT)/report-sentiment.html \
+		$(OUT)/report-canary.html $(OUT)/report-spike.html --browser "$$(command -v $(CHROMIUM))" --into $(OUT) --cover docs/report.png
 
 schema: $(VENV)/.base ## write docs/scenario.schema.json and docs/scenario.md anew
 	$(BIN)/servecast schema > docs/.new && mv docs/.new docs/scenario.schema.json

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +18,7 @@ __all__ = [
     "Parser",
     "add_engine",
     "add_json",
+    "add_outputs",
     "add_quiet",
     "add_scenario",
     "add_seed",
@@ -32,18 +35,25 @@ __all__ = [
 
 Number = TypeVar("Number", int, float)
 
+_FORMS = ("text", "md", "json", "csv")
+"""How a result is printed, the usual one first."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of printing its usage, and that suggests names."""
 
     def parse(self, arguments: list[str]) -> argparse.Namespace | None:
-        """Return the options; None when help was printed. Raises UsageError."""
+        """Return the options; None when help was printed. Raises UsageError.
+
+        They hold `command_line` too: what was typed, for a shell, so that a report can say what makes it again.
+        """
         if any(argument in {"-h", "--help"} for argument in arguments):
             self.print_help()
             return None
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             raise UsageError(self._unknown(unknown[0]))
+        options.command_line = shlex.join([*self.prog.split(), *arguments])
         return options
 
     def error(self, message: str) -> NoReturn:
@@ -106,6 +116,22 @@ def add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def add_outputs(parser: Parser) -> None:
+    """Add the forms in which a result is printed, and the files that it is written into: `show` of outputs.py."""
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument(
+        "-o",
+        "--output",
+        type=_form,
+        default=_FORMS[0],
+        metavar="FORM",
+        help=f"print the result as {_FORMS[0]} (default), {', '.join(_FORMS[1:-1])} or {_FORMS[-1]}",
+    )
+    forms.add_argument("--json", dest="output", action="store_const", const="json", help="the same as -o json")
+    parser.add_argument("--html", type=output_file, metavar="FILE", help="write the report as one page for a browser")
+    parser.add_argument("--csv", type=output_file, metavar="FILE", help="write the figures as rows")
+
+
 def add_quiet(parser: Parser) -> None:
     """Add the choice of silence on stderr."""
     parser.add_argument("--quiet", action="store_true", help="say nothing on stderr but errors")
@@ -125,12 +151,14 @@ def count(text: str) -> int:
 
 
 def output_file(text: str) -> Path:
-    """Return a path that can be written: checked before a long run, not after it."""
+    """Return a path that can be written: checked before a long run, not after it; nothing is written yet."""
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a directory, and a file is to be written")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text} cannot be written: there is no directory {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: permission denied")
     return path
 
 
@@ -172,6 +200,15 @@ def shares(text: str) -> tuple[float, ...]:
     if min(values) <= 0:
         raise argparse.ArgumentTypeError(f"must be shares above 0%. Got {text}")
     return values
+
+
+def _form(text: str) -> str:
+    """Return the name of a form in which a result is printed."""
+    if text not in _FORMS:
+        raise argparse.ArgumentTypeError(
+            f"must be {', '.join(_FORMS[:-1])} or {_FORMS[-1]}; --html and --csv write files. Got {text}"
+        )
+    return text
 
 
 def _read(parse: Callable[[object], Number], text: str) -> Number:

@@ -8,17 +8,19 @@ Examples:
   servecast forecast scenario.yaml --set batching.max_batch=16 --set 'traffic.arrivals.rate=600/s'
   servecast forecast scenario.yaml --precision 1% --budget 60s
   servecast forecast scenario.yaml --json | jq .latency_ms.p99
+  servecast forecast scenario.yaml --html report.html --csv figures.csv
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from servecast.api import forecast, latency_picture, load_scenario
 from servecast.command_line import (
     Parser,
     add_engine,
-    add_json,
+    add_outputs,
     add_quiet,
     add_scenario,
     add_seed,
@@ -29,7 +31,8 @@ from servecast.command_line import (
 )
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
-from servecast.streams import Talk, print_json, print_text
+from servecast.outputs import show
+from servecast.streams import Talk
 
 __all__ = ["add_arguments", "run"]
 
@@ -56,7 +59,7 @@ def add_arguments(parser: Parser) -> None:
         "--picture", type=output_file, metavar="FILE", help="draw the latency distribution (.png, .svg)"
     )
     add_engine(parser)
-    add_json(parser)
+    add_outputs(parser)
     add_quiet(parser)
 
 
@@ -76,12 +79,16 @@ def run(options: argparse.Namespace) -> Exit:
             workers=options.workers or None,
             progress=progress,
         )
-    if options.json:
-        print_json(answer.to_json())
-    else:
-        from sim.report.tables import forecast_report
+    from sim.report.forecast_document import forecast_document
+    from sim.report.tables import forecast_report
 
-        print_text(forecast_report(answer))
+    show(
+        options,
+        talk,
+        text=partial(forecast_report, answer),
+        json=answer.to_json,
+        document=partial(forecast_document, answer, scenario, command=options.command_line),
+    )
     if options.picture is not None:
         latency_picture(answer).save(options.picture)
         talk.say(f"The latency distribution is drawn in {options.picture}")

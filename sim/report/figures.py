@@ -1,8 +1,8 @@
 """Pictures: the latency distribution as forecast, and as measured over it.
 
 A distribution is drawn by its tail: how large a share of the answered requests is slower than x, on a logarithmic axis
-where p50, p90 and p99 are ticks. Readable in black and white: the forecast is dashed with a grey band, what was
-measured is a solid line. matplotlib is imported when something is drawn, without a display.
+where p50, p90 and p99 are ticks. The forecast is dashed with a grey band, what was measured is a solid line; how
+pictures look is style.py's. matplotlib is imported when something is drawn, without a display.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.forecast.latency_curve import LatencyCurve
+from sim.report.style import COLOURS, FORECAST, INTERVAL, MEASURED, SMALL, WIDTH_IN, log_scale, look, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,10 +29,6 @@ __all__ = ["LatencyPanel", "Picture", "latency_picture"]
 Values = npt.NDArray[np.float64]
 
 _TICKS = {0.5: "p50", 0.1: "p90", 0.01: "p99", 0.001: "p99.9", 0.0001: "p99.99"}
-_LATENCY_TICKS = ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
-"""Steps within a decade, from coarse to fine."""
-
-_TICKS_LEAST = 4
 _DOTS_PER_INCH = 150
 
 
@@ -45,31 +42,39 @@ class LatencyPanel:
 
 
 class Picture:
-    """A drawing: a notebook shows it, save() writes it."""
+    """A drawing: a notebook shows it, save() writes it, svg() is for a page."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
 
     def save(self, path: str | Path) -> None:
         """Write it; the ending of the file says the format: .png, .svg or .pdf. Raises OSError."""
-        self.figure.savefig(path, dpi=_DOTS_PER_INCH)
+        with look():
+            self.figure.savefig(path, dpi=_DOTS_PER_INCH)
+
+    def svg(self) -> str:
+        """Return it as an SVG element: no prolog, no background, no date."""
+        buffer = StringIO()
+        told = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        with look():
+            self.figure.savefig(buffer, format="svg", transparent=True, metadata=told)
+        text = buffer.getvalue()
+        return text[text.index("<svg") :]
 
     def _repr_png_(self) -> bytes:
         """Return what a notebook shows."""
         buffer = BytesIO()
-        self.figure.savefig(buffer, dpi=_DOTS_PER_INCH // 2, format="png")
+        with look():
+            self.figure.savefig(buffer, dpi=_DOTS_PER_INCH // 2, format="png")
         return buffer.getvalue()
 
 
+@look()
 def latency_picture(panels: Sequence[LatencyPanel], *, title: str = "") -> Picture:
     """Return one picture with a panel for each load, side by side in rows of two."""
-    from matplotlib.figure import Figure
-
     columns = 1 if len(panels) < 2 else 2
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(5.2 * columns, 3.6 * rows + 0.4), layout="constrained")
-    if title:
-        figure.suptitle(title)
+    figure = new_figure(3.6 * rows + 0.4, width_in=WIDTH_IN * columns, title=title)
     for index, panel in enumerate(panels):
         _draw(figure.add_subplot(rows, columns, index + 1), panel)
     return Picture(figure)
@@ -79,14 +84,14 @@ def _draw(axes: Axes, panel: LatencyPanel) -> None:
     """Draw one load."""
     curve = panel.forecast
     slower = 1.0 - curve.quantiles
-    axes.fill_betweenx(slower, curve.low_ms, curve.high_ms, color="0.82", linewidth=0)
+    axes.fill_betweenx(slower, curve.low_ms, curve.high_ms, **INTERVAL)
     for run in panel.measured_ms:
-        axes.plot(*_tail(run), color="C0", linewidth=1.4, drawstyle="steps-post")
-    axes.plot(curve.latency_ms, slower, color="black", linestyle=(0, (5, 2)), linewidth=1.2)
+        axes.plot(*_tail(run), drawstyle="steps-post", **MEASURED)
+    axes.plot(curve.latency_ms, slower, **FORECAST)
     _scale(axes, panel)
-    axes.set_title(panel.title, fontsize=10)
+    axes.set_title(panel.title)
     axes.set_xlabel("latency (ms)")
-    axes.set_ylabel("share of answered requests\nthat is slower")
+    axes.set_ylabel("answered requests that are slower (%)")
     _label(axes, panel)
 
 
@@ -101,30 +106,14 @@ def _scale(axes: Axes, panel: LatencyPanel) -> None:
     """Set both axes to logarithms, with ticks that are plain numbers and quantiles."""
     from matplotlib.ticker import NullLocator
 
-    everything = np.concatenate([panel.forecast.latency_ms, *panel.measured_ms])
+    everything = np.concatenate([panel.forecast.latency_ms, panel.forecast.high_ms, *panel.measured_ms])
     least, most = float(everything.min()), float(everything.max())
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_scale(axes, "x", least, most)
     axes.set_xlim(least * 0.9, most * 1.1)
-    ticks = _latency_ticks(least, most)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yscale("log")
     axes.set_yticks(list(_TICKS), [f"{100 * share:g} % ({name})" for share, name in _TICKS.items()])
     axes.set_ylim(max(1.0 - float(panel.forecast.quantiles.max()), 1e-4) * 0.8, 1.0)
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-def _latency_ticks(least: float, most: float) -> list[float]:
-    """Return round numbers between two latencies: as few steps in a decade as give enough ticks."""
-    ticks: list[float] = []
-    for steps in _LATENCY_TICKS:
-        everywhere = [step * 10.0**power for power in range(-4, 8) for step in steps]
-        ticks = [tick for tick in everywhere if least <= tick <= most]
-        if len(ticks) >= _TICKS_LEAST:
-            break
-    return ticks
 
 
 def _label(axes: Axes, panel: LatencyPanel) -> None:
@@ -134,12 +123,15 @@ def _label(axes: Axes, panel: LatencyPanel) -> None:
     at = min(at, len(curve.quantiles) - 1)
     band = "forecast, 95 % band of one run"
     where = (float(curve.latency_ms[at]), 1.0 - float(curve.quantiles[at]))
-    arrow = {"arrowstyle": "-", "color": "0.3", "linewidth": 0.7}
-    axes.annotate(band, where, (0.04, 0.10), textcoords="axes fraction", fontsize=8, arrowprops=arrow)
+    arrow = {"arrowstyle": "-", "color": COLOURS["muted"], "linewidth": 0.7}
+    axes.annotate(band, where, (0.04, 0.10), textcoords="axes fraction", fontsize=SMALL, arrowprops=arrow)
     if panel.measured_ms:
         ordered, slower = _tail(panel.measured_ms[0])
         place = int(np.searchsorted(-slower, -0.25))
         place = min(place, len(ordered) - 1)
         where = (float(ordered[place]), float(slower[place]))
         name = "measured" if len(panel.measured_ms) == 1 else f"measured, {len(panel.measured_ms)} runs"
-        axes.annotate(name, where, (0.62, 0.90), textcoords="axes fraction", fontsize=8, color="C0", arrowprops=arrow)
+        blue = COLOURS["blue"]
+        axes.annotate(
+            name, where, (0.62, 0.90), textcoords="axes fraction", fontsize=SMALL, color=blue, arrowprops=arrow
+        )

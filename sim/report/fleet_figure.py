@@ -1,6 +1,6 @@
 """A picture of a fleet over time: replicas above, the p99 of each window below; forecast, and measured over it.
 
-In the style of figures.py: the forecast is dashed with a grey band, what was measured is a solid line.
+The forecast is dashed with a grey band, what was measured is a solid line.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sim.outcome.fleet_course import WINDOW_NS, FleetRun
 from sim.report.figures import Picture
+from sim.report.style import FORECAST, INTERVAL, MEASURED, log_scale, look, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,19 +24,17 @@ Floats = npt.NDArray[np.float64]
 
 _POINTS = 600
 _BAND = (0.025, 0.5, 0.975)
-_DASHED = (0, (5, 2))
+_WIDTH_IN = 8.0
 
 
+@look()
 def fleet_picture(
     forecast: Sequence[FleetRun], measured: Sequence[FleetRun], to_ns: int, *, title: str = ""
 ) -> Picture:
     """Return the picture of [0, to_ns): draws of the forecast, at least one, and any number of measured runs."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(8.0, 5.2), layout="constrained")
-    if title:
-        figure.suptitle(title)
+    figure = new_figure(5.2, width_in=_WIDTH_IN, title=title)
     replicas, latency = figure.subplots(2, 1, sharex=True)
     moments_ns = np.linspace(0, to_ns, _POINTS, endpoint=False).astype(np.int64)
     _draw(
@@ -44,20 +43,20 @@ def fleet_picture(
         [_paid(run, moments_ns) for run in forecast],
         [_paid(run, moments_ns) for run in measured],
     )
-    replicas.set_ylabel("replicas that are paid for")
+    replicas.set_ylabel("replicas paid for (count)")
     replicas.set_ylim(bottom=0)
     replicas.yaxis.set_major_locator(MaxNLocator(integer=True))
     _label(replicas, len(measured))
 
     windows_s = np.arange(len(forecast[0].window_p99_ms)) * WINDOW_NS / 1e9
     _draw(latency, windows_s, [run.window_p99_ms for run in forecast], [run.window_p99_ms for run in measured])
-    latency.set_yscale("log")
+    known = np.concatenate([run.window_p99_ms for run in (*forecast, *measured)])
+    known = known[~np.isnan(known)]
+    if len(known):
+        log_scale(latency, "y", float(known.min()), float(known.max()))
     latency.set_ylabel(f"p99 of each {WINDOW_NS / 1e9:g} s (ms)")
     latency.set_xlabel("time (s)")
     latency.set_xlim(0, to_ns / 1e9)
-    for axes in (replicas, latency):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.set_axisbelow(True)
     return Picture(figure)
 
 
@@ -74,10 +73,10 @@ def _draw(axes: Axes, at_s: Floats, forecast: Sequence[Floats], measured: Sequen
     low, middle, high = np.full((3, len(at_s)), np.nan)
     if known.any():
         low[known], middle[known], high[known] = np.nanquantile(draws[:, known], _BAND, axis=0)
-    axes.fill_between(at_s, low, high, step="post", color="0.82", linewidth=0)
+    axes.fill_between(at_s, low, high, step="post", **INTERVAL)
     for run in measured:
-        axes.step(at_s, run, where="post", color="C0", linewidth=1.4)
-    axes.step(at_s, middle, where="post", color="black", linestyle=_DASHED, linewidth=1.2)
+        axes.step(at_s, run, where="post", **MEASURED)
+    axes.step(at_s, middle, where="post", **FORECAST)
 
 
 def _label(axes: Axes, runs: int) -> None:
@@ -85,9 +84,9 @@ def _label(axes: Axes, runs: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    forecast = Line2D([], [], color="black", linestyle=_DASHED, linewidth=1.2, label="forecast")
-    handles = [forecast, Patch(color="0.82", label="95 % of single runs")]
+    forecast = Line2D([], [], label="forecast", **FORECAST)
+    handles = [forecast, Patch(label="95 % of single runs", **INTERVAL)]
     if runs:
         name = "measured" if runs == 1 else f"measured, {runs} runs"
-        handles.append(Line2D([], [], color="C0", linewidth=1.4, label=name))
-    axes.legend(handles=handles, fontsize=8, frameon=False, loc="upper left")
+        handles.append(Line2D([], [], label=name, **MEASURED))
+    axes.legend(handles=handles, loc="upper left")

@@ -34,6 +34,10 @@ __all__ = [
     "calibration_table",
     "figures_table",
     "forecast_report",
+    "goal_in_words",
+    "label_of",
+    "limit_in_words",
+    "part_in_words",
     "selftest_table",
 ]
 
@@ -94,7 +98,7 @@ def answer_of(forecast: Forecast) -> str:
     """Return the answer in one sentence: p50, p99 and refusals, with their 95 % confidence intervals."""
     said = []
     for name in ("latency_ms.p50", "latency_ms.p99", "refused_share"):
-        figure, label = forecast[name], FIGURE_NAMES[name].removesuffix(" latency")
+        figure, label = forecast[name], label_of(name)
         interval = _intervals(name, figure)[0]
         known = "not known" if figure.value is None else quantity(name, figure.value)
         said.append(f"{label} {known}" + (f" [{interval}]" if interval else ""))
@@ -194,6 +198,26 @@ def _whole(number: float) -> str:
     return f"{number:,.0f}".replace(",", " ")
 
 
+def label_of(name: str) -> str:
+    """Return what a figure is called where latencies need not be called so."""
+    return FIGURE_NAMES[name].removesuffix(" latency")
+
+
+def goal_in_words(goal: GoalResult) -> str:
+    """Return what a goal is about."""
+    return _GOALS.get(goal.goal, goal.goal)
+
+
+def limit_in_words(goal: GoalResult) -> str:
+    """Return the most that a goal allows, with its unit."""
+    return f"{100 * goal.limit:g} %" if goal.figure.endswith("_share") else f"{goal.limit:g} ms"
+
+
+def part_in_words(part: str) -> str:
+    """Return what a part of the path is called."""
+    return _PARTS.get(part, part.replace("_", " "))
+
+
 def breakdown_table(forecast: Forecast) -> Table:
     """Return where the mean latency goes; the parts add up to it."""
     total_ms = sum(forecast.breakdown_ms.values())
@@ -203,7 +227,7 @@ def breakdown_table(forecast: Forecast) -> Table:
         if mean_ms > 0:
             share = mean_ms / total_ms
             bar = "#" * round(30 * share)
-            table.add_row(_PARTS.get(part, part), quantity("part_ms", mean_ms), quantity("part_share", share), bar)
+            table.add_row(part_in_words(part), quantity("part_ms", mean_ms), quantity("part_share", share), bar)
     return table
 
 
@@ -259,10 +283,8 @@ def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:
 
 def _goal(goal: GoalResult) -> Text:
     """Return what became of a goal."""
-    limit = f"{100 * goal.limit:g} %" if goal.figure.endswith("_share") else f"{goal.limit:g} ms"
-    name = _GOALS.get(goal.goal, goal.goal)
     words = {"not clear": f"not clear, by its value {'met' if goal.met else 'missed'}"}
-    line = Text(f"goal {name} at most {limit}: ")
+    line = Text(f"goal {goal_in_words(goal)} at most {limit_in_words(goal)}: ")
     return line.append(words.get(goal.verdict, goal.verdict), style=_VERDICT_STYLES[goal.verdict])
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 
 from rich import box
 from rich.table import Table
 
-__all__ = ["change", "change_span", "digits_of", "new_table", "quantity", "span"]
+from sim.scenario.units import write_time
+
+__all__ = ["change", "change_span", "digits_of", "new_table", "quantity", "span", "time_text", "unit_of"]
 
 _PLACES_MAX = 6
+
+_UNITS = {
+    "gpu_hours": "h",
+    "batch_size_mean": "requests",
+    "requests_touched": "requests",
+    "users_touched": "users",
+    "copies": "copies",
+    "weight_most": "share of 1",
+}
+"""The units of figures whose names do not end in one."""
 
 
 def quantity(name: str, value: float, digits: int = 3) -> str:
@@ -47,6 +60,23 @@ def change_span(name: str, low: float, high: float) -> str:
 
 def _signed(value: float, text: str) -> str:
     return f"+{text}" if value > 0 else text
+
+
+def unit_of(name: str, currency: str | None = None) -> str:
+    """Return the unit in which the JSON has a figure of this name."""
+    for mark, unit in (("_share", "share of 1"), ("_per_s", "1/s"), ("_s", "s")):
+        if name.endswith(mark):
+            return unit
+    if "_ms" in name:
+        return "ms"
+    if name == "cost":
+        return currency or ""
+    return "replicas" if name.startswith("replicas.") else _UNITS.get(name, "")
+
+
+def time_text(time_ns: int) -> str:
+    """Return a time exactly, in the largest unit that suits it, as a sentence has it: 10 min, 90 s, 1.5 s, 0.5 ms."""
+    return re.sub(r"(?<=\d)(?=[a-z])", " ", write_time(time_ns))
 
 
 def new_table(*headers: str, words: int = 1) -> Table:

@@ -59,6 +59,15 @@ def test_command_help_has_an_example(command: str, capsys: pytest.CaptureFixture
         (["forecast"], "forecast: the following arguments are required: SCENARIO."),
         (["forecast", "x.yaml", "--seed", "-1"], "forecast: argument --seed: must be a whole number >= 0. Got -1."),
         (["forecast", "x.yaml", "--se", "1"], "forecast has no option --se: did you mean --set?"),
+        (
+            ["forecast", "x.yaml", "-o", "report.html"],
+            "forecast: argument -o/--output: must be text, md, json or csv; --html and --csv write files. Got "
+            "report.html.",
+        ),
+        (
+            ["forecast", "x.yaml", "-o", "md", "--json"],
+            "forecast: argument --json: not allowed with argument -o/--output.",
+        ),
     ],
 )
 def test_wrong_command_line_gets_one_sentence(
@@ -78,6 +87,22 @@ def test_output_file_in_a_missing_directory_is_refused_before_the_run(
     picture = tmp_path / "missing" / "picture.png"
     assert main(["forecast", "sentiment", "--picture", str(picture)]) == Exit.BAD_INPUT
     assert f"there is no directory {picture.parent}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--picture", "--html", "--csv"])
+def test_output_file_that_may_not_be_written_is_refused_before_the_run(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So is one in a folder, or one that is there, which its user may not write; a folder is no file."""
+    (tmp_path / "old.html").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    for file in (tmp_path / "new.html", tmp_path / "old.html"):
+        assert main(["forecast", "sentiment", option, str(file)]) == Exit.BAD_INPUT
+        said = f"servecast: forecast: argument {option}: {file} cannot be written: permission denied.\n"
+        assert capsys.readouterr().err == said
+    assert main(["forecast", "sentiment", option, str(tmp_path)]) == Exit.BAD_INPUT
+    assert "is a directory" in capsys.readouterr().err
+    assert not (tmp_path / "new.html").exists()
 
 
 def test_unexpected_error_is_one_sentence_and_a_traceback_on_demand(

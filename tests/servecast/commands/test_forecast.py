@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,57 @@ def test_exit_code_says_whether_goals_are_met(
     """A missed goal is exit code 1, and the text says which."""
     assert main(["forecast", written(tmp_path), "--set", f"goals.p50={limit}"]) == code
     assert f"goal p50 at most {10000 if code == Exit.DONE else 1} ms: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "text"])
+def test_result_is_printed_in_the_form_asked_for(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each form begins as it must, and holds p50; -o json is --json, -o text is what is printed without it."""
+    path = written(tmp_path)
+    assert main(["forecast", path, "-o", form]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    begins = {"md": "# shop: forecast\n", "csv": "name,unit,value,", "json": "{", "text": "shop: p50 "}
+    assert printed.out.startswith(begins[form])
+    assert "p50" in printed.out
+    if form in {"json", "text"}:
+        assert main(["forecast", path, *(["--json"] if form == "json" else [])]) == Exit.DONE
+        assert capsys.readouterr().out == printed.out
+
+
+def test_report_and_figures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--html and --csv write files beside what is printed, and say so; the page says what was typed, the seed too."""
+    page, rows = tmp_path / "a b.html", tmp_path / "shop.csv"
+    path = written(tmp_path)
+    assert main(["forecast", path, "--html", str(page), "--csv", str(rows), "--json", "--seed", "7"]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.err == f"The report is written to {page}\nThe figures are written to {rows}\n"
+    source = page.read_text(encoding="utf-8")
+    assert source.startswith("<!DOCTYPE html>")
+    command = f"servecast forecast {path} --html '{page}' --csv {rows} --json --seed 7"
+    assert escape(command) in source
+    p50 = json.loads(printed.out)["latency_ms"]["p50"]["value"]
+    assert f"latency_ms.p50,ms,{p50}," in rows.read_text(encoding="utf-8")
+
+
+def test_same_command_makes_the_same_page(tmp_path: Path) -> None:
+    """A page has no date and no chance in it: it can be compared with an older one."""
+    page = tmp_path / "shop.html"
+    command = ["forecast", written(tmp_path), "--html", str(page), "--quiet"]
+    pages = set()
+    for _ in range(2):
+        assert main(command) == Exit.DONE
+        pages.add(page.read_bytes())
+    assert len(pages) == 1
+
+
+def test_hostile_names_do_no_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scenario whose name is a script has a report in every form, and a picture."""
+    path = written(tmp_path, ("name: shop", "name: '<script>alert(1)</script> $a_$ [red]'"))
+    page, picture = tmp_path / "shop.html", tmp_path / "shop.svg"
+    assert main(["forecast", path, "--html", str(page), "--picture", str(picture), "-o", "md"]) == Exit.DONE
+    assert "<script" not in page.read_text(encoding="utf-8")
+    assert "<script" not in picture.read_text(encoding="utf-8")
+    assert "# \\<script\\>" in capsys.readouterr().out
 
 
 def test_seed_is_the_one_thing_that_changes_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def test_each_load_has_a_panel_with_units_and_quantiles() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["30 %", "60 %", "85 %"]
     for axes in figure.axes:
         assert axes.get_xlabel() == "latency (ms)"
-        assert "share of answered requests" in axes.get_ylabel()
+        assert axes.get_ylabel() == "answered requests that are slower (%)"
         assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["50 % (p50)", "10 % (p90)", "1 % (p99)"]
 
 

@@ -1,0 +1,281 @@
+"""A scenario in words: who asks, what serves, what is wanted. For people who read no scenario file.
+
+It says what matters to the answer and leaves out what only a specialist would miss; the manifest has every key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim.forecast.goals import wanted_figures
+from sim.report.units import quantity, time_text
+from sim.scenario.arrival_spec import DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
+from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.distribution_spec import Choices, TimeLaw, Uniform
+from sim.scenario.fleet_spec import COLD_START_PARTS
+from sim.scenario.rules import serving_rules
+from sim.scenario.spec import Model, Scenario, Version
+from sim.scenario.versions import each_version, load_shares, version_names
+
+__all__ = ["goals_in_words", "scenario_in_words"]
+
+_FEW = 4
+"""Steps, and versions, that are told one by one; of more it is said how many."""
+
+_LONG = 10_000.0
+"""Rates from here on need no fourth digit."""
+
+_BALANCES = {
+    "round_robin": "the next one in turn",
+    "random": "any one",
+    "least_outstanding": "the one with the fewest requests",
+    "power_of_two": "the one with fewer requests of two that are drawn",
+}
+_SIGNALS = {
+    "waiting": "waiting requests",
+    "in_flight": "requests in flight",
+    "rate": "requests per second",
+    "busy": "busy devices",
+}
+_SHARES = {
+    "refused": "Are {} of the requests refused?",
+    "timed_out": "Do {} of the requests time out?",
+    "abandoned": "Do clients give up on {} of the requests?",
+    "failed": "Do {} of the requests fail?",
+    "breach": "Are {} of the windows of 5 s in breach of that?",
+}
+
+
+def scenario_in_words(scenario: Scenario) -> tuple[str, ...]:
+    """Return traffic, model, batching, queue and fleet, a sentence or two each. Raises what the scenario raises."""
+    sentences = [*_traffic(scenario), _model(scenario.model), _batching(scenario), *_queue(scenario)]
+    return (*sentences, *_versions(scenario), *_fleet(scenario))
+
+
+def goals_in_words(scenario: Scenario) -> str:
+    """Return the questions that the goals ask, or the one that stands without any."""
+    asked = []
+    for goal, limit in wanted_figures(scenario.goals).items():
+        if goal in _SHARES:
+            asked.append(_SHARES[goal].format(f"at most {_share(limit)}"))
+        else:
+            name = {"mean": "the mean latency", "p999": "p99.9"}.get(goal, goal)
+            asked.append(f"Is {name} at most {limit:g} ms?")
+    return " ".join(asked) or "How long do requests take, and how many have no answer?"
+
+
+def _traffic(scenario: Scenario) -> list[str]:
+    """Return who asks."""
+    traffic = scenario.traffic
+    if traffic.clients is not None:
+        think = traffic.clients.think
+        after = "at once" if think == 0 else f"after {_law(think)}"
+        clients = _capital(_count(traffic.clients.count, "client"))
+        sentences = [
+            f"{clients} in a closed loop: each sends a request, waits for its answer, and sends the next {after}."
+        ]
+    else:
+        sentences = [f"Requests come {_arrivals(scenario)}."]
+    if traffic.timeout is not None:
+        sentences.append(f"A client hangs up after {_law(traffic.timeout)}.")
+    if traffic.retries.attempts > 1:
+        sentences.append(f"A client that is refused tries again, {traffic.retries.attempts} sends in all at most.")
+    return sentences
+
+
+def _arrivals(scenario: Scenario) -> str:
+    """Return how requests come."""
+    arrivals = scenario.traffic.arrivals
+    mean = f"{_rate(mean_rate_per_s(scenario))} in the mean"
+    if isinstance(arrivals, Poisson):
+        return f"independently of each other (Poisson), {_rate(arrivals.rate)}"
+    if isinstance(arrivals, GammaGaps):
+        kind = "in bursts" if arrivals.cv > 1 else "more evenly than by chance" if arrivals.cv < 1 else "by chance"
+        return f"{kind} (gaps with a cv of {arrivals.cv:g}), {_rate(arrivals.rate)}"
+    if isinstance(arrivals, Mmpp):
+        rates = f"{_rate(min(arrivals.rates))} and {_rate(max(arrivals.rates))}"
+        return f"at a rate that changes by chance between {rates}, {mean}"
+    if isinstance(arrivals, Steps):
+        return f"at a rate that changes in steps: {_steps(arrivals)}"
+    if isinstance(arrivals, DayCurve):
+        wave = f"a wave of {time_text(arrivals.period)}, {arrivals.peak_to_mean:g} times the mean at its peak"
+        return f"along {wave}, {_rate(arrivals.mean_rate)} in the mean"
+    if isinstance(arrivals, Spike):
+        when = f"that begins after {time_text(arrivals.at)} and lasts {time_text(arrivals.duration)}"
+        return f"at {_rate(arrivals.rate)}, with a spike to {_rate(arrivals.peak_rate)} {when}"
+    if isinstance(arrivals, RecordedTrace):
+        return f"as recorded in {Path(arrivals.file).name}, {mean}"
+    return f"at equal gaps, {mean}"
+
+
+def _steps(arrivals: Steps) -> str:
+    """Return a few steps one by one, of many their number and range."""
+    if len(arrivals.steps) <= _FEW:
+        return ", ".join(f"{_rate(step.rate)} for {time_text(step.duration)}" for step in arrivals.steps)
+    rates = [step.rate for step in arrivals.steps]
+    return f"{len(rates)} of them, from {_rate(min(rates))} to {_rate(max(rates))}"
+
+
+def _model(model: Model) -> str:
+    """Return what a pass costs."""
+    return f"A pass through the model takes {_cost(model)}."
+
+
+def _cost(model: Model) -> str:
+    """Return how long a pass takes."""
+    written = model.pass_time
+    if written is None:
+        return "what was measured (see the calibration below)"
+    if written.table is not None:
+        sizes = sorted(written.table)
+        ends = [f"{time_text(written.table[size])} for {_count(size, 'request')}" for size in (sizes[0], sizes[-1])]
+        cost = " and ".join(dict.fromkeys(ends))
+    else:
+        parts = [time_text(written.base)] if written.base or not written.per_item else []
+        parts += [f"{time_text(written.per_item)} for each request in it"] if written.per_item else []
+        cost = " and ".join(parts)
+    if written.per_unit:
+        cost += f", and {time_text(written.per_unit)} for each request and each unit of the longest one's size"
+    return cost
+
+
+def _batching(scenario: Scenario) -> str:
+    """Return who shares a pass."""
+    batching = scenario.batching
+    if batching.max_batch == 1:
+        return "Each request has a pass of its own."
+    wait = (
+        "does not wait for more" if not batching.max_wait else f"waits at most {time_text(batching.max_wait)} for more"
+    )
+    return f"Up to {batching.max_batch} requests share a pass, and a batch that is not full {wait}."
+
+
+def _queue(scenario: Scenario) -> list[str]:
+    """Return what bounds the waiting, and where the model is in the server's way."""
+    queue = scenario.queue
+    sentences = []
+    if queue.cap is None:
+        sentences.append("Nothing limits how many requests wait.")
+    else:
+        sentences.append(f"At most {queue.cap} requests wait at a replica; the next one is refused.")
+    if queue.deadline is not None:
+        sentences.append(f"What has waited for {time_text(queue.deadline)} is given up.")
+    if scenario.front_end.blocking:
+        sentences.append("The model runs in the HTTP server's own process, which does nothing else meanwhile.")
+    return sentences
+
+
+def _fleet(scenario: Scenario) -> list[str]:
+    """Return what serves; of versions that are not served alike, how many replicas each has."""
+    alone = each_version(scenario)
+    if any(each.fleet != alone[0].fleet for each in alone):
+        names = version_names(scenario)
+        told = [
+            f"{name} with {_count(each.fleet.replicas, 'replica')}" for name, each in zip(names, alone, strict=True)
+        ]
+        return [f"Each version has a fleet of its own, {_listed(told)}."]
+    fleet = scenario.fleet
+    each = " each" if fleet.replicas > 1 else ""
+    instances = f" with {fleet.instances} instances of the model{each}" if fleet.instances > 1 else ""
+    verb = "serves" if fleet.replicas == 1 else "serve"
+    serves = (
+        f"{_capital(_count(fleet.replicas, 'replica'))}{instances} {verb}{' each version' if len(alone) > 1 else ''}"
+    )
+    sentences = []
+    if fleet.autoscaler is None:
+        sentences.append(f"{serves}.")
+    else:
+        rule = serving_rules(scenario).autoscaler
+        like = f" like {fleet.autoscaler.preset}" if fleet.autoscaler.preset else ""
+        least = 0 if rule.to_zero else rule.replicas_min
+        sentences.append(
+            f"{serves} at the start; an autoscaler{like} keeps {least} to {rule.replicas_max} of them{_aim(scenario)}."
+        )
+    if fleet.replicas > 1 or fleet.autoscaler is not None:
+        sentences.append(f"A request goes to {_BALANCES.get(fleet.routing.balance, fleet.routing.balance)}.")
+    return [*sentences, *_starts_and_ends(scenario)]
+
+
+def _aim(scenario: Scenario) -> str:
+    """Return the load per replica that an autoscaler aims at, where the scenario says it."""
+    autoscaler = scenario.fleet.autoscaler
+    if autoscaler is None or autoscaler.target is None:
+        return ""
+    signal = _SIGNALS.get(autoscaler.signal or "in_flight", "")
+    return f" and aims at {autoscaler.target:g} {signal} for each" if autoscaler.preset is None else ""
+
+
+def _starts_and_ends(scenario: Scenario) -> list[str]:
+    """Return how replicas start, fail and are spared."""
+    fleet, start = scenario.fleet, scenario.fleet.cold_start
+    taken = [_law(law) for part in COLD_START_PARTS if (law := getattr(start, part)) != 0]
+    sentences = []
+    if taken and (fleet.autoscaler is not None or fleet.crash_every is not None or scenario.rollout is not None):
+        sentences.append(f"A new replica is ready after {' and '.join(taken)}.")
+    if fleet.crash_every is not None:
+        sentences.append(f"Each replica crashes every {time_text(fleet.crash_every)} in the mean.")
+    if fleet.slow is not None:
+        sentences.append(f"{_share(fleet.slow.share)} of the replicas are {fleet.slow.factor:g} times as slow.")
+    if fleet.spare:
+        sentences.append(f"{_capital(_count(fleet.spare, 'replica'))} may be down, and the goals are to hold.")
+    return sentences
+
+
+def _versions(scenario: Scenario) -> list[str]:
+    """Return which versions there are, and whether one is rolled out."""
+    versions = scenario.versions
+    if len(versions) < 2:
+        return []
+    shares = load_shares(scenario)
+    told = [_version(version, share) for version, share in zip(versions, shares, strict=True)]
+    names = _listed(told) if len(told) <= _FEW else f"{len(told)} of them"
+    sentences = [
+        f"Versions of the model are loaded side by side, with these shares of the requests at the start: {names}."
+    ]
+    if scenario.rollout is not None and scenario.rollout.start is not None:
+        canary = next((version.name for version in versions if version.role == "canary"), "the canary")
+        steps = f" in {_count(len(scenario.rollout.steps), 'step')}" if scenario.rollout.steps else ""
+        sentences.append(f"{time_text(scenario.rollout.start)} into the run a rollout of {canary} begins{steps}.")
+    return sentences
+
+
+def _version(version: Version, share: float) -> str:
+    """Return a version with what it gets at the start; `share` is that of the load."""
+    parts = [f"{version.role}" if version.role else ""]
+    parts.append(f"a copy of {_share(share)} of the requests" if version.role == "shadow" else _share(share))
+    parts.append(f"a pass takes {_cost(version.model)}" if version.model is not None else "")
+    parts.append(f"fails on {_share(version.error_rate)}" if version.error_rate else "")
+    return f"{version.name} ({', '.join(part for part in parts if part)})"
+
+
+def _law(law: TimeLaw) -> str:
+    """Return a time, or the mean of one that is drawn."""
+    if isinstance(law, int):
+        return time_text(law)
+    if isinstance(law, Uniform):
+        return f"{time_text(law.low)} to {time_text(law.high)}"
+    if isinstance(law, Choices):
+        return f"{time_text(law.values[0])} to {time_text(law.values[-1])}"
+    return f"{time_text(law.mean)} in the mean"
+
+
+def _rate(rate_per_s: float) -> str:
+    return f"{rate_per_s:.4g}/s" if rate_per_s < _LONG else quantity("rate_per_s", rate_per_s)
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _count(number: int, thing: str) -> str:
+    """Return a number of things; one is a word."""
+    return f"one {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _listed(words: list[str]) -> str:
+    """Return words with commas, and `and` before the last."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

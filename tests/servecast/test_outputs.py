@@ -1,0 +1,91 @@
+"""What a command makes of its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from servecast.command_line import Parser, add_outputs
+from servecast.outputs import show
+from servecast.streams import Talk
+from sim.forecast.estimates import Figure
+from sim.report.document import Answer, Document, FigureRow, Image, Section
+
+PNG = b"\x89PNG\r\n"
+
+
+class Result:
+    """A result that counts how often it was put into each form."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def text(self) -> str:
+        self.made.append("text")
+        return "in words"
+
+    def json(self) -> dict[str, object]:
+        self.made.append("json")
+        return {"value": 1}
+
+    def document(self) -> Document:
+        self.made.append("document")
+        sections = (Section("s", (Image(self.drawn, "alt"),)),)
+        return Document("t", ("q",), Answer("a"), sections=sections, figures=(FigureRow("cost", "EUR", Figure(2.5)),))
+
+    def drawn(self) -> bytes:
+        self.made.append("picture")
+        return PNG
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Return what shows a result as the options say."""
+
+    def with_options(*arguments: str) -> Result:
+        parser = Parser(prog="servecast made")
+        add_outputs(parser)
+        options = parser.parse(list(arguments))
+        assert options is not None
+        result = Result()
+        show(options, Talk(), text=result.text, json=result.json, document=result.document)
+        return result
+
+    return with_options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed", "made"),
+    [
+        ([], "in words\n", ["text"]),
+        (["-o", "text"], "in words\n", ["text"]),
+        (["--json"], json.dumps({"value": 1}, indent=2) + "\n", ["json"]),
+        (["--output=json"], json.dumps({"value": 1}, indent=2) + "\n", ["json"]),
+        (["-o", "md"], "# t\n\n**a**\n\n## The question\n\nq\n", ["document"]),
+    ],
+)
+def test_only_what_was_asked_for_is_made(
+    arguments: list[str], printed: str, made: list[str], run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One form is printed and no other made; Markdown draws nothing."""
+    assert run(*arguments).made == made
+    assert capsys.readouterr() == (printed, "")
+
+
+def test_document_is_made_once_for_all_that_need_it(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows on stdout and in a file are the same, and the page beside them is of the same document."""
+    page, rows = tmp_path / "page.html", tmp_path / "rows.csv"
+    assert run("-o", "csv", "--html", str(page), "--csv", str(rows)).made == ["document", "picture"]
+    printed = capsys.readouterr()
+    assert printed.out == rows.read_text(encoding="utf-8")
+    assert printed.out.splitlines()[1].startswith("cost,EUR,2.5,")
+    assert printed.err == f"The report is written to {page}\nThe figures are written to {rows}\n"
+    assert "data:image/png;base64," in page.read_text(encoding="utf-8")
