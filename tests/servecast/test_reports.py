@@ -150,7 +150,7 @@ def fleet_of(moment_s: float) -> FleetRun:
 
 
 def test_fleet_says_of_each_run_whether_it_is_near_and_whether_it_is_inside() -> None:
-    """Draws move at 2 or at 8 s, their mean lies between: the first run is near it, the second a fifth off but where runs lie."""
+    """Draws move at 2 or at 8 s, in the mean at 5: the first run is near, the second a fifth off but where runs lie."""
     report = report_of(*[replace(attempt_of(20.0, 40.0), fleet=fleet_of(moment_s)) for moment_s in (5.0, 2.0)])
     (point,) = report.points
     assert point.prediction is not None
