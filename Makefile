@@ -31,7 +31,8 @@ demo: $(VENV)/.base | $(OUT) ## forecast an example, serve it, check the forecas
 test: $(VENV)/.all ## lint, types, import contracts, all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/servecast warm
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto -m 'not alone'
+	$(BIN)/pytest -m alone
 
 lint: $(VENV)/.all ## lint, types and import contracts alone
 	$(BIN)/ruff check .

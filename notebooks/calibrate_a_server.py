@@ -32,7 +32,9 @@ profile = folder / "sentiment.json"
 
 # %%
 command = ["calibrate", "sentiment", "--processes", "1", "--quiet", "-o", str(profile)]
-print(subprocess.run([sys.executable, "-m", "servecast", *command], check=True, capture_output=True, text=True).stdout)
+done = subprocess.run([sys.executable, "-m", "servecast", *command], check=False, capture_output=True, text=True)
+assert profile.exists(), done.stderr
+print(done.stdout)
 
 # %% [markdown]
 # The file is JSON and can be read: the pass time by batch size, the front end's work, the turnaround.

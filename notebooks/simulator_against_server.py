@@ -34,7 +34,9 @@ report, picture = folder / "check.json", folder / "check.png"
 effort = ["--processes", "1", "--loads", "60%", "--duration", "5s", "--draws", "40", "--quiet"]
 files = ["--json-file", str(report), "--picture", str(picture)]
 command = [sys.executable, "-m", "servecast", "check", "sentiment", *effort, *files]
-print(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
+done = subprocess.run(command, check=False, capture_output=True, text=True)
+assert report.exists(), done.stderr
+print(done.stdout)
 
 # %% [markdown]
 # The report holds every attempt, also those that did not count, and why.

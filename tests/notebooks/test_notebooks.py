@@ -9,11 +9,18 @@ from pathlib import Path
 import jupytext
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 import servecast as sc
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+LIVE = ("calibrate_a_server", "simulator_against_server")  # they measure, so nothing else may run meanwhile
+
+
+def whole(path: Path) -> object:
+    """Return a notebook as a case, to be run alone if it measures."""
+    return pytest.param(path, id=path.stem, marks=[pytest.mark.alone] if path.stem in LIVE else [])
 
 
 def test_there_are_notebooks() -> None:
@@ -28,12 +35,17 @@ def test_there_are_notebooks() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", map(whole, NOTEBOOKS))
 def test_notebook_runs_and_ends_with_a_picture(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell runs in a fresh kernel; the last one shows a picture."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = jupytext.read(path)
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    try:
+        NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    except CellExecutionError as error:
+        if path.stem in LIVE and "disturbed" in str(error):
+            pytest.skip(f"the host was too busy to measure on: {error.evalue}")
+        raise
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert "image/png" in outputs[-1].data
     assert any(output.get("text", "").strip() for output in outputs)
