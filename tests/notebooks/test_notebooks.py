@@ -35,7 +35,7 @@ def test_there_are_notebooks() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", map(whole, NOTEBOOKS))
+@pytest.mark.parametrize("path", [whole(path) for path in NOTEBOOKS])
 def test_notebook_runs_and_ends_with_a_picture(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell runs in a fresh kernel; the last one shows a picture."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
