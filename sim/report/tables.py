@@ -6,7 +6,7 @@ carry their unit and no more digits than they are worth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from sim.forecast.enough_runs import Why
 from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
-from sim.forecast.intervals import Bounds
 from sim.report.units import digits_of, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
@@ -121,7 +120,7 @@ def figures_table(forecast: Forecast) -> RenderableType:
             continue  # the scenario says it
         if figure.value is not None:
             confidence, single_runs = _intervals(name, figure)
-            halves = [_half(name, figure, part) for part in (figure.sampling, figure.calibration)] if parts else []
+            halves = _halves(name, figure) if parts and confidence else ("" for _ in parts)
             table.add_row(label, quantity(name, figure.value) + unit, confidence, *halves, single_runs)
         elif name != "cost":
             table.add_row(label, "-")
@@ -187,11 +186,12 @@ def _is_calibrated(forecast: Forecast) -> bool:
     )
 
 
-def _half(name: str, figure: Figure, part: Bounds | None) -> str:
-    """Return one part of a confidence interval as a half-width; nothing where there is none."""
-    if part is None or figure.value is None or part.low == part.high:
-        return ""
-    return f"+- {quantity(name, max(part.high - figure.value, figure.value - part.low), 2)}"
+def _halves(name: str, figure: Figure) -> Iterator[str]:
+    """Return what sampling and what the calibration leave open to either side."""
+    assert figure.value is not None
+    for part in (figure.sampling, figure.calibration):
+        assert part is not None
+        yield f"+- {quantity(name, max(part.high - figure.value, figure.value - part.low), 2)}"
 
 
 def _whole(number: float) -> str:

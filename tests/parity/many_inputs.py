@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         for place in range(-(-per_family // PART))
     ]
     began = time.monotonic()
-    found = map_tasks(compared, parts, workers=options.workers, progress=tell if sys.stderr.isatty() else None)
+    found = map_tasks(compared, parts, workers=options.workers, progress=tell)
     result = {
         "version": "servecast-parity/1",
         **circumstances("numba", "hypothesis"),
@@ -113,7 +113,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 def tell(done: int, count: int) -> None:
     """Say how far it is."""
-    print(f"{done} of {count} parts", end="\r", file=sys.stderr, flush=True)
+    print(f"{done} of {count} parts", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
 
 
 def as_text(result: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,19 @@ def test_forecast_takes_what_load_scenario_takes(shop: str) -> None:
     loaded = sc.forecast(sc.load_scenario(shop, SHORT), seed=3)
     assert at_once.to_json() == loaded.to_json()
     assert at_once["latency_ms.p50"].value == pytest.approx(17, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "runs"),
+    [({"precision": 0.5}, 0.5, 20), ({"max_runs": 3}, 0.02, 3), ({"precision": 0.5, "budget_s": 60.0}, 0.5, 20)],
+)
+def test_precision_is_wanted_where_any_part_of_it_is_stated(
+    shop: str, options: dict[str, Any], wanted: float, runs: int
+) -> None:
+    """A budget alone stands for 2 %; without any of them there are the runs that the scenario states."""
+    told = sc.forecast(shop, overrides=SHORT, **options).provenance
+    assert (told["precision"]["wanted"], told["runs"]) == (wanted, runs)
+    assert sc.forecast(shop, overrides=SHORT).provenance["runs"] == 2
 
 
 def test_overrides_of_a_loaded_scenario_are_refused(shop: str) -> None:

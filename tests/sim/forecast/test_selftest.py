@@ -30,7 +30,7 @@ def rows_of(cases: Sequence[Case], **options: Any) -> list[SelftestRow]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selftest, "briefly", lambda case: case)
         patch.setattr(selftest, "BRIEF_WIDTH", 1.0)
-        return run_selftest(cases, engines=[chosen_engine()], **options)
+        return run_selftest(cases, engines=[chosen_engine()], **{"workers": 1, **options})
 
 
 BATCHES = replace(case_named("batches of 1 to 8 on"), warm_up_ms=50, measured_ms=400, runs=30)
