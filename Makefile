@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance bench-server schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage differences parity variance bench-server schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -87,6 +87,10 @@ bench: $(VENV)/.base | $(OUT) ## how fast the engines are, against SimPy, Ciw an
 coverage: $(VENV)/.base | $(OUT) ## how often intervals hold what they say: 400 forecasts each of three known systems; 20 minutes
 	$(BIN)/servecast warm
 	$(BIN)/python -m tests.benchmarks.coverage --text docs/coverage.txt --json docs/coverage.json
+
+differences: $(VENV)/.base | $(OUT) ## how often a difference that is none seems to be one, and how often one is seen; 30 minutes
+	$(BIN)/servecast warm
+	$(BIN)/python -m tests.benchmarks.paired_differences --text docs/paired-differences.txt --json docs/paired-differences.json
 
 variance: $(VENV)/.base | $(OUT) ## what common random numbers and antithetic arrivals gain; a minute
 	$(BIN)/servecast warm

@@ -12,19 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from servecast.api import as_text, forecast, latency_picture, load_scenario, with_calibration
+    from servecast.api import as_text, diff, forecast, latency_picture, load_scenario, with_calibration
     from servecast.examples import EXAMPLES
     from sim.errors import RefusedToAnswer, ScenarioError
+    from sim.forecast.comparison import ForecastDiff
     from sim.forecast.forecast import Forecast
     from sim.scenario.spec import Scenario
 
 __all__ = [
     "EXAMPLES",
     "Forecast",
+    "ForecastDiff",
     "RefusedToAnswer",
     "Scenario",
     "ScenarioError",
     "as_text",
+    "diff",
     "forecast",
     "latency_picture",
     "load_scenario",
@@ -34,10 +37,12 @@ __all__ = [
 _HOMES = {
     "EXAMPLES": "servecast.examples",
     "Forecast": "sim.forecast.forecast",
+    "ForecastDiff": "sim.forecast.comparison",
     "RefusedToAnswer": "sim.errors",
     "Scenario": "sim.scenario.spec",
     "ScenarioError": "sim.errors",
     "as_text": "servecast.api",
+    "diff": "servecast.api",
     "forecast": "servecast.api",
     "latency_picture": "servecast.api",
     "load_scenario": "servecast.api",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from servecast.examples import scenario_source
 
 if TYPE_CHECKING:
+    from sim.forecast.comparison import ForecastDiff
     from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import Forecast
     from sim.report.figures import Picture
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_text",
+    "diff",
     "forecast",
     "latency_picture",
     "load_scenario",
@@ -88,11 +90,36 @@ def _precision(share: float | None, budget_s: float | None, max_runs: int | None
     )
 
 
-def as_text(answer: Forecast) -> str:
-    """Return a forecast as the command line prints it: the answer, every figure, where the time goes, the goals."""
-    from sim.report import tables
+def diff(
+    a: Forecast | Scenario | str | Path | Mapping[str, object],
+    b: Forecast | Scenario | str | Path | Mapping[str, object],
+    *,
+    seed: int | None = None,
+    runs: int | None = None,
+    saved: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ForecastDiff:
+    """Return what changed from A to B, each a forecast, a scenario, or a file or an example's name of either.
 
-    return tables.as_text(tables.forecast_report(answer))
+    Forecasts of one seed and one number of runs are compared as they are, run by run. Else both are forecast with the
+    same ones: `seed` and `runs`, or where those are None the first forecast's or scenario's. `saved` compares two
+    forecasts as they are all the same, by their intervals. Raises ScenarioError for bad input, and RefusedToAnswer
+    where any figure would be nonsense.
+    """
+    from servecast.two_sides import compare_sources
+
+    return compare_sources(a, b, seed=seed, runs=runs, saved=saved, workers=workers, progress=progress)
+
+
+def as_text(answer: Forecast | ForecastDiff) -> str:
+    """Return a forecast or a comparison of two as the command line prints it, the answer first."""
+    from sim.forecast.forecast import Forecast
+    from sim.report import diff_tables, tables
+
+    if isinstance(answer, Forecast):
+        return tables.as_text(tables.forecast_report(answer))
+    return tables.as_text(diff_tables.diff_report(answer))
 
 
 def latency_picture(answer: Forecast) -> Picture:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Talk", "print_json", "print_text", "write_json"]
+__all__ = ["Talk", "as_json", "print_json", "print_text", "write_json"]
 
 _PLAIN_WIDTH = 140
 """Columns of a result that does not go to a terminal."""
@@ -66,14 +66,14 @@ def print_text(*parts: RenderableType) -> None:
 
 def print_json(result: Mapping[str, object]) -> None:
     """Print a result for machines."""
-    sys.stdout.write(_json(result))
+    sys.stdout.write(as_json(result))
 
 
 def write_json(result: Mapping[str, object], path: Path) -> None:
     """Write a result for machines into a file."""
-    path.write_text(_json(result), encoding="utf-8")
+    path.write_text(as_json(result), encoding="utf-8")
 
 
-def _json(result: Mapping[str, object]) -> str:
+def as_json(result: Mapping[str, object]) -> str:
     """Return JSON that every reader takes: no NaN, no infinity."""
     return json.dumps(result, indent=2, allow_nan=False) + "\n"

@@ -48,7 +48,7 @@ def _words(command: Command) -> list[str]:
         if not action.option_strings:
             if action.choices:
                 return [str(choice) for choice in action.choices]
-            return list(EXAMPLES) if action.metavar == "SCENARIO" else []
+            return list(EXAMPLES) if action.metavar in ("SCENARIO", "A") else []
     return []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -56,6 +56,9 @@ class Figure:
     samples: int = 0
     effective_samples: float | None = None  # of a quantile: independent requests that one run is worth
     why: str | None = None
+    runs: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    """What each run showed, NaN for nothing; empty for a figure that is not read from runs, or that none showed."""
+    drawn: tuple[float, ...] = field(default=(), compare=False, repr=False)  # the same on a drawn calibration each
 
     def to_json(self) -> dict[str, object]:
         """Return the figure in the form of the forecast's JSON."""
@@ -72,6 +75,9 @@ class Figure:
             content["effective_samples"] = round(self.effective_samples, 1)
         if self.why is not None:
             content["why"] = self.why
+        for name, values in (("runs", self.runs), ("drawn", self.drawn)):
+            if values:
+                content[name] = [value if math.isfinite(value) else None for value in values]
         return content
 
 
@@ -222,7 +228,8 @@ def estimate(
         if not exceedances_are_enough(worth, metric.q):
             return Figure(None, samples=samples, effective_samples=worth, why=_too_few(worth, metric.q))
     figure = _from_runs(value, runs, others, is_drawn=drawn is not None, known=calibration_known, most=metric.most)
-    figure = replace(figure, samples=samples, effective_samples=worth)
+    told = () if drawn is None else tuple(others)
+    figure = replace(figure, samples=samples, effective_samples=worth, runs=tuple(runs), drawn=told)
     if metric.cases is not None and value == 0.0 and not any(others):
         return _with_unseen(figure, central, metric.cases)
     return figure
@@ -256,7 +263,7 @@ def mean_of_runs(
         known=calibration_known,
         most=most,
     )
-    return replace(figure, samples=len(shown))
+    return replace(figure, samples=len(shown), runs=tuple(values), drawn=tuple(drawn or ()))
 
 
 def _from_runs(

@@ -19,8 +19,8 @@ from sim.forecast.enough_runs import Precision, Stopped, enough_runs, first_runs
 from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.goals import GoalResult, figures_needed, judge
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
+from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.processes import core_count, map_tasks
-from sim.forecast.provenance import host, versions
 from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
 from sim.forecast.request_figures import request_figures
@@ -33,7 +33,6 @@ from sim.outcome.breakdown import PARTS
 from sim.outcome.measures import RunMeasures
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.costs import profile_of
-from sim.scenario.identity import resolved, scenario_hash
 from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import version_names
@@ -69,6 +68,7 @@ class Forecast:
     versions: tuple[VersionForecast, ...] = ()  # each one, where there are several
     rollout: RolloutForecast | None = None
     ab_tests: tuple[AbTest, ...] = ()
+    manifest: Manifest | None = None  # what makes it again
 
     def __getitem__(self, name: str) -> Figure:
         """Return a figure by its name in the JSON, `.` between the levels."""
@@ -102,6 +102,7 @@ class Forecast:
             "breakdown_ms": dict(self.breakdown_ms),
             "latency_curve": self.latency_curve.to_json(),
             "provenance": self.provenance,
+            "manifest": None if self.manifest is None else self.manifest.to_json(),
         }
 
 
@@ -138,6 +139,8 @@ def forecast(
     drawn_measures = [one.measures for one in drawn] if drawn else None
     for some in (measures, drawn_measures or measures):
         _refuse_unresolved(some)
+    options = {} if precision is None else precision.to_json()
+    manifest = manifest_of(scenario, command="forecast", seed=seed, runs=len(central), options=options)
     known = batch.draws != 1
     figures = request_figures(scenario, measures, drawn_measures, calibration_known=known)
     figures |= fleet_figures(
@@ -153,11 +156,12 @@ def forecast(
         latency_curve=latency_curve(
             [run.latencies for run in measures], [run.latencies for run in drawn_measures] if drawn_measures else None
         ),
-        provenance=_provenance(scenario, seed, len(central), made.warm_up_ns, made.warm_up_how, made.stopped),
+        provenance=_provenance(scenario, manifest, made.warm_up_ns, made.warm_up_how, made.stopped),
         currency=scenario.cost.currency if scenario.cost else None,
         versions=of_versions,
         rollout=rollout_forecast(scenario, central, drawn, calibration_known=known),
         ab_tests=ab_tests(scenario, [version["throughput_per_s"].value or 0.0 for version in of_versions]),
+        manifest=manifest,
     )
 
 
@@ -185,6 +189,7 @@ def _counted_forecast(
     made = map_tasks(count_run, tasks, workers=_workers(scenario, runs, workers), progress=progress)
     central, drawn = made[:runs], made[runs:] or None
     figures = counted_figures(scenario, central, drawn)
+    manifest = manifest_of(scenario, command="forecast", seed=seed, runs=runs)
     how = "stated" if scenario.horizon.warm_up != "auto" else "auto: a fixed share of the time, as runs are counted"
     return Forecast(
         name=scenario.name,
@@ -195,8 +200,9 @@ def _counted_forecast(
         latency_curve=latency_curve(
             [run.counts.latencies for run in central], [run.counts.latencies for run in drawn] if drawn else None
         ),
-        provenance=_provenance(scenario, seed, runs, warm_up_ns, how),
+        provenance=_provenance(scenario, manifest, warm_up_ns, how),
         currency=scenario.cost.currency if scenario.cost else None,
+        manifest=manifest,
     )
 
 
@@ -262,19 +268,19 @@ def _breakdown_ms(replications: Sequence[Replication]) -> dict[str, float]:
 
 
 def _provenance(
-    scenario: Scenario, seed: int, runs: int, warm_up_ns: int, how: str, stopped: Stopped | None = None
+    scenario: Scenario, manifest: Manifest, warm_up_ns: int, how: str, stopped: Stopped | None = None
 ) -> dict[str, Any]:
     """Return where the forecast comes from."""
     profile = profile_of(scenario)
     calibration = None
     if profile is not None:
-        content_hash = resolved(scenario)["model"]["profile"]
+        content_hash = manifest.files["model.profile"].hash
         calibration = {"name": profile.name, "created": profile.created, "hash": content_hash}
     return {
         "scenario": scenario.name,
-        "scenario_hash": scenario_hash(scenario),
-        "seed": seed,
-        "runs": runs,
+        "scenario_hash": manifest.scenario_hash,
+        "seed": manifest.seed,
+        "runs": manifest.runs,
         **({} if stopped is None else {"precision": stopped.to_json()}),
         "duration_s": scenario.horizon.duration / 1e9,
         "warm_up": {"seconds": warm_up_ns / 1e9, "how": how},
@@ -283,8 +289,8 @@ def _provenance(
         "intervals_over": _chance(scenario),
         "engine": chosen_engine().value,
         "calibration": calibration,
-        "versions": versions(),
-        "host": host(),
+        "versions": manifest.versions,
+        "host": manifest.host,
     }
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 __all__ = ["host", "versions"]
 
+_PACKAGES = ("servecast", "numpy", "scipy", "simpy", "numba")
+
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in ("servecast", "numpy", "simpy")}
+    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 
 def host() -> dict[str, object]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sim.forecast.selftest import SelftestRow
 
 __all__ = [
+    "FIGURE_NAMES",
     "answer_of",
     "as_text",
     "breakdown_table",
@@ -38,7 +39,7 @@ __all__ = [
 
 _TEXT_WIDTH = 110
 
-_NAMES = {
+FIGURE_NAMES = {
     "latency_ms.mean": "mean latency",
     "latency_ms.p50": "p50 latency",
     "latency_ms.p90": "p90 latency",
@@ -93,7 +94,7 @@ def answer_of(forecast: Forecast) -> str:
     """Return the answer in one sentence: p50, p99 and refusals, with their 95 % confidence intervals."""
     said = []
     for name in ("latency_ms.p50", "latency_ms.p99", "refused_share"):
-        figure, label = forecast[name], _NAMES[name].removesuffix(" latency")
+        figure, label = forecast[name], FIGURE_NAMES[name].removesuffix(" latency")
         interval = _intervals(name, figure)[0]
         known = "not known" if figure.value is None else quantity(name, figure.value)
         said.append(f"{label} {known}" + (f" [{interval}]" if interval else ""))
@@ -107,7 +108,7 @@ def figures_table(forecast: Forecast) -> RenderableType:
     parts = ["by sampling", "by calibration"] if _is_calibrated(forecast) else []
     table = new_table("", "forecast", "95 % confidence", *parts, "95 % of single runs")
     reasons = []
-    for name, label in _NAMES.items():
+    for name, label in FIGURE_NAMES.items():
         figure = forecast.figures.get(name)
         if figure is None:
             continue  # one that only a goal makes possible

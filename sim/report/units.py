@@ -7,7 +7,7 @@ import math
 from rich import box
 from rich.table import Table
 
-__all__ = ["digits_of", "new_table", "quantity", "span"]
+__all__ = ["change", "change_span", "digits_of", "new_table", "quantity", "span"]
 
 _PLACES_MAX = 6
 
@@ -33,6 +33,20 @@ def span(name: str, low: float, high: float) -> str:
             break
     unit = quantity(name, high, digits).removeprefix(bare_high)
     return f"{bare_low} .. {bare_high}{unit}"
+
+
+def change(name: str, value: float) -> str:
+    """Return the difference of a figure with its sign and unit; that of shares is in points."""
+    return _signed(value, quantity(name, value)).replace("%", "points")
+
+
+def change_span(name: str, low: float, high: float) -> str:
+    """Return both ends of the interval of a difference with one unit."""
+    return f"{_signed(low, _number(quantity(name, low)))} .. {change(name, high)}"
+
+
+def _signed(value: float, text: str) -> str:
+    return f"+{text}" if value > 0 else text
 
 
 def new_table(*headers: str, words: int = 1) -> Table:

@@ -6,11 +6,21 @@ Ranges that belong to a policy rule are only described here; policy/settings.py 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from policy.errors import SettingError
@@ -23,9 +33,13 @@ from sim.scenario.units import (
     parse_ratio,
     parse_share,
     parse_time_ns,
+    write_rate,
+    write_share,
+    write_time,
 )
 
 __all__ = [
+    "AS_WRITTEN",
     "RATE_MAX_PER_S",
     "Count",
     "Duration",
@@ -53,6 +67,9 @@ __all__ = [
 RATE_MAX_PER_S: Final = 1e7
 """The highest rate of any process: ten million requests a second."""
 
+AS_WRITTEN: Final = "as written"
+"""The context in which model_dump gives what a file would hold: quantities as text with their units."""
+
 Check = Callable[[Any], Any]
 
 _BETWEEN_PARTS: Final = 1e-6  # of a part: more than the arithmetic of a percentage may be off
@@ -68,24 +85,35 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Kind(Words):
-    """Metadata of a field: how its text is read and checked, and its JSON Schema."""
+    """Metadata of a field: how its text is read, checked and written again, and its JSON Schema."""
 
     schema: Mapping[str, Any]
     parse: Check | None = None  # before pydantic looks at the type
     check: Check | None = None  # after
+    write: Check | None = None  # what parse reads as the value; None: the value itself
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Put reading before, and the range behind, the check of the type."""
-        schema = handler(source)
+        schema: Any = handler(source)
         if self.check is not None:
             schema = core_schema.no_info_after_validator_function(self.check, schema)
         if self.parse is not None:
             schema = core_schema.no_info_before_validator_function(self.parse, schema)
-        return schema
+        if self.write is not None:
+            schema["serialization"] = core_schema.plain_serializer_function_ser_schema(
+                self._told, info_arg=True, when_used="json"
+            )
+        return cast("CoreSchema", schema)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe what is written, not what it is turned into."""
         return dict(self.schema)
+
+    def _told(self, value: Any, info: SerializationInfo) -> Any:
+        """Return a value for JSON: as text where that is asked for."""
+        if self.write is None or value is None or info.context != AS_WRITTEN:
+            return value
+        return self.write(value)
 
 
 class Section(BaseModel):
@@ -102,6 +130,15 @@ class Section(BaseModel):
                 if key not in cls.model_fields:
                     raise PydanticCustomError("unknown_key", "{key}", {"key": key, "known": tuple(cls.model_fields)})
         return data
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Leave out, as written, what is nothing by default: not every key of that kind can be written as null."""
+        content: dict[str, Any] = handler(self)
+        if info.context != AS_WRITTEN:
+            return content
+        fields = type(self).model_fields
+        return {key: value for key, value in content.items() if value is not None or fields[key].default is not None}
 
 
 def _in_range(allowed: str, least: float, most: float, *, above: bool) -> Check:
@@ -122,14 +159,14 @@ def _time(*, above: bool) -> Kind:
     days = TIME_MAX_NS // (86_400 * 10**9)
     allowed = f"above 0s, at most {days}d" if above else f"from 0s to {days}d"
     check = _in_range(f"a time {allowed}", 0, TIME_MAX_NS, above=above)
-    return Kind("time", allowed, _TIME_SCHEMA, parse_time_ns, check)
+    return Kind("time", allowed, _TIME_SCHEMA, parse_time_ns, check, write_time)
 
 
 def _rate(*, above: bool) -> Kind:
     allowed = f"above 0/s, at most {RATE_MAX_PER_S:.0f}/s" if above else f"from 0/s to {RATE_MAX_PER_S:.0f}/s"
     schema = {"type": "string", "pattern": RATE_PATTERN, "examples": ["600/s", "36000/min"]}
     check = _in_range(f"a rate {allowed}", 0, RATE_MAX_PER_S, above=above)
-    return Kind("rate", allowed, schema, parse_rate_per_s, check)
+    return Kind("rate", allowed, schema, parse_rate_per_s, check, write_rate)
 
 
 def ratio(least: float, most: float, *, above: bool = False) -> Kind:
@@ -152,13 +189,13 @@ def name_of(names: type[IntEnum]) -> Kind:
     return Kind("name", ", ".join(allowed), {"type": "string", "enum": allowed})
 
 
-PolicyTime = Annotated[int, Kind("time", _time(above=False).allowed, _TIME_SCHEMA, parse_time_ns)]
+PolicyTime = Annotated[int, replace(_time(above=False), check=None)]
 """A time in ns whose range policy/settings.py rejects."""
 
-PositivePolicyTime = Annotated[int, Kind("time", _time(above=True).allowed, _TIME_SCHEMA, parse_time_ns)]
+PositivePolicyTime = Annotated[int, replace(_time(above=True), check=None)]
 """A time in ns, not zero, whose range policy/settings.py rejects."""
 
-PassPart = Annotated[int, Kind("time", "from 0s to 1h", _TIME_SCHEMA, parse_time_ns)]
+PassPart = Annotated[int, replace(_time(above=False), allowed="from 0s to 1h", check=None)]
 """A part of a pass time in ns, whose range policy/settings.py rejects."""
 
 Duration = Annotated[int, _time(above=False)]
@@ -175,7 +212,7 @@ PositiveRate = Annotated[float, _rate(above=True)]
 
 _SHARE_SCHEMA = {"type": "string", "pattern": SHARE_PATTERN, "examples": ["0.1%", "95%"]}
 _SHARE_CHECK = _in_range("a percentage from 0% to 100%", 0.0, 1.0, above=False)
-Share = Annotated[float, Kind("percentage", "from 0% to 100%", _SHARE_SCHEMA, parse_share, _SHARE_CHECK)]
+Share = Annotated[float, Kind("percentage", "from 0% to 100%", _SHARE_SCHEMA, parse_share, _SHARE_CHECK, write_share)]
 """A share of 1, written as a percentage."""
 
 _WEIGHT_CHECK = _in_range("a number of 0 or more", 0.0, 1e15, above=False)

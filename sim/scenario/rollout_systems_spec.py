@@ -20,7 +20,7 @@ from policy.rollout_presets import argo_rollouts, flagger, kserve
 from policy.rollout_settings import LimitSettings, RolloutSettings
 from policy.settings import COUNT_MAX, TIME_MAX_NS
 from sim.scenario.fields import Kind, OrNone, Section, count_up_to, parts, written
-from sim.scenario.units import GO_DURATION_PATTERN, parse_go_duration_ns, time_in_words
+from sim.scenario.units import GO_DURATION_PATTERN, parse_go_duration_ns, time_in_words, write_go_duration
 
 __all__ = [
     "ArgoAnalysis",
@@ -65,6 +65,7 @@ _GO = Kind(
     {"type": "string", "pattern": GO_DURATION_PATTERN, "examples": ["30s", "1m30s"]},
     parse_go_duration_ns,
     _in_range(1),
+    write_go_duration,
 )
 GoDuration = Annotated[int, _GO]
 """A time in ns, written 30s, 10m or 1h30m; m is a minute."""
@@ -75,6 +76,7 @@ _PAUSE = Kind(
     {"anyOf": [{"type": "string", "pattern": GO_DURATION_PATTERN}, {"type": "integer", "minimum": 0}]},
     _seconds_or_go,
     _in_range(0),
+    write_go_duration,
 )
 
 _CONDITION: Final = re.compile(r"result(?:\[0\])? *(>=|<=|<|>) *([0-9]*\.?[0-9]+)")

@@ -68,6 +68,11 @@ def _slots_word(slots: object) -> object:
     return 0 if slots == "unlimited" else slots
 
 
+def _write_slots(slots: int | None) -> int | str | None:
+    """Return what _slots_word reads."""
+    return "unlimited" if slots == 0 else slots
+
+
 _SLOTS_SCHEMA = {
     "anyOf": [{"type": "integer", "minimum": 1, "maximum": COUNT_MAX}, {"const": "unlimited"}, {"type": "null"}]
 }
@@ -100,7 +105,8 @@ class Batching(Section):
         ),
     )
     slots: Annotated[
-        int | None, Kind("whole number", f"from 1 to {COUNT_MAX}, or unlimited", _SLOTS_SCHEMA, _slots_word)
+        int | None,
+        Kind("whole number", f"from 1 to {COUNT_MAX}, or unlimited", _SLOTS_SCHEMA, _slots_word, None, _write_slots),
     ] = Field(None, description="Batches that may run at once. Default: one for each instance.")
     preferred_sizes: tuple[Count, ...] = Field(
         (), description="Sizes at which a batch is closed before it is full, ascending."

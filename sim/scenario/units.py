@@ -1,11 +1,13 @@
 """Text with a unit -> numbers, once and exactly: 5ms is the integer 5,000,000 and never passes through a float.
 
-Which range a quantity may have is not decided here.
+And back: what write_time() and its like return is read as the very number that they were given. Which range a quantity
+may have is not decided here.
 """
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 __all__ = [
@@ -21,6 +23,10 @@ __all__ = [
     "parse_time_ns",
     "shown",
     "time_in_words",
+    "write_go_duration",
+    "write_rate",
+    "write_share",
+    "write_time",
 ]
 
 _NUMBER = r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})"
@@ -125,6 +131,42 @@ def time_in_words(time_ns: int) -> str:
         if time_ns >= unit_ns:
             return f"{time_ns / unit_ns:.3g}{unit}"
     return f"{time_ns}ns"
+
+
+def write_time(time_ns: int) -> str:
+    """Return a time as people write it: 10min, 90s, 1.5s, 5ms, 0.5ms, 20us."""
+    return _write_time(time_ns, {"d": 86_400 * 10**9, "h": 3_600 * 10**9, "min": 60 * 10**9})
+
+
+def write_go_duration(time_ns: int) -> str:
+    """Return a time as Go writes it, where m is a minute."""
+    return _write_time(time_ns, {"h": 3_600 * 10**9, "m": 60 * 10**9})
+
+
+def write_rate(rate_per_s: float) -> str:
+    """Return a rate as text, per second."""
+    return f"{_plain(Decimal(repr(float(rate_per_s))))}/s"
+
+
+def write_share(share: float) -> str:
+    """Return a share of 1 as a percentage."""
+    return f"{_plain(Decimal(repr(float(share))).scaleb(2))}%"
+
+
+def _write_time(time_ns: int, whole_only: dict[str, int]) -> str:
+    """Return a time in the largest unit that suits it; nobody writes 1.5min, so some units count whole ones only."""
+    for unit, unit_ns in whole_only.items():
+        if time_ns and time_ns % unit_ns == 0:
+            return f"{time_ns // unit_ns}{unit}"
+    for unit, unit_ns, least_ns in (("s", 10**9, 10**9), ("ms", 10**6, 10**5), ("us", 10**3, 10**3)):
+        if time_ns >= least_ns:
+            return f"{_plain(Decimal(time_ns) / unit_ns)}{unit}"
+    return f"{time_ns}ns" if time_ns else "0s"
+
+
+def _plain(number: Decimal) -> str:
+    """Return a number without an exponent and without zeros at its end."""
+    return f"{number.normalize():f}"
 
 
 def _split(value: object, form: re.Pattern[str], example: str) -> tuple[Fraction, str]:

@@ -234,14 +234,15 @@ class Rollout(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> Rollout:
-        system = self._system()
+        system = self.system
         others = self.model_fields_set - {"start", system}
         if system is not None and others:
             raise ValueError(f"must have either {system} or {min(others)}.")
         return self
 
-    def _system(self) -> str | None:
-        """Return the key of the system in whose words it is written, None for our own."""
+    @property
+    def system(self) -> str | None:
+        """The key of the system in whose words it is written, None for our own."""
         return next((name for name in SYSTEMS if getattr(self, name) is not None), None)
 
     def settings(self) -> RolloutSettings:

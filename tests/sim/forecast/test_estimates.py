@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from policy.timeline import Outcome
-from sim.forecast.estimates import METRICS, Figure, estimate, exact
+from sim.forecast.estimates import METRICS, Figure, estimate, exact, mean_of_runs
 from sim.forecast.intervals import confidence, prediction
 from tests.sim.forecast.made_runs import made_run, noisy_runs
 
@@ -220,3 +220,22 @@ def test_json_has_the_agreed_keys(figure: Figure) -> None:
         assert {"low", "high"} <= set(ends)
     json.dumps(content, allow_nan=False)
     assert ("why" in content) == (figure.value is None)
+
+
+def test_figure_keeps_what_each_run_showed() -> None:
+    """So that two forecasts can be compared run by run, a saved one too; a figure without runs of its own has none."""
+    runs, drawn = noisy_runs(4, 5_000, seed=12), noisy_runs(4, 5_000, seed=13)
+    figure = estimate(P50, runs, drawn)
+    assert figure.runs == tuple(P50.pooled([run]) for run in runs)
+    assert figure.drawn == tuple(P50.pooled([run]) for run in drawn)
+    content = figure.to_json()
+    assert (content["runs"], content["drawn"]) == (list(figure.runs), list(figure.drawn))
+    assert "drawn" not in estimate(P50, runs).to_json()
+    assert "runs" not in exact(1.0).to_json()
+
+
+def test_run_that_shows_nothing_keeps_its_place() -> None:
+    """Run r of another forecast is its partner: in JSON, which knows no NaN, it is null."""
+    figure = mean_of_runs([1.0, math.nan, 3.0])
+    assert figure.value == 2.0
+    assert figure.to_json()["runs"] == [1.0, None, 3.0]

@@ -72,6 +72,15 @@ def test_provenance_says_how_to_get_it_again(short: Forecast) -> None:
     assert "/" not in json.dumps(found["host"])
 
 
+def test_forecast_carries_what_makes_it_again(short: Forecast) -> None:
+    """The manifest has what the provenance has, and the scenario itself; of what it was made here."""
+    manifest = short.to_json()["manifest"]
+    assert manifest["command"] == "forecast"
+    for key in ("scenario_hash", "seed", "runs", "versions", "host"):
+        assert manifest[key] == short.provenance[key]
+    assert manifest["scenario"]["horizon"] == {"duration": "4s", "warm_up": "auto", "runs": 4}
+
+
 def test_forecast_agrees_with_theory() -> None:
     """M/D/1: mean and p99 of the exact law lie inside the intervals, and these are narrow."""
     theory = MD1(0.5, 1.0)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sim.errors import ScenarioError
-from sim.scenario.identity import resolved, scenario_hash
+from sim.scenario.identity import as_written, named_files, put, resolved, scenario_hash
 from sim.scenario.load import load_scenario
+from sim.scenario.spec import Scenario
 from tests.sim.scenario.example import DATA, calibrated, content, scenario, trace
 
 
@@ -89,3 +90,74 @@ def test_file_that_has_gone_is_told(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(ScenarioError, match="cannot be read: No such file"):
         scenario_hash(loaded)
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "servecast" / "examples").glob("*.yaml"))
+TABLE = "model.pass_time={table: {1: 8ms, 8: 11.5ms}, spread: {distribution: lognormal, cv: 0.1}}"
+VERSIONS = ("versions=[{name: v1}, {name: v2, role: canary, loaded: false}]", "split.users=1000")
+SPECIAL = [
+    (TABLE, "batching.slots=unlimited", "seed=9223372036854775807"),
+    (f"versions=[{{name: v1}}, {{name: v2, weight: 33.33%, model: {{{TABLE[6:].replace('=', ': ')}}}}}]",),
+    ("fleet.autoscaler={preset: kubernetes_hpa, target: 66%, max_replicas: 6}", "fleet.cold_start.load=2.5s"),
+    ("traffic.timeout={distribution: choices, values: [1s, 1.5s], weights: [1, 2.5]}", "traffic.sizes=12"),
+    ("cost={replica_hour: 2.5, machines: {a100: {replica_hour: 3, gpus: 8}}}", "fleet.machine=a100"),
+    ("traffic.arrivals={process: mmpp, rates: [0.333333333333/s, 90/h], dwells: [1min, 1h]}",),
+    (
+        *VERSIONS,
+        "rollout={start: none, steps: [{weight: 10%, pause: none}, {weight: 50%, analysis: true}], slow_over: 200ms,"
+        " analysis: {limits: [{metric: slow, pass_most: 1%}], interval: 10s}}",
+    ),
+    (
+        *VERSIONS,
+        "rollout={argo: {steps: [{setWeight: 10}, {pause: {duration: 1m30s}}, {pause: {}}, {analysis: {}},"
+        " {setMirrorRoute: {percentage: 5}}], analysis: {metrics: [{name: success-rate, interval: 10s,"
+        " successCondition: 'result[0] >= 0.95'}]}}}",
+    ),
+    (
+        *VERSIONS,
+        "rollout={start: 5s, flagger: {stepWeight: 20, metrics: [{name: request-success-rate, interval: 1m,"
+        " thresholdRange: {min: 99}}, {name: request-duration, thresholdRange: {max: 500}}]}}",
+    ),
+    (*VERSIONS, "rollout={kserve: {canaryTrafficPercent: 10}}"),
+]
+"""What is written in more than one way, and what may not stand beside something else."""
+
+
+def again(loaded: Scenario) -> Scenario:
+    """Return what is loaded from what is written, by way of a file of JSON, with its own files where they were."""
+    written = json.loads(json.dumps(as_written(loaded), allow_nan=False))
+    for key, path in named_files(loaded).items():
+        put(written, key, str(path))
+    return load_scenario(written)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_that_is_written_is_read_as_the_same(path: Path) -> None:
+    """The same question, with every default spelled out."""
+    loaded = load_scenario(path)
+    assert resolved(again(loaded)) == resolved(loaded)
+
+
+@pytest.mark.parametrize("overrides", SPECIAL, ids=lambda overrides: overrides[-1].partition("=")[0])
+def test_whatever_is_written_is_read_as_the_same(overrides: tuple[str, ...]) -> None:
+    """Distributions, tables, words of other systems: each key as its author could have written it."""
+    loaded = scenario(*overrides)
+    assert resolved(again(loaded)) == resolved(loaded)
+
+
+def test_written_scenario_has_units_and_defaults() -> None:
+    """As one would write it: 5ms and not 5000000; what was left out stands there too."""
+    written = as_written(scenario("goals.refused=0.1%"))
+    assert written["batching"] | {"max_wait": "5ms", "timer_origin": "enqueue"} == written["batching"]
+    assert written["traffic"]["arrivals"] == {"process": "poisson", "rate": "600/s"}
+    assert (written["horizon"]["duration"], written["goals"]) == ("1min", {"refused": "0.1%"})
+
+
+def test_written_scenario_names_files_without_their_folders() -> None:
+    """It may be published; where the files lay is told apart."""
+    traced = scenario(trace("azure_llm.csv", ", repeat: true"))
+    assert as_written(traced)["traffic"]["arrivals"]["file"] == "azure_llm.csv"
+    assert named_files(traced) == {"traffic.arrivals.file": DATA / "azure_llm.csv"}
+    both = calibrated(f"versions=[{{name: v1}}, {{name: v2, model: {{profile: '{DATA / 'profile.json'}'}}}}]")
+    assert set(named_files(both)) == {"model.profile", "versions.1.model.profile"}
+    assert as_written(both)["versions"][1]["model"]["profile"] == "profile.json"

@@ -22,6 +22,10 @@ from sim.scenario.units import (
     parse_time_ns,
     shown,
     time_in_words,
+    write_go_duration,
+    write_rate,
+    write_share,
+    write_time,
 )
 
 
@@ -165,3 +169,48 @@ def test_go_duration_of_another_form_is_refused(written: object) -> None:
     """A number without unit too: where Argo takes seconds, its key says so."""
     with pytest.raises(ValueError, match=r"^must be a "):
         parse_go_duration_ns(written)
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "0s"),
+        (5_000_000, "5ms"),
+        (500_000, "0.5ms"),
+        (20_000, "20us"),
+        (1_500_000_000, "1.5s"),
+        (90 * 10**9, "90s"),
+        (600 * 10**9, "10min"),
+        (7_200 * 10**9, "2h"),
+        (86_400 * 10**9, "1d"),
+        (5_000_001, "5.000001ms"),
+        (12, "12ns"),
+    ],
+)
+def test_time_is_written_as_people_do(time_ns: int, text: str) -> None:
+    """In the unit that suits it, with all of its digits; 90s and not 1.5min."""
+    assert write_time(time_ns) == text
+
+
+def test_go_writes_a_minute_as_m() -> None:
+    """Where 10min would be refused, and a day has no unit."""
+    assert [write_go_duration(seconds * 10**9) for seconds in (600, 90, 86_400)] == ["10m", "90s", "24h"]
+
+
+@given(st.integers(0, 31 * 86_400 * 10**9))
+def test_written_times_are_read_as_the_same(time_ns: int) -> None:
+    """Nothing is rounded on the way out and back."""
+    assert parse_time_ns(write_time(time_ns)) == parse_go_duration_ns(write_go_duration(time_ns)) == time_ns
+
+
+@given(st.floats(1e-12, 1e7))
+def test_written_rates_and_shares_are_read_as_the_same(value: float) -> None:
+    """The very float, whatever its digits: a third of a request per second, or 1 in 7."""
+    assert parse_rate_per_s(write_rate(value)) == value
+    assert parse_share(write_share(value)) == value
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.001, "0.1%"), (1.0, "100%"), (0.0, "0%"), (1e-7, "0.00001%")])
+def test_share_is_written_without_an_exponent(share: float, text: str) -> None:
+    """A file knows plain decimals only."""
+    assert (write_share(share), write_rate(600.0)) == (text, "600/s")

@@ -1,0 +1,62 @@
+"""Say what changed between two scenarios or forecasts, and whether the outcome differs by more than noise.
+
+A and B are each a scenario (a file, or an example's name) or a saved result of `servecast forecast --json`. Scenarios
+are forecast with one seed, so run by run both meet the same dice, and the differences have intervals of their own, much
+narrower than those of the figures. Saved results of one seed are compared as they are, without a simulation; of several
+seeds they are forecast again, or with --saved compared by their intervals.
+
+Examples:
+  servecast diff sentiment scenario.yaml
+  servecast diff last-week.json scenario.yaml --json | jq '.figures["latency_ms.p99"].difference'
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from servecast.api import diff
+from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_seed, count
+from servecast.engine_choice import choose_engine
+from servecast.errors import Exit
+from servecast.streams import Talk, print_json, print_text
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes the two, and how long to think."""
+    parser.add_argument("a", metavar="A", help="a scenario (YAML, TOML, JSON, or an example's name), or a saved result")
+    parser.add_argument("b", metavar="B", help="what is compared with it, likewise")
+    add_seed(parser)
+    parser.add_argument("--runs", type=count, metavar="N", help="independent runs of both (default: the larger number)")
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
+    )
+    parser.add_argument("--saved", action="store_true", help="compare two saved results as they are")
+    add_engine(parser)
+    add_json(parser)
+    add_quiet(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Compare and print."""
+    talk = Talk(quiet=options.quiet)
+    if not options.saved:
+        choose_engine(options.engine, talk)
+    with talk.progress(f"comparing {options.a} with {options.b}") as progress:
+        found = diff(
+            options.a,
+            options.b,
+            seed=options.seed,
+            runs=options.runs,
+            saved=options.saved,
+            workers=options.workers or None,
+            progress=progress,
+        )
+    if options.json:
+        print_json(found.to_json())
+    else:
+        from sim.report.diff_tables import diff_report
+
+        print_text(diff_report(found))
+    return Exit.DONE

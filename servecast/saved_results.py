@@ -1,0 +1,135 @@
+"""Results that were saved: read from their files, and made again from the manifests in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from sim.forecast.manifest import Manifest
+    from sim.scenario.spec import Scenario
+
+__all__ = ["Saved", "differences", "is_saved", "made_again", "read_saved"]
+
+_SIZE_MAX_BYTES: Final = 500_000_000
+_OF_THE_MOMENT: Final = (
+    ("provenance", "engine"),
+    ("provenance", "versions"),
+    ("provenance", "host"),
+    ("manifest", "versions"),
+    ("manifest", "host"),
+)
+"""What tells on what a result was made, and not what it is."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A result with its manifest, or a manifest alone."""
+
+    source: str
+    text: str
+    content: dict[str, Any]
+    manifest: Manifest
+
+    @property
+    def is_result(self) -> bool:
+        """Whether there is a result, and not a manifest alone."""
+        return "manifest" in self.content
+
+
+def is_saved(content: object) -> bool:
+    """Return whether a content of JSON is something that servecast saved, by the version in it."""
+    return isinstance(content, dict) and str(content.get("version", "")).startswith("servecast-")
+
+
+def read_saved(path: Path) -> Saved:
+    """Return the result or manifest in a file. Raises ScenarioError in one sentence where there is none."""
+    from sim.forecast.manifest import Manifest
+
+    text = _text_of(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ScenarioError(f"{path} is neither a result of servecast nor a manifest: no JSON ({error}).") from None
+    if not is_saved(content):
+        raise ScenarioError(
+            f"{path} is neither a result of servecast nor a manifest: those are mappings with a version, such as "
+            "servecast-forecast/1."
+        )
+    is_alone = content["version"].startswith("servecast-manifest/")
+    told = content if is_alone else content.get("manifest")
+    if not isinstance(told, dict):
+        raise ScenarioError(f"{path} holds no manifest, so it does not tell how to make it again.")
+    return Saved(str(path), text, content, Manifest.from_json(told, str(path)))
+
+
+def made_again(manifest: Manifest, *, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Return the JSON of the result that a manifest tells of, made here and now.
+
+    Raises ScenarioError where it cannot be, because a file has changed or because no result of that command can.
+    """
+    make = _MAKERS.get(manifest.command)
+    if make is None:
+        known = ", ".join(f"servecast {command}" for command in _MAKERS)
+        raise ScenarioError(f"A result of servecast {manifest.command} cannot be made again: those of {known} can.")
+    with TemporaryDirectory(prefix="servecast-") as folder:
+        return make(manifest.scenario_in(Path(folder)), manifest, workers, progress)
+
+
+def differences(saved: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    """Return the dotted keys at which two results differ, with both values; what only tells of the host is left out."""
+    return list(_differences((), saved, made))
+
+
+def _forecast(scenario: Scenario, manifest: Manifest, workers: int | None, progress: Progress | None) -> dict[str, Any]:
+    """Make a forecast; one of a wanted precision with as many runs as that took."""
+    from sim.forecast.enough_runs import Precision
+    from sim.forecast.forecast import forecast
+
+    told = manifest.options
+    runs, precision = manifest.runs, None
+    if "precision" in told:
+        runs, precision = None, Precision(told["precision"], told["budget_s"], told["max_runs"], made=manifest.runs)
+    return forecast(
+        scenario, seed=manifest.seed, runs=runs, precision=precision, workers=workers, progress=progress
+    ).to_json()
+
+
+_MAKERS: dict[str, Callable[[Scenario, Manifest, int | None, Progress | None], dict[str, Any]]] = {
+    "forecast": _forecast
+}
+"""By the command in the manifest."""
+
+
+def _differences(steps: tuple[str, ...], saved: object, made: object) -> Iterator[tuple[str, object, object]]:
+    """Yield where two values differ, in the order of the new one."""
+    if steps[:2] in _OF_THE_MOMENT or (steps[:2] == ("manifest", "files") and steps[-1] == "path"):
+        return
+    if isinstance(saved, dict) and isinstance(made, dict):
+        for key in {**saved, **made}:
+            yield from _differences((*steps, str(key)), saved.get(key), made.get(key))
+    elif isinstance(saved, list) and isinstance(made, list) and len(saved) == len(made):
+        for place, (one, other) in enumerate(zip(saved, made, strict=True)):
+            yield from _differences((*steps, str(place)), one, other)
+    elif saved != made:
+        yield ".".join(steps), saved, made
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file."""
+    try:
+        if path.stat().st_size > _SIZE_MAX_BYTES:
+            raise ScenarioError(f"{path} is larger than {_SIZE_MAX_BYTES // 10**6} MB: it is no result of servecast.")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{path} is neither a result of servecast nor a manifest: no text.") from None

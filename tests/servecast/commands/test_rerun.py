@@ -1,0 +1,227 @@
+"""`servecast rerun`: the same bytes as the first time, or which of them are not and why that may be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servecast.cli import main
+from servecast.errors import Exit
+
+SHORT = ["--set", "horizon={duration: 4s, warm_up: 1s, runs: 3}", "--seed", "5"]
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def save(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
+    """Return what forecasts and keeps what is printed."""
+
+    def forecast(*arguments: str) -> Path:
+        main(["forecast", *arguments, *SHORT, "--json"])
+        path = tmp_path / "result.json"
+        path.write_text(capsys.readouterr().out, encoding="utf-8")
+        return path
+
+    return forecast
+
+
+def edited(path: Path, edit: Edit) -> Path:
+    """Change what is saved."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+TRACE = "traffic.arrivals={process: trace, file: 'trace.csv', repeat: true}"
+
+
+@pytest.mark.parametrize("kind", ["plain", "calibrated", "traced", "long trace"])
+def test_result_is_made_again_byte_by_byte(
+    kind: str,
+    shop: str,
+    profile_file: Path,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From the saved result alone, though scenario and calibration are gone by then; a long trace must stay."""
+    more = {
+        "plain": [],
+        "calibrated": ["--set", f"model={{profile: {profile_file.name}}}"],
+        "traced": ["--set", TRACE],
+        "long trace": ["--set", TRACE],
+    }[kind]
+    times = range(30_000 if kind == "long trace" else 1_000)
+    trace = tmp_path / "trace.csv"
+    trace.write_text("timestamp\n" + "".join(f"{time / 100:.2f}\n" for time in times), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    path = save(Path(shop).name, *more)
+    for file in (Path(shop), profile_file, *([trace] if kind == "traced" else [])):
+        file.unlink()
+    assert main(["rerun", path.name]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out == path.read_text(encoding="utf-8")
+    assert printed.err == "The same bytes as result.json.\n"
+
+
+def test_manifest_alone_is_enough(shop: str, save: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """`jq .manifest` gives a file that makes the result again; there is nothing to compare it with."""
+    path = save(shop)
+    result = path.read_text(encoding="utf-8")
+    path.write_text(json.dumps(json.loads(result)["manifest"]), encoding="utf-8")
+    assert main(["rerun", str(path)]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out == result
+    assert printed.err == f"{path} is a manifest alone: there is no result to compare with.\n"
+
+
+def test_goals_that_are_missed_are_none_of_its_business(
+    shop: str, save: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code says whether the result is the same, and not whether it is good."""
+    path = save(shop, "--set", "goals.p50=1ms")
+    assert main(["rerun", str(path), "--quiet"]) == Exit.DONE
+    assert capsys.readouterr().err == ""
+
+
+def _other_numpy(content: dict[str, Any]) -> None:
+    for told in (content["provenance"], content["manifest"]):
+        told["versions"]["numpy"] = "1.0"
+
+
+def _other_p50(content: dict[str, Any]) -> None:
+    content["latency_ms"]["p50"]["value"] = 1.5
+
+
+def _other_engine(content: dict[str, Any]) -> None:
+    content["provenance"]["engine"] = "abacus"
+
+
+def _without_goals(content: dict[str, Any]) -> None:
+    del content["goals"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "code", "words"),
+    [
+        (
+            [_other_numpy],
+            Exit.DONE,
+            r"^The same figures as in .*, made under other conditions: numpy 1\.0 and [0-9.]+\.$",
+        ),
+        ([_other_engine], Exit.DONE, r"^The same figures as in .*result\.json, made by another engine\.$"),
+        (
+            [_other_p50],
+            Exit.MISSED,
+            r"^1 value is not that of .*: latency_ms\.p50\.value 1\.5 then, [0-9.]+ now\. Versi",
+        ),
+        ([_other_p50, _other_numpy], Exit.MISSED, r"now\. The probable cause: numpy 1\.0 and [0-9.]+\.$"),
+        ([_other_p50, _without_goals], Exit.MISSED, r"^2 values are not those of .*; goals nothing then, \[\] now\."),
+    ],
+)
+def test_what_differs_is_told_with_its_probable_cause(
+    edits: list[Edit],
+    code: Exit,
+    words: str,
+    shop: str,
+    save: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Figures that differ are named, and so are versions and host, which are the usual reason; exit code 1."""
+    path = save(shop)
+    for edit in edits:
+        edited(path, edit)
+    assert main(["rerun", str(path)]) == code
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["version"] == "servecast-forecast/1"
+    assert re.search(words, printed.err.rstrip("\n"))
+
+
+def test_other_form_is_no_other_result(
+    shop: str, save: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A formatter may have been at it."""
+    path = save(shop)
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")), indent=4), encoding="utf-8")
+    assert main(["rerun", str(path)]) == Exit.DONE
+    assert capsys.readouterr().err == f"The same figures as in {path}, which is written in another form.\n"
+
+
+def _other_version(content: dict[str, Any]) -> None:
+    content["manifest"]["version"] = "servecast-manifest/9"
+
+
+def _other_scenario(content: dict[str, Any]) -> None:
+    content["manifest"]["scenario"]["batching"]["max_batch"] = 4
+
+
+def _unknown_key(content: dict[str, Any]) -> None:
+    content["manifest"]["scenario"]["batching"]["max_bach"] = 4
+
+
+def _no_manifest(content: dict[str, Any]) -> None:
+    del content["manifest"]
+
+
+def _check(content: dict[str, Any]) -> None:
+    content["manifest"]["command"] = "check"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (
+            _other_version,
+            r"^.*result\.json must hold a manifest of the version servecast-manifest/1\. Got servecast-man",
+        ),
+        (_other_scenario, r"^The scenario in the manifest is not the one of its scenario_hash: it has changed\.$"),
+        (_unknown_key, r"^batching\.max_bach is not a known key: did you mean batching\.max_batch\?$"),
+        (_no_manifest, r"^.*result\.json holds no manifest, so it does not tell how to make it again\.$"),
+        (_check, r"^A result of servecast check cannot be made again: those of servecast forecast can\.$"),
+    ],
+)
+def test_what_cannot_be_made_again_is_one_sentence(
+    edit: Edit, words: str, shop: str, save: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, nothing on stdout."""
+    path = edited(save(shop), edit)
+    assert main(["rerun", str(path)]) == Exit.BAD_INPUT
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.search(words, printed.err.removeprefix("servecast: ").rstrip("\n"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"traffic: {}\n", "is neither a result of servecast nor a manifest: no JSON ("),
+        (b"\xff\xfe", "is neither a result of servecast nor a manifest: no text."),
+        (b"[1, 2]", "is neither a result of servecast nor a manifest: those are mappings with a version"),
+        (b'{"version": 3}', "is neither a result of servecast nor a manifest: those are"),
+        (b"[" * 100_000, "no JSON ("),
+    ],
+)
+def test_file_that_is_no_result_is_one_sentence(
+    data: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever it is."""
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert main(["rerun", str(path)]) == Exit.BAD_INPUT
+    assert words in capsys.readouterr().err
+
+
+def test_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the reason of the system."""
+    assert main(["rerun", str(tmp_path / "none.json")]) == Exit.BAD_INPUT
+    assert (
+        capsys.readouterr().err == f"servecast: {tmp_path / 'none.json'} cannot be read: No such file or directory.\n"
+    )
