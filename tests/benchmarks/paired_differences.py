@@ -1,8 +1,8 @@
 """How often a difference that is none seems to be one, and how much pairing helps to see one: `make differences`.
 
-Many pairs of forecasts. First of pairs that differ by chance alone: at 95 %, 2 to 8 % of them may be called more than
-noise. Then of pairs that do differ: how often that is seen, with common seeds and without. Written with host, versions
-and date to docs/paired-differences.json and .txt.
+Many pairs of configurations, each of a few runs that are counted. First pairs that differ by chance alone: at 95 %, 2
+to 8 % of them may be called more than noise. Then pairs that do differ: how often that is seen, with common seeds and
+without. Written with host, versions and date to docs/paired-differences.json and .txt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sim.forecast.forecast import Forecast, forecast
+from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns
+from sim.forecast.estimates import Figure
 from sim.forecast.paired import Difference, beyond_noise_together, figure_difference
 from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.provenance import host, versions
@@ -67,7 +68,7 @@ CHANGED = {
 
 @dataclass(frozen=True)
 class Task:
-    """One pair of forecasts."""
+    """One pair of configurations."""
 
     pair: str
     seed: int
@@ -122,9 +123,12 @@ def differences_of(task: Task) -> tuple[dict[str, Difference | None], dict[str, 
     return paired, {figure: figure_difference(a[figure], other[figure], same_seed=False) for figure in FIGURES}
 
 
-def made(make: Make, seed: int) -> Forecast:
-    """Return one forecast."""
-    return forecast(make(), seed=seed, workers=1)
+def made(make: Make, seed: int) -> dict[str, Figure]:
+    """Return the figures of one configuration."""
+    scenario = make()
+    warm_up_ns = counted_warm_up_ns(scenario)
+    tasks = [CountedTask(scenario, seed, run, None, warm_up_ns) for run in range(RUNS)]
+    return counted_figures(scenario, [count_run(task) for task in tasks])
 
 
 def alarm_row(pair: str, figure: str, differences: list[Difference | None]) -> dict[str, Any]:
@@ -164,7 +168,7 @@ def seen_row(pair: str, figure: str, told: list[tuple[Difference | None, Differe
 def as_text(result: dict[str, Any]) -> str:
     """Return the result as tables."""
     lines = [
-        f"Differences of two forecasts of {result['runs']} runs each, at 95 %",
+        f"Differences of two configurations of {result['runs']} runs each, at 95 %",
         f"{result['date']}, {result['host']['cpu']}",
         "",
         f"{'nothing changed':<60}{'figure':<24}{'pairs':>6}{'more than noise':>18}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,13 @@ def test_other_conditions_are_noted(before: dict[str, Any]) -> None:
     other["manifest"]["versions"]["numpy"] = "1.0"
     (note,) = between(other, before).notes
     assert note.startswith("They were made under other conditions: numpy 1.0 and ")
+
+
+def test_counted_runs_beside_kept_ones_are_noted(before: dict[str, Any]) -> None:
+    """A quantile off by 0.4 % on one side alone is a difference that is none."""
+    assert between({**before, "breakdown_ms": {}}, {**before, "breakdown_ms": {}}).notes == ()
+    (note,) = between({**before, "breakdown_ms": {}}, before).notes
+    assert "at most 0.4 % off" in note
 
 
 def test_json_holds_both_sides_and_what_chance_does(before: dict[str, Any], after: dict[str, Any]) -> None:
