@@ -203,7 +203,7 @@ def _notes(a: ForecastResult, b: ForecastResult) -> Iterator[str]:
         if side.manifest is None:
             yield f"{side.label} has no manifest: it does not tell its scenario."
     if a.counted != b.counted:
-        yield "Of one the requests are counted and not kept: its quantiles are at most 0.4 % off, the other's are exact."
+        yield "Of one the requests are counted, not kept: its quantiles are at most 0.4 % off, the other's are exact."
     if a.manifest is not None and b.manifest is not None:
         unlike = unlike_conditions(a.manifest, b.manifest)
         if unlike:

@@ -166,7 +166,7 @@ def _precision_words(precision: Mapping[str, Any], runs: int) -> str:
         return f"Sampling leaves nothing that counts open by more than the {wanted} that were wanted."
     is_late = precision["stopped"] == Why.TIME
     spent = f"the budget of {precision['budget_s']:g} s is spent" if is_late else "no more were allowed"
-    said = [f"{_NAMES[name]} by {_open(name, reached[name])}" for name in precision["missed"]]
+    said = [f"{FIGURE_NAMES[name]} by {_open(name, reached[name])}" for name in precision["missed"]]
     return f"The {wanted} that were wanted are not reached, and {spent}: sampling leaves open {', '.join(said)}."
 
 

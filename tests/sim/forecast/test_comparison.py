@@ -213,6 +213,7 @@ def test_json_holds_both_sides_and_what_chance_does(before: dict[str, Any], afte
     [
         ({"version": "servecast-check/5"}, r"^x\.json must be a forecast, .*/1\. Got servecast-check/5\.$"),
         ({"version": FORECAST_VERSION}, r"^x\.json holds no figure"),
+        ({"version": FORECAST_VERSION, "a": {"value": math.nan, "low": 1, "high": 1}}, "a must hold numbers, or null"),
         (
             {"version": FORECAST_VERSION, "a": {"value": "1", "low": 1, "high": 1}},
             r"^x\.json is not right: a must hold",
