@@ -20,7 +20,6 @@ __all__ = ["Saved", "differences", "is_saved", "made_again", "read_saved"]
 _SIZE_MAX_BYTES: Final = 500_000_000
 _OF_THE_MOMENT: Final = (
     ("provenance", "engine"),
-    ("provenance", "precision"),  # it says why so many runs were made; the manifest says how many
     ("provenance", "versions"),
     ("provenance", "host"),
     ("manifest", "versions"),
@@ -91,11 +90,17 @@ def differences(saved: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple
 
 
 def _forecast(scenario: Scenario, manifest: Manifest, workers: int | None, progress: Progress | None) -> dict[str, Any]:
-    """Make a forecast."""
+    """Make a forecast; one of a wanted precision with as many runs as that took."""
+    from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import forecast
 
-    runs = manifest.runs
-    return forecast(scenario, seed=manifest.seed, runs=runs, workers=workers, progress=progress).to_json()
+    told = manifest.options
+    runs, precision = manifest.runs, None
+    if "precision" in told:
+        runs, precision = None, Precision(told["precision"], told["budget_s"], told["max_runs"], made=manifest.runs)
+    return forecast(
+        scenario, seed=manifest.seed, runs=runs, precision=precision, workers=workers, progress=progress
+    ).to_json()
 
 
 _MAKERS: dict[str, Callable[[Scenario, Manifest, int | None, Progress | None], dict[str, Any]]] = {

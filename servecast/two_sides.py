@@ -61,14 +61,15 @@ def compare_sources(
 ) -> ForecastDiff:
     """Return what changed from A to B.
 
-    Results of one seed are compared as they were saved. Whatever else there is is forecast with one seed and one number
-    of runs, those stated or else those of A; results that do not tell enough for that are compared by their intervals.
-    `saved`: so are all results. Raises ScenarioError for bad input and RefusedToAnswer where there is no forecast.
+    Results of one seed are compared as they were saved. Others are forecast again, as scenarios are, with one seed and
+    one number of runs: those stated, else those of the first result, else those of the scenarios. Results that do not
+    tell enough for that are compared by their intervals, and with `saved` all results are. Raises ScenarioError for bad
+    input and RefusedToAnswer where there is no forecast.
     """
     one, other = _side(a), _side(b)
     results = [side.result for side in (one, other) if side.result is not None]
     if saved and (len(results) < 2 or seed is not None or runs is not None):
-        raise UsageError("diff: --saved compares two saved results as they are: it takes no scenario, seed or runs")
+        raise UsageError("--saved compares two saved results as they are: it takes no scenario, seed or runs")
     as_saved = len(results) == 2 and seed is None and runs is None
     if as_saved and (saved or results[0].like(results[1])):
         return compare(results[0], results[1])
@@ -92,12 +93,10 @@ def _forecast_both(
 ) -> ForecastDiff:
     """Forecast both with one seed and one number of runs; a result that has them is taken as it is."""
     told = [side.result for side in sides if side.result is not None]
-    seed = (
-        next((each.seed for each in told if each.seed is not None), seed_of(scenarios[0], None))
-        if seed is None
-        else seed
-    )
-    runs = runs or max([each.runs or 0 for each in told] or [scenario.horizon.runs for scenario in scenarios])
+    if seed is None:
+        seed = next((each.seed for each in told if each.seed is not None), seed_of(scenarios[0], None))
+    if runs is None:
+        runs = max([each.runs or 0 for each in told] or [scenario.horizon.runs for scenario in scenarios])
     results, notes = [], []
     for place, (side, scenario) in enumerate(zip(sides, scenarios, strict=True)):
         if side.result is not None and (side.result.seed, side.result.runs) == (seed, runs):

@@ -128,7 +128,8 @@ def forecast(
     tested = without_spare(scenario)
     refuse_unstable(tested)
     seed = (scenario.seed or 0) if seed is None else seed
-    manifest = manifest_of(scenario, command="forecast", seed=seed, runs=count)
+    options = {} if precision is None else precision.to_json()
+    manifest = manifest_of(scenario, command="forecast", seed=seed, runs=count, options=options)
     if _is_counted(tested):
         if precision is not None:
             raise ScenarioError("precision is reached by further runs, and runs this long are few: state runs instead.")

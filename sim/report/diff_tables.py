@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sim.forecast.comparison import FigureChange, ForecastDiff
 from sim.forecast.paired import Difference
-from sim.report.tables import FIGURE_NAMES, label_of
+from sim.report.tables import FIGURE_NAMES
 from sim.report.units import change, change_span, new_table, quantity
 
 __all__ = ["diff_answer", "diff_report", "input_table"]
@@ -55,7 +55,7 @@ def diff_answer(diff: ForecastDiff) -> str:
     """Return the answer in one sentence: p50, p99 and refusals, with the 95 % interval of each difference."""
     said = []
     for name in ("latency_ms.p50", "latency_ms.p99", "refused_share"):
-        found, label = diff.figures.get(name), label_of(name)
+        found, label = diff.figures.get(name), FIGURE_NAMES[name].removesuffix(" latency")
         if found is None or found.difference is None:
             said.append(f"{label} not known")
             continue

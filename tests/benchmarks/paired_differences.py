@@ -1,8 +1,8 @@
 """How often a difference that is none seems to be one, and how much pairing helps to see one: `make differences`.
 
-Many pairs of forecasts. First of pairs that differ by chance alone: at 95 %, 2 to 8 % of them may be called more than
-noise. Then of pairs that do differ: how often that is seen, with common seeds and without. Written with host, versions
-and date to docs/paired-differences.json and .txt.
+Many pairs of configurations, each of a few runs that are counted. First pairs that differ by chance alone: at 95 %, 2
+to 8 % of them may be called more than noise. Then pairs that do differ: how often that is seen, with common seeds and
+without. Written with host, versions and date to docs/paired-differences.json and .txt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sim.forecast.forecast import Forecast, forecast
+from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns
+from sim.forecast.estimates import Figure
 from sim.forecast.paired import Difference, beyond_noise_together, figure_difference
 from sim.forecast.processes import core_count, map_tasks
 from sim.forecast.provenance import host, versions
@@ -29,9 +30,9 @@ PASS = 0.02, 0.08
 FIGURES = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "throughput_per_s", "gpu_busy_share")
 
 Make = Callable[[], Scenario]
-BATCHES = partial(scenario_of, 2_000, "20s", **BATCHED)
-ONE = partial(scenario_of, 600, "40s")
-TWO = partial(scenario_of, 1_200, "40s")
+BATCHES = partial(scenario_of, 2_000, "30s", **BATCHED)
+ONE = partial(scenario_of, 600, "60s")
+TWO = partial(scenario_of, 1_200, "60s")
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ NOTHING_CHANGED = {
 """Pairs that differ by chance alone. The last one meets the same arrivals in both, and other dice behind them."""
 
 CHANGED = {
-    "M/D/1, load 0.6: 1 % more requests": Pair(ONE, partial(scenario_of, 606, "40s")),
+    "M/D/1, load 0.6: 1 % more requests": Pair(ONE, partial(scenario_of, 606, "60s")),
     "batches of 1 to 8, load 0.76: of 1 to 9": Pair(
         BATCHES, partial(BATCHES, batching={"max_batch": 9, "max_wait": "0ms"})
     ),
-    "batches of 1 to 8, load 0.76: 0.1 ms of waiting": Pair(
-        BATCHES, partial(BATCHES, batching={"max_batch": 8, "max_wait": "0.1ms"})
+    "batches of 1 to 8, load 0.76: passes 1 % faster": Pair(
+        BATCHES, partial(BATCHES, model={"pass_time": {"base": "1.8685ms", "per_item": "0.1424ms"}})
     ),
 }
 """Pairs that do differ, by little."""
@@ -67,7 +68,7 @@ CHANGED = {
 
 @dataclass(frozen=True)
 class Task:
-    """One pair of forecasts."""
+    """One pair of configurations."""
 
     pair: str
     seed: int
@@ -122,9 +123,12 @@ def differences_of(task: Task) -> tuple[dict[str, Difference | None], dict[str, 
     return paired, {figure: figure_difference(a[figure], other[figure], same_seed=False) for figure in FIGURES}
 
 
-def made(make: Make, seed: int) -> Forecast:
-    """Return one forecast."""
-    return forecast(make(), seed=seed, workers=1)
+def made(make: Make, seed: int) -> dict[str, Figure]:
+    """Return the figures of one configuration."""
+    scenario = make()
+    warm_up_ns = counted_warm_up_ns(scenario)
+    tasks = [CountedTask(scenario, seed, run, None, warm_up_ns) for run in range(RUNS)]
+    return counted_figures(scenario, [count_run(task) for task in tasks])
 
 
 def alarm_row(pair: str, figure: str, differences: list[Difference | None]) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def judged(row: dict[str, Any], share: float) -> dict[str, Any]:
 def seen_row(pair: str, figure: str, told: list[tuple[Difference | None, Difference | None]]) -> dict[str, Any]:
     """Return how often a difference was seen, and how wide the intervals were."""
     both = [(paired, apart) for paired, apart in told if paired is not None and apart is not None]
-    widths = [(paired.high - paired.low, apart.high - apart.low) for paired, apart in both]
+    narrow, wide = (median(each.high - each.low for each in side) for side in zip(*both, strict=True))
     return {
         "pair": pair,
         "figure": figure,
@@ -157,14 +161,14 @@ def seen_row(pair: str, figure: str, told: list[tuple[Difference | None, Differe
         "difference": median(paired.value for paired, _ in both),
         "seen_paired": sum(paired.beyond_noise for paired, _ in both) / len(both),
         "seen_unpaired": sum(apart.beyond_noise for _, apart in both) / len(both),
-        "times_as_narrow": median(apart / paired for paired, apart in widths),
+        "times_as_narrow": wide / narrow if narrow > 0 else None,  # None: certain, as it is the same in every pair
     }
 
 
 def as_text(result: dict[str, Any]) -> str:
     """Return the result as tables."""
     lines = [
-        f"Differences of two forecasts of {result['runs']} runs each, at 95 %",
+        f"Differences of two configurations of {result['runs']} runs each, at 95 %",
         f"{result['date']}, {result['host']['cpu']}",
         "",
         f"{'nothing changed':<60}{'figure':<24}{'pairs':>6}{'more than noise':>18}",
@@ -179,7 +183,8 @@ def as_text(result: dict[str, Any]) -> str:
     ]
     for row in result["seen"]:
         start = f"{row['pair']:<60}{row['figure']:<24}{row['pairs']:>6}{row['difference']:>+10.4f}"
-        lines.append(f"{start}{row['seen_paired']:>17.1%}{row['seen_unpaired']:>8.1%}{row['times_as_narrow']:>10.1f} x")
+        times = "" if row["times_as_narrow"] is None else f"{row['times_as_narrow']:.1f}"
+        lines.append(f"{start}{row['seen_paired']:>16.1%}{row['seen_unpaired']:>9.1%}{times:>11}")
     return "\n".join(lines)
 
 

@@ -157,7 +157,7 @@ def test_saved_takes_two_results(shop: str, other: str, capsys: pytest.CaptureFi
     result = saved(shop, "1.json", capsys)
     for arguments in ((result, other), (result, result, "--seed", "1")):
         assert main(["diff", *arguments, "--saved"]) == Exit.BAD_INPUT
-        assert "diff: --saved compares two saved results as they are" in capsys.readouterr().err
+        assert "servecast: --saved compares two saved results as they are" in capsys.readouterr().err
 
 
 def test_side_without_an_honest_answer_is_named(shop: str, other: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,21 @@ def test_result_is_made_again_byte_by_byte(
     assert printed.err == "The same bytes as result.json.\n"
 
 
+@pytest.mark.parametrize("options", [["--precision", "2%"], ["--precision", "0.01%", "--budget", "1s"]])
+def test_forecast_of_a_wanted_precision_is_made_again_with_the_runs_that_it_took(
+    options: list[str], shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though the clock decided: how many there was time for is known by then."""
+    assert main(["forecast", shop, *options, "--set", "horizon.duration=2s", "--json"]) == Exit.DONE
+    path = tmp_path / "result.json"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["rerun", str(path)]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.err == f"The same bytes as {path}.\n"
+    assert printed.out == path.read_text(encoding="utf-8")
+    assert json.loads(printed.out)["provenance"]["runs"] >= 20
+
+
 def test_manifest_alone_is_enough(shop: str, save: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     """`jq .manifest` gives a file that makes the result again; there is nothing to compare it with."""
     path = save(shop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,13 @@ def test_other_conditions_are_noted(before: dict[str, Any]) -> None:
     assert note.startswith("They were made under other conditions: numpy 1.0 and ")
 
 
+def test_counted_runs_beside_kept_ones_are_noted(before: dict[str, Any]) -> None:
+    """A quantile off by 0.4 % on one side alone is a difference that is none."""
+    assert between({**before, "breakdown_ms": {}}, {**before, "breakdown_ms": {}}).notes == ()
+    (note,) = between({**before, "breakdown_ms": {}}, before).notes
+    assert "at most 0.4 % off" in note
+
+
 def test_json_holds_both_sides_and_what_chance_does(before: dict[str, Any], after: dict[str, Any]) -> None:
     """Each figure with both values and its difference; how many false alarms to expect; both manifests."""
     content = json.loads(json.dumps(between(before, after).to_json(), allow_nan=False))
@@ -205,6 +213,7 @@ def test_json_holds_both_sides_and_what_chance_does(before: dict[str, Any], afte
     [
         ({"version": "servecast-check/5"}, r"^x\.json must be a forecast, .*/1\. Got servecast-check/5\.$"),
         ({"version": FORECAST_VERSION}, r"^x\.json holds no figure"),
+        ({"version": FORECAST_VERSION, "a": {"value": math.nan, "low": 1, "high": 1}}, "a must hold numbers, or null"),
         (
             {"version": FORECAST_VERSION, "a": {"value": "1", "low": 1, "high": 1}},
             r"^x\.json is not right: a must hold",

@@ -117,6 +117,18 @@ def test_no_more_runs_than_there_is_time_for(made: list[ReplicationTask]) -> Non
     assert found.stopped.why == Why.TIME
 
 
+def test_forecast_that_is_made_again_looks_at_no_clock(made: list[ReplicationTask]) -> None:
+    """As many runs as it took the first time, the first ones apart as then, and the same is said of why it stopped."""
+    first = runs_for(Precision(0.001, budget_s=5.0), ticking(2.0))
+    tasks = made.copy()
+    made.clear()
+    again = runs_for(Precision(0.001, budget_s=5.0, made=len(first.central)), ticking(1e6))
+    assert made == tasks
+    assert again.stopped is not None
+    assert first.stopped is not None
+    assert again.stopped.to_json() == first.stopped.to_json()
+
+
 def test_budget_that_the_first_runs_spend_is_no_reason_to_have_none(made: list[ReplicationTask]) -> None:
     """They are made all the same: without them there is no interval at all."""
     found = runs_for(Precision(0.001, budget_s=1.0), ticking(2.0))
