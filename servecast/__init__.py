@@ -12,15 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from servecast.api import as_text, diff, forecast, latency_picture, load_scenario, with_calibration
+    from servecast.api import as_text, diff, export, forecast, latency_picture, load_scenario, with_calibration
     from servecast.examples import EXAMPLES
     from sim.errors import RefusedToAnswer, ScenarioError
+    from sim.exports.export import Exported
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.forecast import Forecast
     from sim.scenario.spec import Scenario
 
 __all__ = [
     "EXAMPLES",
+    "Exported",
     "Forecast",
     "ForecastDiff",
     "RefusedToAnswer",
@@ -28,6 +30,7 @@ __all__ = [
     "ScenarioError",
     "as_text",
     "diff",
+    "export",
     "forecast",
     "latency_picture",
     "load_scenario",
@@ -36,6 +39,7 @@ __all__ = [
 
 _HOMES = {
     "EXAMPLES": "servecast.examples",
+    "Exported": "sim.exports.export",
     "Forecast": "sim.forecast.forecast",
     "ForecastDiff": "sim.forecast.comparison",
     "RefusedToAnswer": "sim.errors",
@@ -43,6 +47,7 @@ _HOMES = {
     "ScenarioError": "sim.errors",
     "as_text": "servecast.api",
     "diff": "servecast.api",
+    "export": "servecast.api",
     "forecast": "servecast.api",
     "latency_picture": "servecast.api",
     "load_scenario": "servecast.api",

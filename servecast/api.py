@@ -1,4 +1,4 @@
-"""What a notebook calls: a scenario from a file, an example's name or a mapping, and its forecast."""
+"""What a notebook calls: a scenario from a file, an example's name or a mapping, its forecast, and its export."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from servecast.examples import scenario_source
 
 if TYPE_CHECKING:
+    from sim.exports.export import Exported
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import Forecast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_text",
     "diff",
+    "export",
     "forecast",
     "latency_picture",
     "load_scenario",
@@ -59,22 +61,29 @@ def forecast(
     are about open by no more than that share of themselves to either side, at 95 % confidence, and refusals by 0.1
     points; or until `budget_s` seconds are spent, or `max_runs` runs are made (400). A budget alone stands for 2 %.
     """
-    from sim.errors import ScenarioError
     from sim.forecast.forecast import forecast as run
-    from sim.scenario.spec import Scenario
 
-    if not isinstance(source, Scenario):
-        source = load_scenario(source, overrides)
-    elif overrides:
-        raise ScenarioError("overrides change a scenario when it is loaded: give them to load_scenario.")
+    scenario = _loaded(source, overrides)
     return run(
-        source,
-        seed=seed_of(source, seed),
+        scenario,
+        seed=seed_of(scenario, seed),
         runs=runs,
         precision=_precision(precision, budget_s, max_runs),
         workers=workers,
         progress=progress,
     )
+
+
+def _loaded(source: Scenario | str | Path | Mapping[str, object], overrides: Sequence[str]) -> Scenario:
+    """Return a scenario that may be loaded already. Raises ScenarioError."""
+    from sim.errors import ScenarioError
+    from sim.scenario.spec import Scenario
+
+    if not isinstance(source, Scenario):
+        return load_scenario(source, overrides)
+    if overrides:
+        raise ScenarioError("overrides change a scenario when it is loaded: give them to load_scenario.")
+    return source
 
 
 def _precision(share: float | None, budget_s: float | None, max_runs: int | None) -> Precision | None:
@@ -110,6 +119,30 @@ def diff(
     from servecast.two_sides import compare_sources
 
     return compare_sources(a, b, seed=seed, runs=runs, saved=saved, workers=workers, progress=progress)
+
+
+def export(
+    source: Scenario | str | Path | Mapping[str, object],
+    to: str,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    image: str | None = None,
+    import_path: str | None = None,
+    metric_name: str | None = None,
+    prometheus: str | None = None,
+) -> Exported:
+    """Return a scenario as the configuration of the system that is to run it: its files, and notes on them.
+
+    `to` is kubernetes, keda, argo-rollouts, knative, ray-serve, triton, torchserve or tf-serving. The other texts stand
+    in the files of some of them: the name of the model and its objects, the container's image, the application that Ray
+    Serve imports, the metric that is scaled on, the address of Prometheus. None stands for the scenario's name, or a
+    placeholder. Raises ScenarioError for bad input, and RefusedToAnswer where the files would say something else.
+    """
+    from sim.exports.export import export as write
+    from sim.exports.names import Names
+
+    return write(_loaded(source, overrides), to, Names(name, image, import_path, metric_name, prometheus))
 
 
 def as_text(answer: Forecast | ForecastDiff) -> str:

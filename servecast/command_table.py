@@ -21,6 +21,7 @@ COMMANDS = (
     Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
     Command("diff", "servecast.commands.diff", "say what changed between two scenarios or saved results"),
     Command("rerun", "servecast.commands.rerun", "make a saved result again, and compare it byte by byte"),
+    Command("export", "servecast.commands.export", "write a scenario as the configuration of the system that runs it"),
     Command("check", "servecast.commands.check", "check forecasts against a live server, at several loads"),
     Command("serve", "servecast.commands.serve", "run the reference server of a scenario"),
     Command("load", "servecast.commands.load", "send a scenario's traffic to a server, and say what came back"),

@@ -1,0 +1,152 @@
+"""The export to one format: its files with their heads, and all that they do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from textwrap import fill
+
+from sim.errors import RefusedToAnswer, ScenarioError
+from sim.exports.formats import FORMATS, Format
+from sim.exports.names import Names
+from sim.exports.telling import DoesNotFit, Draft, listed
+from sim.scenario.identity import scenario_hash
+from sim.scenario.spec import Scenario
+from sim.scenario.units import shown
+
+__all__ = ["Exported", "Fit", "export", "fitting"]
+
+_WIDTH = 110
+"""Columns of the comment above a file."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a scenario is in the words of one system."""
+
+    format: str
+    files: Mapping[str, str]  # text by name
+    notes: tuple[str, ...]  # what the files say otherwise, or not at all: sentences, which stand in them too
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What became of one format."""
+
+    format: Format
+    exported: Exported | None  # None: it does not fit
+    refusal: str = ""  # then why
+
+
+def export(scenario: Scenario, to: str, names: Names | None = None) -> Exported:
+    """Return the scenario in the format of that name.
+
+    Raises ScenarioError for a name that is none, or that its files do not hold, and RefusedToAnswer, with the formats
+    that can say it, where they would say something else than the scenario.
+    """
+    chosen, given = _format_named(to), names or Names()
+    _refuse_useless_names(chosen, given)
+    fit = _fit(chosen, scenario, _drafts(scenario, given))
+    if fit.exported is None:
+        raise RefusedToAnswer(fit.refusal)
+    return fit.exported
+
+
+def fitting(scenario: Scenario) -> tuple[Fit, ...]:
+    """Return what becomes of a scenario in each format. Raises ScenarioError where it contradicts itself."""
+    drafts = _drafts(scenario, Names())
+    return tuple(_fit(one, scenario, drafts) for one in FORMATS)
+
+
+def _fit(one: Format, scenario: Scenario, drafts: Mapping[str, Draft | DoesNotFit]) -> Fit:
+    """Return what became of a format, with what the others can say."""
+    said = {name: draft.said for name, draft in drafts.items() if isinstance(draft, Draft)}
+    draft = drafts[one.name]
+    if isinstance(draft, Draft):
+        notes = (*draft.notes, *_left_over(draft.left, one, said))
+        return Fit(one, Exported(one.name, _with_heads(draft.files, scenario, one, notes), notes))
+    able = [name for name, keys in said.items() if draft.key in keys]
+    advice = [f"--to {listed(able, 'or')} can say it"] if able else []
+    advice += [draft.hint] if draft.hint else []
+    return Fit(one, None, ": ".join([draft.why, *(["; ".join(advice)] if advice else [])]) + ".")
+
+
+def _format_named(name: str) -> Format:
+    """Return the format of that name. Raises ScenarioError."""
+    for one in FORMATS:
+        if one.name == name:
+            return one
+    raise ScenarioError(f"to must be {listed([one.name for one in FORMATS], 'or')}. Got {shown(name)}.")
+
+
+def _refuse_useless_names(chosen: Format, names: Names) -> None:
+    """Raise ScenarioError for a name that the files of the format do not hold."""
+    for field in fields(names):
+        if getattr(names, field.name) is not None and field.name not in chosen.takes:
+            takers = listed([one.name for one in FORMATS if field.name in one.takes])
+            raise ScenarioError(f"{field.name} stands in files of {takers} only, and in none of {chosen.name}.")
+
+
+def _drafts(scenario: Scenario, names: Names) -> dict[str, Draft | DoesNotFit]:
+    """Return what each format makes of a scenario, or why it does not fit, by its name."""
+    drafts: dict[str, Draft | DoesNotFit] = {}
+    for one in FORMATS:
+        try:
+            drafts[one.name] = import_module(one.module).write(scenario, names)
+        except DoesNotFit as misfit:
+            drafts[one.name] = misfit
+    return drafts
+
+
+def _left_over(left: Mapping[str, str], chosen: Format, said: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return a sentence for all keys that the same other formats can say, since this one has no word for them."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for key in left:
+        asked = _main_key(key)
+        if asked in said[chosen.name]:
+            asked = key
+        alike.setdefault(tuple(name for name, keys in said.items() if asked in keys), []).append(key)
+    sentences = []
+    for able, keys in alike.items():
+        where = f"; --to {listed(able, 'or')} has" if able else ", nor has any other format"
+        sentences.append(f"{_named(keys, left)}: {chosen.name} has no word for that{where}.")
+    return sentences
+
+
+def _main_key(key: str) -> str:
+    """Return the key by which a format is found: one that has the formula of an autoscaler tells of all the rest."""
+    section, found, _ = key.partition("autoscaler.")
+    if found:
+        return f"{section}autoscaler.formula"
+    return "rollout.steps" if key.startswith("rollout.") else key
+
+
+def _named(keys: Iterable[str], left: Mapping[str, str]) -> str:
+    """Return keys with their values; one that stands in the section of the one before by its last name."""
+    words, before = [], ""
+    for key in keys:
+        section, _, name = key.rpartition(".")
+        words.append(f"{f'.{name}' if section and section == before else key} ({left[key]})")
+        before = section
+    return listed(words)
+
+
+def _with_heads(files: Mapping[str, str], scenario: Scenario, chosen: Format, notes: Iterable[str]) -> dict[str, str]:
+    """Return the files under comments: what each was made from, and, above the first, all that they do not say."""
+    source = f"{shown(scenario.name)} ({scenario_hash(scenario)[:12]})"
+    made = f"Written by servecast export --to {chosen.name} from {source}."
+    first = next(iter(files))
+    return {
+        name: _comment((made, *notes) if name == first else (made, f"What is to be known of it stands in {first}."))
+        + text
+        for name, text in files.items()
+    }
+
+
+def _comment(lines: Iterable[str]) -> str:
+    """Return lines as a comment, which all formats begin with #."""
+    return "".join(
+        fill(line, _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False) + "\n"
+        for line in lines
+    )

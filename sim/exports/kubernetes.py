@@ -1,0 +1,123 @@
+"""Kubernetes: a Deployment of each version, and a HorizontalPodAutoscaler (autoscaling/v2) if it has an autoscaler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy.autoscaling_rule import AutoscalingRule, Formula
+from sim.exports.hpa import behavior, note_what_no_hpa_says, quantity, refuse_other_rules
+from sim.exports.names import Names, label
+from sim.exports.stated import stated_of_fleet, stated_of_versions
+from sim.exports.telling import Draft, Telling
+from sim.exports.texts import yaml_text
+from sim.scenario.rules import serving_rules
+from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version, version_names
+
+__all__ = ["deployment", "each_fleet", "pod_template", "write"]
+
+_A = "fleet.autoscaler."
+
+
+def write(scenario: Scenario, names: Names) -> Draft:
+    """Return kubernetes.yaml. Raises DoesNotFit for an autoscaler that is no HPA's, ScenarioError for a name."""
+    documents, tellings = [], []
+    for name, alone, telling in each_fleet(scenario, names, "an HPA"):
+        rule = serving_rules(alone).autoscaler
+        documents.append(deployment(name, alone, rule, names, telling))
+        if rule.formula != Formula.FIXED:
+            documents.append(_autoscaler(name, rule, names, telling))
+        tellings.append(telling)
+    sharing = Telling("kubernetes", stated_of_versions(scenario))
+    sharing.say(*(f"versions.{place}" for place in range(len(scenario.versions))))
+    return sharing.draft({"kubernetes.yaml": yaml_text(*documents)}, *tellings)
+
+
+def each_fleet(scenario: Scenario, names: Names, system: str) -> list[tuple[str, Scenario, Telling]]:
+    """Return of each version the name of its objects, the scenario that it would be alone, and its account."""
+    name, versions = names.of(scenario), version_names(scenario)
+    labels = [label(version) for version in versions]
+    if len(set(labels)) < len(labels):
+        labels = [f"{text}-{place}" for place, text in enumerate(labels)]
+    return [
+        (
+            f"{name}-{labels[place]}" if scenario.versions else name,
+            alone,
+            Telling(system, stated_of_fleet(scenario, place)),
+        )
+        for place, alone in enumerate(each_version(scenario))
+    ]
+
+
+def deployment(name: str, alone: Scenario, rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:
+    """Return the Deployment of one version."""
+    telling.say("fleet.replicas")
+    if rule.formula != Formula.FIXED:
+        telling.remark(
+            "spec.replicas is what the fleet starts with: take it out once it runs, or each apply sets it back."
+        )
+    telling.note("add the label of its nodes as nodeSelector", "fleet.machine")
+    telling.note("a ReplicaSet takes the youngest ready pods first", "fleet.drain")
+    spreads, holds = ("fleet.routing.balance", "fleet.routing.tie"), ("outstanding_max", "held_max")
+    telling.note("a Service spreads connections by chance; an ingress or a mesh can do more", *spreads)
+    telling.note("a Service holds nothing back; an ingress or a mesh can", *(f"fleet.routing.{key}" for key in holds))
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "replicas": alone.fleet.replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": pod_template(name, rule, names),
+        },
+    }
+
+
+def pod_template(name: str, rule: AutoscalingRule, names: Names) -> dict[str, Any]:
+    """Return the template of the pods; with a target of use, one device stands as one CPU."""
+    container: dict[str, Any] = {"name": "server", "image": names.container_image()}
+    if rule.formula == Formula.UTILISATION:
+        container["resources"] = {"requests": {"cpu": "1"}}
+    return {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+
+
+def _autoscaler(name: str, rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:
+    """Return the HorizontalPodAutoscaler of one version. Raises DoesNotFit."""
+    refuse_other_rules(rule, telling)
+    spec: dict[str, Any] = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "minReplicas": rule.replicas_min,
+        "maxReplicas": rule.replicas_max,
+        "metrics": [_metric(rule, names, telling)],
+    }
+    telling.say(f"{_A}min_replicas", f"{_A}max_replicas")
+    limits = behavior(rule, telling)
+    if limits is not None:
+        spec["behavior"] = limits
+    note_what_no_hpa_says(rule, telling)
+    to_none = ("scale_to_zero", "zero_from", "idle", "active", "activation", "activation_above")
+    telling.note(
+        "an HPA keeps one pod at least; KEDA and Knative go to none",
+        *(f"{_A}{key}" for key in (*to_none, "activation_replicas", "poll")),
+    )
+    metadata = {"name": name, "labels": {"app": name}}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+
+
+def _metric(rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:
+    """Return the one metric: of a pod where the formula is a ratio, external where it is a total over a target."""
+    telling.say(f"{_A}signal")
+    if rule.formula == Formula.UTILISATION:
+        telling.say(f"{_A}target")
+        telling.remark(
+            "Use of the devices stands as use of the CPU, one CPU for a device: right where they are the CPU; use of a "
+            "GPU takes a metric of the pods, which formula: ratio writes."
+        )
+        target: dict[str, Any] = {"type": "Utilization", "averageUtilization": round(rule.target)}
+        return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+    metric = {"name": names.metric(rule.signal)}
+    target = {"type": "AverageValue", "averageValue": quantity(f"{_A}target", rule.target, telling)}
+    kind, api = ("Pods", "custom") if rule.formula == Formula.RATIO else ("External", "external")
+    what = "of each pod" if kind == "Pods" else "summed over the pods"
+    telling.remark(f"A metrics adapter must supply {metric['name']} {what} ({api}.metrics.k8s.io).")
+    return {"type": kind, kind.lower(): {"metric": metric, "target": target}}

@@ -1,0 +1,101 @@
+"""The account of an export: which keys a file says, which it cannot say and why, and what had to be rounded.
+
+Every key that a scenario states is on the account from the start. What no exporter takes off it is told as left over:
+nothing is dropped in silence, a key of next year included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from sim.errors import RefusedToAnswer
+from sim.exports.stated import Stated
+from sim.scenario.units import write_time
+
+__all__ = ["DoesNotFit", "Draft", "Telling", "listed"]
+
+
+class DoesNotFit(RefusedToAnswer):
+    """A format would say something else than the scenario; `key` is what it cannot say, `why` has no full stop."""
+
+    def __init__(self, key: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{why}.")
+        self.key, self.why, self.hint = key, why, hint
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a format makes of a scenario, before its files have their heads."""
+
+    files: Mapping[str, str]  # by name
+    notes: tuple[str, ...]  # what the files say otherwise, or not at all: a sentence each
+    said: frozenset[str]  # keys that stand in the files, as their author finds them
+    left: Mapping[str, str]  # keys that the format has no word for, and their values
+
+
+class Telling:
+    """The account of one format; `stated` is by the keys that exporters use (sim/exports/stated.py)."""
+
+    def __init__(self, system: str, stated: Mapping[str, Stated]) -> None:
+        self._system, self._stated = system, stated
+        self._left = dict(stated)
+        self._said: set[str] = set()
+        self._notes: list[str] = []
+
+    def has(self, key: str) -> bool:
+        """Return whether the scenario states that key."""
+        return key in self._stated
+
+    def spelled(self, key: str) -> str:
+        """Return a key as its author finds it in the scenario."""
+        return self._stated[key].key if key in self._stated else key
+
+    def say(self, *keys: str) -> None:
+        """Take keys off the account that stand in the files, or hold there without a word."""
+        for key in keys:
+            if self._left.pop(key, None) is not None:
+                self._said.add(self._stated[key].key)
+
+    def note(self, why: str, *keys: str) -> None:
+        """Say of those of the keys that are still on the account why the files do not say them, or not quite."""
+        told = [self._left.pop(key) for key in keys if key in self._left]
+        if told:
+            self._notes.append(f"{listed([f'{one.key} is {one.words}' for one in told])}: {why}.")
+
+    def remark(self, sentence: str) -> None:
+        """Say something else that a reader of the files has to know."""
+        self._notes.append(sentence)
+
+    def refuse(self, key: str, why: str, hint: str = "") -> NoReturn:
+        """Raise DoesNotFit: of what the scenario states of that key, the files would say something else."""
+        stated = self._stated.get(key, Stated(key, "none"))
+        raise DoesNotFit(stated.key, f"{stated.key} is {stated.words}, and {why}", hint)
+
+    def whole(self, key: str, time_ns: int, unit: str, unit_ns: int, least: int = 0, most: int | None = None) -> int:
+        """Return a time in whole units, rounded to the nearest, and tell if it was; the key is said.
+
+        Raises DoesNotFit above `most`.
+        """
+        units = max((time_ns + unit_ns // 2) // unit_ns, least)
+        if most is not None and units > most:
+            self.refuse(key, f"{self._system} takes {most} {unit} at most")
+        self.say(key)
+        if units * unit_ns != time_ns:
+            self._notes.append(f"{self.spelled(key)} is {write_time(time_ns)}: rounded to {units} {unit}.")
+        return units
+
+    def draft(self, files: Mapping[str, str], *others: Telling) -> Draft:
+        """Return the draft that these files are, with what other accounts of the same files hold."""
+        tellings = (self, *others)
+        notes = dict.fromkeys(note for telling in tellings for note in telling._notes)
+        left = {stated.key: stated.words for telling in tellings for stated in telling._left.values()}
+        said = frozenset[str]().union(*(telling._said for telling in tellings))
+        return Draft(files, tuple(notes), said, {key: words for key, words in left.items() if key not in said})
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Return words as a sentence lists them."""
+    *others, final = list(words) or [""]
+    return f"{', '.join(others)} {last} {final}" if others else final

@@ -1,0 +1,40 @@
+"""Names that no scenario knows: their defaults, and what they may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy.autoscaling_rule import Signal
+from sim.errors import ScenarioError
+from sim.exports.names import Names, label
+from tests.sim.scenario.example import scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("shop", "shop"), ("My Shop_2", "my-shop-2"), ("2nd", "model-2nd"), ("--", "model"), ("x" * 90, "x" * 40)],
+)
+def test_names_of_scenarios_become_labels(text: str, name: str) -> None:
+    """Kubernetes takes lower-case letters, digits and dashes, a letter first."""
+    assert label(text) == name
+
+
+def test_metrics_have_the_name_of_their_signal_unless_one_is_given() -> None:
+    """Of a pod it is the level or the rate itself, in Prometheus the counter that a rate is worked out from."""
+    assert Names().metric(Signal.RATE) == "requests_per_second"
+    assert Names().series(Signal.RATE) == "requests_total"
+    assert Names(metric_name="queue:depth").series(Signal.WAITING) == "queue:depth"
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "shop-", "1shop", "a" * 41, "a b", "shop\n"])
+def test_other_names_are_bad_input(name: str) -> None:
+    """They would not be names of objects."""
+    with pytest.raises(ScenarioError, match="name must be 1 to 40 lower-case letters"):
+        Names(name=name).of(scenario())
+
+
+@pytest.mark.parametrize("name", ["", "1x", "a-b", 'a"} or vector(1)'])
+def test_other_metrics_are_bad_input(name: str) -> None:
+    """They would not stay inside a query."""
+    with pytest.raises(ScenarioError, match="metric_name must be letters"):
+        Names(metric_name=name).series(Signal.RATE)
