@@ -17,9 +17,10 @@ from sim.exports.kubernetes import pod_template
 from sim.exports.names import Names
 from sim.exports.stated import stated_of_fleet, stated_of_others, stated_of_versions
 from sim.exports.telling import Draft, Telling
-from sim.exports.texts import go_duration, number, yaml_text
+from sim.exports.texts import number, prometheus_span, yaml_text
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
+from sim.scenario.units import write_go_duration
 from sim.scenario.versions import each_version, version_rules
 
 __all__ = ["write"]
@@ -152,8 +153,8 @@ def _whole_percent(key: str, share: int, telling: Telling) -> int:
 def _template(name: str, rule: RolloutRule, names: Names, telling: Telling) -> dict[str, Any]:
     """Return the AnalysisTemplate: a metric for each limit, all else alike."""
     common: dict[str, Any] = {
-        "interval": go_duration(rule.interval_ns),
-        "initialDelay": go_duration(rule.initial_delay_ns),
+        "interval": write_go_duration(rule.interval_ns),
+        "initialDelay": write_go_duration(rule.initial_delay_ns),
         **({"count": rule.check_count} if rule.check_count > 0 else {}),
         "failureLimit": rule.failure_limit,
         "inconclusiveLimit": rule.inconclusive_limit,
@@ -254,5 +255,4 @@ def _with_too_few(query: str, rule: RolloutRule, worst: str) -> str:
 
 def _span(rule: RolloutRule) -> str:
     """Return the time between two checks as Prometheus writes it."""
-    milliseconds = max(round(rule.interval_ns / 10**6), 1)
-    return go_duration(milliseconds * 10**6)
+    return prometheus_span(max(round(rule.interval_ns / 10**6), 1))

@@ -61,7 +61,7 @@ def fitting(scenario: Scenario) -> tuple[Fit, ...]:
 
 def _fit(one: Format, scenario: Scenario, drafts: Mapping[str, Draft | DoesNotFit]) -> Fit:
     """Return what became of a format, with what the others can say."""
-    said = {name: draft.said for name, draft in drafts.items() if isinstance(draft, Draft)}
+    said = {name: draft.said for name, draft in drafts.items()}
     draft = drafts[one.name]
     if isinstance(draft, Draft):
         notes = (*draft.notes, *_left_over(draft.left, one, said))

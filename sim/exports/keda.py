@@ -13,7 +13,7 @@ from sim.exports.kubernetes import deployment, each_fleet
 from sim.exports.names import Names
 from sim.exports.stated import stated_of_versions
 from sim.exports.telling import Draft, Telling
-from sim.exports.texts import number, yaml_text
+from sim.exports.texts import number, prometheus_span, yaml_text
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 
@@ -43,9 +43,9 @@ def write(scenario: Scenario, names: Names) -> Draft:
 
 def _scaled_object(name: str, rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:
     """Return the ScaledObject of one version. Raises DoesNotFit."""
-    refuse_other_rules(rule, telling)
     if rule.formula != Formula.TOTAL:
         telling.refuse(f"{_A}formula", "KEDA divides the load of all pods by the target")
+    refuse_other_rules(rule, telling)
     spec: dict[str, Any] = {"scaleTargetRef": {"name": name}, **_to_none(rule, telling), **_bounds(rule, telling)}
     limits = behavior(rule, telling)
     if limits is not None:
@@ -119,6 +119,5 @@ def _query(rule: AutoscalingRule, series: str, telling: Telling) -> str:
 
 
 def _span(key: str, time_ns: int, telling: Telling) -> str:
-    """Return a time as Prometheus writes it."""
-    milliseconds = telling.whole(f"{_A}{key}", time_ns, "ms", _MS, 1)
-    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
+    """Return a time of the autoscaler as Prometheus writes it."""
+    return prometheus_span(telling.whole(f"{_A}{key}", time_ns, "ms", _MS, 1))

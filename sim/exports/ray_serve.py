@@ -37,12 +37,12 @@ def write(scenario: Scenario, names: Names) -> Draft:
     """Return serve_config.yaml, of the stable version. Raises DoesNotFit for another rule than Ray Serve's."""
     alone, stated = stable_version(scenario)
     telling, rules = Telling("Ray Serve", stated), serving_rules(alone)
+    name, replicas = names.of(scenario), _replicas(alone, rules.autoscaler, telling)
     slots = {"batching.slots": str(rules.batching.slots)} if rules.batching.slots > 0 else {}
     refuse_other_batching(telling, stated, "@serve.batch", {**RULE, **slots})
-    name = names.of(scenario)
     deployment = {
         "name": name,
-        **_replicas(alone, rules.autoscaler, telling),
+        **replicas,
         **_queues(alone, telling),
         "user_config": _batching(alone, rules.batching.slots, telling),
     }

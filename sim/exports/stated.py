@@ -21,7 +21,7 @@ from policy.versions import WEIGHT_ONE
 from sim.scenario.costs import costs_of
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.spec import Scenario
-from sim.scenario.units import shown, write_time
+from sim.scenario.units import shown, write_share, write_time
 from sim.scenario.versions import VersionRules, each_version, version_rules
 
 __all__ = ["SAYS_NOTHING", "Stated", "several", "stated_of_fleet", "stated_of_others", "stated_of_versions"]
@@ -74,9 +74,9 @@ def stated_of_versions(scenario: Scenario) -> dict[str, Stated]:
                 ("copies", rules.shadows[place], WEIGHT_ONE),
             ):
                 if share > 0:
-                    told[f"versions.{place}.{name}"] = _percent(share, one)
+                    told[f"versions.{place}.{name}"] = write_share(share / one)
         if rules.pinned[place] > 0:
-            told[f"versions.{place}.pinned"] = _percent(rules.pinned[place], SHARE_ONE)
+            told[f"versions.{place}.pinned"] = write_share(rules.pinned[place] / SHARE_ONE)
     if scenario.split.users is not None and len(scenario.versions) > 1:
         told["split.users"] = str(scenario.split.users)
     for key, words in _of_rollout(rules).items():
@@ -213,9 +213,11 @@ def _of_rollout(rules: VersionRules) -> dict[str, str]:
         "refusals_fail": _in_words("", bool(rule.refusals_fail)),
     }
     if any(rule.step_shadow):
-        told["steps.copies"] = ", ".join(_percent(share, WEIGHT_ONE) for share in rule.step_shadow[: rule.step_count])
+        told["steps.copies"] = ", ".join(
+            write_share(share / WEIGHT_ONE) for share in rule.step_shadow[: rule.step_count]
+        )
     if rule.ready_share < WEIGHT_ONE:
-        told["ready_share"] = _percent(rule.ready_share, WEIGHT_ONE)
+        told["ready_share"] = write_share(rule.ready_share / WEIGHT_ONE)
     if words["ready_deadline_ns"] is not None:
         told["ready_deadline"] = write_time(words["ready_deadline_ns"])
     if any(rule.step_analysis):
@@ -227,7 +229,7 @@ def _of_rollout(rules: VersionRules) -> dict[str, str]:
 
 def _step_in_words(rule: RolloutRule, place: int) -> str:
     """Return one step of a rollout."""
-    weight, pause_ns = _percent(rule.step_weight[place], WEIGHT_ONE), rule.step_pause_ns[place]
+    weight, pause_ns = write_share(rule.step_weight[place] / WEIGHT_ONE), rule.step_pause_ns[place]
     pause = " until it is promoted" if pause_ns == NEVER_NS else f" for {write_time(pause_ns)}" if pause_ns else ""
     return f"{weight}{pause}{' with checks' if rule.step_analysis[place] else ''}"
 
@@ -253,12 +255,12 @@ def _of_analysis(rule: RolloutRule) -> dict[str, str]:
     told = {key: text for key, (is_asked, text) in asked.items() if is_asked}
     for place in range(rule.limit_count):
         metric, against = Metric(rule.limit_metric[place]), Against(rule.limit_against[place])
-        most = _percent(rule.limit_pass[place], SHARE_ONE)
+        most = write_share(rule.limit_pass[place] / SHARE_ONE)
         told[f"limits.{place}"] = f"at most {most} {metric.name.lower()}"
         if against != Against.NOTHING:
             told[f"limits.{place}.against"] = against.name.lower()
         if rule.limit_fail[place] != rule.limit_pass[place]:
-            told[f"limits.{place}.fail_over"] = _percent(rule.limit_fail[place], SHARE_ONE)
+            told[f"limits.{place}.fail_over"] = write_share(rule.limit_fail[place] / SHARE_ONE)
     return told
 
 
@@ -269,11 +271,6 @@ def _in_words(key: str, value: Any) -> str:
     if key.endswith("_ns"):
         return write_time(value)
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _percent(share: int, one: int) -> str:
-    """Return a share in parts of `one` as a percentage."""
-    return f"{100 * share / one:.9g}%"
 
 
 def _list(sizes: Sequence[int]) -> str:

@@ -18,11 +18,14 @@ __all__ = ["DoesNotFit", "Draft", "Telling", "listed"]
 
 
 class DoesNotFit(RefusedToAnswer):
-    """A format would say something else than the scenario; `key` is what it cannot say, `why` has no full stop."""
+    """A format would say something else than the scenario.
 
-    def __init__(self, key: str, why: str, hint: str = "") -> None:
+    `key` is what it cannot say, `why` and `hint` are parts of a sentence, `said` the keys that it could say before.
+    """
+
+    def __init__(self, key: str, why: str, hint: str = "", said: frozenset[str] = frozenset()) -> None:
         super().__init__(f"{why}.")
-        self.key, self.why, self.hint = key, why, hint
+        self.key, self.why, self.hint, self.said = key, why, hint, said
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Telling:
     def refuse(self, key: str, why: str, hint: str = "") -> NoReturn:
         """Raise DoesNotFit: of what the scenario states of that key, the files would say something else."""
         stated = self._stated.get(key, Stated(key, "none"))
-        raise DoesNotFit(stated.key, f"{stated.key} is {stated.words}, and {why}", hint)
+        raise DoesNotFit(stated.key, f"{stated.key} is {stated.words}, and {why}", hint, frozenset(self._said))
 
     def whole(self, key: str, time_ns: int, unit: str, unit_ns: int, least: int = 0, most: int | None = None) -> int:
         """Return a time in whole units, rounded to the nearest, and tell if it was; the key is said.

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Word", "go_duration", "number", "text_proto", "yaml_text"]
+__all__ = ["Word", "number", "prometheus_span", "text_proto", "yaml_text"]
 
 
 class Word(str):
@@ -46,12 +46,9 @@ def number(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def go_duration(time_ns: int) -> str:
-    """Return a time as Go reads it, exactly."""
-    for unit, unit_ns in (("s", 10**9), ("ms", 10**6)):
-        if time_ns % unit_ns == 0:
-            return f"{time_ns // unit_ns}{unit}"
-    return f"{time_ns}ns"
+def prometheus_span(milliseconds: int) -> str:
+    """Return a time as Prometheus writes it, which knows no fractions."""
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
 def _scalar(value: Any) -> str:

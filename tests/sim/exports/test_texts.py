@@ -6,8 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.exports.texts import Word, go_duration, number, text_proto, yaml_text
-from sim.scenario.units import parse_go_duration_ns
+from sim.exports.texts import Word, number, prometheus_span, text_proto, yaml_text
 
 
 def test_text_proto_has_messages_lists_and_words() -> None:
@@ -26,10 +25,9 @@ def test_yaml_keeps_the_order_and_has_no_anchors() -> None:
     assert list(yaml.safe_load_all(text)) == [{"kind": "B", "a": ["x"], "b": ["x"]}, {"on": "yes"}]
 
 
-@given(st.integers(0, 10**16))
-def test_go_durations_are_exact(time_ns: int) -> None:
-    """Whole seconds and milliseconds as such, everything else in nanoseconds."""
-    assert parse_go_duration_ns(go_duration(time_ns)) == time_ns
+def test_spans_of_prometheus_have_no_fractions() -> None:
+    """Whole seconds as such, everything else in milliseconds."""
+    assert [prometheus_span(milliseconds) for milliseconds in (60_000, 1_500, 5)] == ["60s", "1500ms", "5ms"]
 
 
 @given(st.floats(1e-9, 1e12))

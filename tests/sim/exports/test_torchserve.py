@@ -67,7 +67,7 @@ def test_rule_of_batching_is_what_follows_from_torchserves_source() -> None:
     ("override", "told"),
     [
         ("batching.max_wait=1500us", "batching.max_wait is 1.5ms: rounded to 2 ms."),
-        ("batching.max_wait=300us", "batching.max_wait is 300us: rounded to 1 ms."),
+        ("batching.max_wait=300us", "batching.max_wait is 0.3ms: rounded to 1 ms."),
         ("queue.cap=3", "job_queue_size counts no request that a worker has taken"),
         ("queue.deadline=2s", "queue.deadline is 2s: "),
         ("batching.max_batch=4", "responseTimeout is TorchServe's own 120 s"),

@@ -95,11 +95,14 @@ def test_preferred_sizes_mean_nothing_without_a_wait() -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("batching.max_wait=1234567ns", "batching.max_wait is 1234.567us: rounded to 1235 us."),
+        ("batching.max_wait=1234567ns", "batching.max_wait is 1.234567ms: rounded to 1235 us."),
         ("batching.max_wait=1ns", "batching.max_wait is 1ns: rounded to 1 us."),
         ("queue.deadline=2s", "Triton gives up (503) only those that still wait after 2000000 us"),
         ("model.pass_time.padded_sizes=[4, 8]", "model.pass_time.padded_sizes is [4, 8]: Triton pads nothing"),
-        ("fleet.replicas=2", "fleet.replicas (2): triton has no word for that; --to kubernetes or knative has."),
+        (
+            "fleet.replicas=2",
+            "fleet.replicas (2): triton has no word for that; --to kubernetes, knative or ray-serve has.",
+        ),
         ("front_end.workers=2", "front_end.workers (2): triton has no word for that, nor has any other format."),
     ],
 )
