@@ -23,7 +23,7 @@ from sim.scenario.traces import check_trace
 from sim.scenario.units import in_words
 from sim.scenario.versions import check_versions
 
-__all__ = ["load_scenario"]
+__all__ = ["checked_scenario", "load_scenario", "written_scenario"]
 
 
 def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
@@ -33,11 +33,23 @@ def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence
     names are looked for from the scenario file's folder, and read. Raises ScenarioError, or SettingError of policy
     where a serving rule is out of its range; either message is one sentence.
     """
+    content, folder = written_scenario(source)
+    return checked_scenario(content, folder, overrides)
+
+
+def written_scenario(source: str | Path | Mapping[str, object]) -> tuple[dict[str, object], Path]:
+    """Return what a file or a mapping holds, unchecked, and the folder from which its paths count.
+
+    Many configurations of one file are made from it by checked_scenario. Raises ScenarioError.
+    """
     if isinstance(source, Mapping):
-        content, folder = dict(source), Path()
-    else:
-        path = Path(source)
-        content, folder = _read_file(path), path.parent
+        return dict(source), Path()
+    path = Path(source)
+    return _read_file(path), path.parent
+
+
+def checked_scenario(content: dict[str, object], folder: Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario of a content, changed by overrides. Raises as load_scenario does."""
     scenario = _checked(with_overrides(content, overrides)).at(folder)
     check_rules(scenario)
     check_versions(scenario)

@@ -1,0 +1,210 @@
+"""Which configurations are compared: `key=a,b,c` or `key=lo..hi:n` for each varied key, and all that follow from them.
+
+A configuration is the scenario with one value of each key, put in as `--set` does it; whether it is allowed is decided
+where any scenario is checked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Final
+
+from policy.errors import SettingError
+from sim.errors import ScenarioError
+from sim.scenario.load import checked_scenario, written_scenario
+from sim.scenario.spec import Scenario
+from sim.scenario.units import in_words, parse_time_ns
+
+__all__ = ["CONFIGURATIONS_MAX", "Axis", "Configuration", "configurations", "parse_axis"]
+
+CONFIGURATIONS_MAX: Final = 100_000
+"""The most configurations of one question, and the most values of one key."""
+
+_FORMS: Final = "batching.max_batch=4,8,16, batching.max_wait=0ms..10ms:5 or fleet.replicas=2..8"
+
+_NUMBER = r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})"
+_UNIT = r"(?: ?/ ?[A-Za-z]+| ?[A-Za-zµ]+| ?%)?"
+_RANGE = re.compile(rf"({_NUMBER})({_UNIT})\.\.({_NUMBER})({_UNIT})(?::(.*))?", re.DOTALL)
+_BEGINS_AS_RANGE = re.compile(rf"{_NUMBER}{_UNIT}\.\.")
+
+_DIGITS = 6
+"""Digits of a step's size to which values between the ends are rounded where they never end: 1/3, for example."""
+
+_TIME_UNITS = ("d", "h", "min", "s", "ms", "us", "µs", "ns")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One key that is varied, and its values as they would be written in the scenario."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A scenario and what it differs by from the one that was asked about: values as text, by key."""
+
+    changes: dict[str, str]
+    scenario: Scenario
+
+
+def parse_axis(text: str) -> Axis:
+    """Return what `key=a,b,c`, `key=lo..hi:n` (n values evenly) or `key=lo..hi` (whole numbers) stands for.
+
+    The ends of a range carry one unit, which its values keep; commas inside brackets or quotes are part of a value.
+    Raises ScenarioError.
+    """
+    key, equals, written = (part.strip() for part in text.partition("="))
+    if not equals or not key or any(not step for step in key.split(".")):
+        raise ScenarioError(f"A varied key must be like {_FORMS}. Got {in_words(text)}.")
+    values = tuple(_values_of_range(key, written) if _BEGINS_AS_RANGE.match(written) else _listed(written))
+    if any(not value for value in values):
+        raise ScenarioError(f"{key} must have values, with a comma between any two. Got {in_words(written)}.")
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ScenarioError(f"{key} must have each value once. Got {value} twice.")
+    return Axis(key, values)
+
+
+def configurations(
+    source: str | Path | Mapping[str, object], axes: Sequence[Axis], *, grid: bool = True
+) -> list[Configuration]:
+    """Return the configurations of a scenario file, or of a mapping with a file's content.
+
+    With `grid` every combination, the last key changing fastest. Without, the scenario itself (no changes), then each
+    value of each key alone; a key with one value is changed in all of them. Raises ScenarioError for a key that stands
+    twice or inside another, too many configurations, or one that is not allowed, which it names.
+    """
+    _check_keys([axis.key for axis in axes])
+    of_axes = [len(axis.values) for axis in axes]
+    count = math.prod(of_axes) if grid else 1 + sum(of_axes)
+    if count > CONFIGURATIONS_MAX:
+        raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {count}.")
+    content, folder = written_scenario(source)
+    return [
+        Configuration(changes, _scenario(content, folder, changes))
+        for changes in (_combinations(axes) if grid else _one_at_a_time(axes))
+    ]
+
+
+def _check_keys(keys: Sequence[str]) -> None:
+    """Raise ScenarioError where two keys change the same thing."""
+    for place, key in enumerate(keys):
+        for other in keys[:place]:
+            if key == other:
+                raise ScenarioError(f"{key} must be varied once, with all its values. Got it twice.")
+            if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
+                raise ScenarioError(f"{key} and {other} must not both be varied: one stands inside the other.")
+
+
+def _combinations(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:
+    """Return every combination of values."""
+    keys = [axis.key for axis in axes]
+    for values in product(*(axis.values for axis in axes)):
+        yield dict(zip(keys, values, strict=True))
+
+
+def _one_at_a_time(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:
+    """Return the base case, then each value of each key alone."""
+    fixed = {axis.key: axis.values[0] for axis in axes if len(axis.values) == 1}
+    yield fixed
+    for axis in axes:
+        if axis.key not in fixed:
+            for value in axis.values:
+                yield {**fixed, axis.key: value}
+
+
+def _scenario(content: dict[str, object], folder: Path, changes: Mapping[str, str]) -> Scenario:
+    """Return one configuration. Raises ScenarioError, with its changes."""
+    overrides = [f"{key}={value}" for key, value in changes.items()]
+    try:
+        return checked_scenario(content, folder, overrides)
+    except (ScenarioError, SettingError) as error:
+        if not changes:
+            raise
+        raise ScenarioError(f"With {', '.join(overrides)}: {error}") from None
+
+
+def _listed(written: str) -> list[str]:
+    """Return the values between the commas that are in no bracket and in no quotes."""
+    values, depth, quote = [""], 0, ""
+    for letter in written:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "[{":
+            depth += 1
+        elif letter in "]}":
+            depth -= 1
+        if letter == "," and depth == 0 and not quote:
+            values.append("")
+        else:
+            values[-1] += letter
+    return [value.strip() for value in values]
+
+
+def _values_of_range(key: str, written: str) -> list[str]:
+    """Return the values of `lo..hi:n` or `lo..hi`."""
+    found = _RANGE.fullmatch(written)
+    if found is None:
+        raise ScenarioError(f"{key} must be a range like 0ms..10ms:5. Got {in_words(written)}.")
+    low, unit_low, high, unit_high, count = (part if part is None else part.strip() for part in found.groups())
+    unit = unit_high or unit_low
+    if unit_low != unit_high and (unit_low or Fraction(low)) and (unit_high or Fraction(high)):
+        raise ScenarioError(f"{key} must have one unit at both ends of its range. Got {in_words(written)}.")
+    first, last = Fraction(low), Fraction(high)
+    if first >= last:
+        raise ScenarioError(f"{key} must have a range from its lower to its higher end. Got {in_words(written)}.")
+    if count is None:
+        if unit or first.denominator != 1 or last.denominator != 1:
+            raise ScenarioError(
+                f"{key} must say how many values its range has, as in {written}:5; only one of whole numbers need not."
+            )
+        values = int(last - first) + 1
+    elif not re.fullmatch("[0-9]{1,9}", count) or int(count) < 2:
+        raise ScenarioError(f"{key} must have a range of at least 2 values. Got {in_words(count)} of them.")
+    else:
+        values = int(count)
+    if values > CONFIGURATIONS_MAX:
+        raise ScenarioError(f"{key} must have at most {CONFIGURATIONS_MAX} values. Got {values}.")
+    step = (last - first) / (values - 1)
+    return [_written(first + place * step, step, unit) for place in range(values)]
+
+
+def _written(number: Fraction, step: Fraction, unit: str) -> str:
+    """Return a number with its unit as people write it: a time in whole ns, all others as far as they differ."""
+    if unit in _TIME_UNITS:
+        time_ns = round(number * parse_time_ns(f"1{unit}"))
+        for smaller in _TIME_UNITS[_TIME_UNITS.index(unit) :]:
+            number = Fraction(time_ns, parse_time_ns(f"1{smaller}"))
+            if _ends(number):
+                return f"{_decimal(number)}{smaller}"
+    if not _ends(number):
+        grain = Fraction(10) ** (math.floor(math.log10(step)) - _DIGITS + 1)
+        number = round(number / grain) * grain
+    return f"{_decimal(number)}{unit}"
+
+
+def _ends(number: Fraction) -> bool:
+    """Return whether a number has a last decimal."""
+    rest = number.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
+
+
+def _decimal(number: Fraction) -> str:
+    """Return a number that has a last decimal, without an exponent and without zeros behind it."""
+    digits = Context(prec=200).divide(Decimal(number.numerator), Decimal(number.denominator))
+    text = f"{digits:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
