@@ -8,7 +8,7 @@ OUT := out
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance differences bench-server export-check report-check schema notebooks clean
+.PHONY: help demo test lint selftest check-emulated check-torch check-fleet check-canary chaos models label-head digit-cnn bench coverage parity variance differences sweep-check bench-server export-check report-check schema notebooks clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -88,6 +88,13 @@ bench: $(VENV)/.base | $(OUT) ## how fast the engines are, against SimPy, Ciw an
 	@$(BIN)/python -m pip install --quiet --quiet --no-deps --target $(OUT)/ciw ciw==3.2.7
 	@$(BIN)/servecast warm
 	$(BIN)/python -m tests.benchmarks.engine_speed --text docs/engine-speed.txt --json docs/engine-speed.json
+
+SWEEP := $(OUT)/sweep
+sweep-check: $(VENV)/pyvenv.cfg | $(OUT) ## are sweeps the same on loky, Dask and Ray, and how long is a large one; 15 minutes, for a quiet machine
+	@test -x $(SWEEP)/bin/python || $(PYTHON) -m venv $(SWEEP)
+	@$(SWEEP)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dask,ray]'
+	$(SWEEP)/bin/servecast warm
+	$(SWEEP)/bin/python -m tests.benchmarks.sweep_check --text docs/sweep-check.txt --json docs/sweep-check.json
 
 coverage: $(VENV)/.base | $(OUT) ## how often intervals hold what they say: 400 forecasts each of three known systems; 20 minutes
 	$(BIN)/servecast warm

@@ -12,12 +12,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from servecast.api import as_text, diff, export, forecast, latency_picture, load_scenario, with_calibration
+    from servecast.api import (
+        as_text,
+        diff,
+        export,
+        forecast,
+        latency_picture,
+        load_scenario,
+        whatif,
+        whatif_picture,
+        with_calibration,
+    )
     from servecast.examples import EXAMPLES
     from sim.errors import RefusedToAnswer, ScenarioError
     from sim.exports.export import Exported
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.forecast import Forecast
+    from sim.planner.whatif import WhatIf
     from sim.scenario.spec import Scenario
 
 __all__ = [
@@ -28,12 +39,15 @@ __all__ = [
     "RefusedToAnswer",
     "Scenario",
     "ScenarioError",
+    "WhatIf",
     "as_text",
     "diff",
     "export",
     "forecast",
     "latency_picture",
     "load_scenario",
+    "whatif",
+    "whatif_picture",
     "with_calibration",
 ]
 
@@ -45,12 +59,15 @@ _HOMES = {
     "RefusedToAnswer": "sim.errors",
     "Scenario": "sim.scenario.spec",
     "ScenarioError": "sim.errors",
+    "WhatIf": "sim.planner.whatif",
     "as_text": "servecast.api",
     "diff": "servecast.api",
     "export": "servecast.api",
     "forecast": "servecast.api",
     "latency_picture": "servecast.api",
     "load_scenario": "servecast.api",
+    "whatif": "servecast.api",
+    "whatif_picture": "servecast.api",
     "with_calibration": "servecast.api",
 }
 

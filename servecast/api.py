@@ -1,7 +1,8 @@
-"""What a notebook calls: a scenario from a file, an example's name or a mapping, its forecast, and its export."""
+"""What a notebook calls: a scenario from a file, a name or a mapping; its forecast, what if it changed, its export."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import Forecast
+    from sim.planner.grid import Axis
+    from sim.planner.whatif import WhatIf
     from sim.report.figures import Picture
     from sim.scenario.spec import Scenario
 
@@ -25,6 +28,8 @@ __all__ = [
     "load_scenario",
     "refuse_uncalibrated",
     "seed_of",
+    "whatif",
+    "whatif_picture",
     "with_calibration",
 ]
 
@@ -145,13 +150,62 @@ def export(
     return write(_loaded(source, overrides), to, Names(name, image, import_path, metric_name, prometheus))
 
 
-def as_text(answer: Forecast | ForecastDiff) -> str:
-    """Return a forecast or a comparison of two as the command line prints it, the answer first."""
+def whatif(
+    source: str | Path | Mapping[str, object],
+    varied: Mapping[str, object] | Sequence[str] = (),
+    *,
+    grid: bool = True,
+    seed: int | None = None,
+    runs: int | None = None,
+    figures: Sequence[str] = (),
+    warnings: bool = False,
+    backend: str = "loky",
+    cluster: str | None = None,
+    workers: int | None = None,
+    save: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> WhatIf:
+    """Return many configurations of a scenario side by side, each with its differences from the base case.
+
+    `varied` are keys with their values, {"batching.max_batch": [4, 8], "batching.max_wait": "0ms..10ms:5"}, or texts
+    as the command line takes them. `backend` is loky (processes here), dask or ray, at the address `cluster`; where it
+    runs changes nothing in the answer. `save` is a file from which a sweep that was broken off goes on. The rest is as
+    in sim.planner.whatif.whatif, which says what is raised.
+    """
+    from sim.planner.whatif import whatif as run
+    from sim.planner.workers import Backend, Workers
+
+    return run(
+        scenario_source(source) if isinstance(source, str) else source,
+        _axes(varied),
+        grid=grid,
+        seed=seed,
+        runs=runs,
+        figures=figures,
+        warnings=warnings,
+        workers=Workers(Backend(backend), cluster, workers),
+        save=None if save is None else Path(save),
+        progress=progress,
+    )
+
+
+def whatif_picture(answer: WhatIf) -> Picture:
+    """Return curves, a heat map or sensitivities, by what was varied: a notebook shows it, its save() writes it."""
+    from sim.report import whatif_figures
+
+    return whatif_figures.whatif_picture(answer)
+
+
+def as_text(answer: Forecast | ForecastDiff | WhatIf) -> str:
+    """Return a forecast, or a comparison of two or many, as the command line prints it, the answer first."""
     from sim.forecast.forecast import Forecast
-    from sim.report import diff_tables, tables
+    from sim.planner.whatif import WhatIf
+    from sim.report import diff_tables, tables, whatif_tables
 
     if isinstance(answer, Forecast):
         return tables.as_text(tables.forecast_report(answer))
+    if isinstance(answer, WhatIf):
+        return tables.as_text(whatif_tables.whatif_report(answer))
     return tables.as_text(diff_tables.diff_report(answer))
 
 
@@ -192,3 +246,17 @@ def refuse_uncalibrated(scenario: Scenario) -> None:
             "model.pass_time.per_unit is above 0, and a calibration does not measure how a pass grows with the sizes "
             "of its requests"
         )
+
+
+def _axes(varied: Mapping[str, object] | Sequence[str]) -> list[Axis]:
+    """Return what varies, from texts or from values as Python has them."""
+    from sim.planner.grid import Axis, parse_axis
+
+    if not isinstance(varied, Mapping):
+        return [parse_axis(text) for text in varied]
+    return [
+        Axis(key, tuple(each if isinstance(each, str) else json.dumps(each) for each in values))
+        if isinstance(values, Sequence) and not isinstance(values, str)
+        else parse_axis(f"{key}={values}")
+        for key, values in varied.items()
+    ]

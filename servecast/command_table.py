@@ -19,6 +19,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
+    Command("whatif", "servecast.commands.whatif", "compare many configurations of a scenario, also on a cluster"),
     Command("diff", "servecast.commands.diff", "say what changed between two scenarios or saved results"),
     Command("rerun", "servecast.commands.rerun", "make a saved result again, and compare it byte by byte"),
     Command("export", "servecast.commands.export", "write a scenario as the configuration of the system that runs it"),

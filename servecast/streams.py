@@ -42,9 +42,10 @@ class Talk:
             yield None
             return
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        left = (TimeRemainingColumn(), TextColumn("left"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), *left)
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
             bar = bars.add_task(label, total=1.0)
             yield lambda what, share: bars.update(bar, description=what, completed=share)

@@ -28,6 +28,7 @@ from sim.forecast.rollout_forecast import AbTest, RolloutForecast, ab_tests, rol
 from sim.forecast.settling import RunBatch
 from sim.forecast.spending import PaidRun, fleet_figures
 from sim.forecast.version_forecast import VersionForecast, version_forecasts
+from sim.forecast.warnings import plain_warnings
 from sim.forecast.windows import Window, windows
 from sim.outcome.breakdown import PARTS
 from sim.outcome.measures import RunMeasures
@@ -68,6 +69,7 @@ class Forecast:
     versions: tuple[VersionForecast, ...] = ()  # each one, where there are several
     rollout: RolloutForecast | None = None
     ab_tests: tuple[AbTest, ...] = ()
+    warnings: tuple[str, ...] = ()  # where experience says that people go wrong
     manifest: Manifest | None = None  # what makes it again
 
     def __getitem__(self, name: str) -> Figure:
@@ -98,6 +100,7 @@ class Forecast:
         return content | {
             "goals": [goal.to_json() for goal in self.goals],
             "goals_met": self.goals_met,
+            "warnings": list(self.warnings),
             "timeline": [window.to_json() for window in self.timeline],
             "breakdown_ms": dict(self.breakdown_ms),
             "latency_curve": self.latency_curve.to_json(),
@@ -152,6 +155,7 @@ def forecast(
         name=scenario.name,
         figures=figures,
         goals=judge(scenario.goals, figures),
+        warnings=tuple(plain_warnings(scenario, figures)),
         timeline=windows(measures, _by_version(scenario, central)),
         breakdown_ms=_breakdown_ms(central),
         latency_curve=latency_curve(
@@ -195,6 +199,7 @@ def _counted_forecast(
         name=scenario.name,
         figures=figures,
         goals=judge(scenario.goals, figures),
+        warnings=tuple(plain_warnings(scenario, figures)),
         timeline=windows([run.counts for run in central]),
         breakdown_ms={},
         latency_curve=latency_curve(

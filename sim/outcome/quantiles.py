@@ -5,9 +5,9 @@ It is always a value that occurred, it needs no interpolation rule, and a histog
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -33,7 +33,14 @@ def rank(count: int, q: float) -> int:
         raise ValueError(f"A quantile must be above 0 and at most 1. Got {q}.")
     if count < 1:
         raise ValueError("A quantile of no values does not exist.")
-    return math.ceil(Fraction(repr(float(q))) * count)
+    part, whole = _ratio(q)
+    return -(-part * count // whole)
+
+
+@lru_cache(maxsize=256)
+def _ratio(q: float) -> tuple[int, int]:
+    """Return the decimal that q is written as, as a ratio: reading it costs more than finding a quantile."""
+    return Fraction(repr(float(q))).as_integer_ratio()
 
 
 def quantile(values: npt.NDArray[Scalar], q: float) -> Scalar:

@@ -20,7 +20,7 @@ from policy.errors import SettingError
 from sim.errors import ScenarioError
 from sim.scenario.load import checked_scenario, written_scenario
 from sim.scenario.spec import Scenario
-from sim.scenario.units import in_words, parse_time_ns
+from sim.scenario.units import in_words, parse_time_ns, shown
 
 __all__ = ["CONFIGURATIONS_MAX", "Axis", "Configuration", "configurations", "parse_axis"]
 
@@ -42,10 +42,20 @@ _TIME_UNITS = ("d", "h", "min", "s", "ms", "us", "µs", "ns")
 
 @dataclass(frozen=True)
 class Axis:
-    """One key that is varied, and its values as they would be written in the scenario."""
+    """One key that is varied, and its values as they would be written in the scenario.
+
+    Raises ScenarioError without a value, or with one twice.
+    """
 
     key: str
     values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values or not all(self.values):
+            raise ScenarioError(f"{self.key} must have values, with a comma between any two: one is empty.")
+        if len(set(self.values)) < len(self.values):
+            twice = next(value for place, value in enumerate(self.values) if value in self.values[:place])
+            raise ScenarioError(f"{self.key} must have each value once. Got {shown(twice)} twice.")
 
 
 @dataclass(frozen=True)
@@ -65,13 +75,7 @@ def parse_axis(text: str) -> Axis:
     key, equals, written = (part.strip() for part in text.partition("="))
     if not equals or not key or any(not step for step in key.split(".")):
         raise ScenarioError(f"A varied key must be like {_FORMS}. Got {in_words(text)}.")
-    values = tuple(_values_of_range(key, written) if _BEGINS_AS_RANGE.match(written) else _listed(written))
-    if any(not value for value in values):
-        raise ScenarioError(f"{key} must have values, with a comma between any two. Got {in_words(written)}.")
-    for place, value in enumerate(values):
-        if value in values[:place]:
-            raise ScenarioError(f"{key} must have each value once. Got {value} twice.")
-    return Axis(key, values)
+    return Axis(key, tuple(_values_of_range(key, written) if _BEGINS_AS_RANGE.match(written) else _listed(written)))
 
 
 def configurations(
@@ -157,7 +161,8 @@ def _values_of_range(key: str, written: str) -> list[str]:
     found = _RANGE.fullmatch(written)
     if found is None:
         raise ScenarioError(f"{key} must be a range like 0ms..10ms:5. Got {in_words(written)}.")
-    low, unit_low, high, unit_high, count = (part if part is None else part.strip() for part in found.groups())
+    low, unit_low, high, unit_high = (found[group].strip() for group in range(1, 5))
+    count: str | None = found[5]
     unit = unit_high or unit_low
     if unit_low != unit_high and (unit_low or Fraction(low)) and (unit_high or Fraction(high)):
         raise ScenarioError(f"{key} must have one unit at both ends of its range. Got {in_words(written)}.")

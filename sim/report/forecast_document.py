@@ -78,6 +78,7 @@ def forecast_document(forecast: Forecast, scenario: Scenario, *, command: str | 
         question=(*scenario_in_words(scenario), goals_in_words(scenario), simulated),
         answer=_answer(forecast),
         highlights=tuple(_highlights(forecast)),
+        warnings=forecast.warnings,
         sections=tuple(_sections(forecast, scenario)),
         figures=tuple(_rows(forecast)),
         command=command,

@@ -78,7 +78,7 @@ _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 
 
 def forecast_report(forecast: Forecast) -> RenderableType:
-    """Return a forecast for people: the answer, the figures, where the time goes, the goals."""
+    """Return a forecast for people: the answer, the figures, where the time goes, the goals, warnings."""
     parts: list[RenderableType] = [Text(answer_of(forecast), style="bold"), "", figures_table(forecast)]
     if forecast.versions:
         parts += ["", versions_table(forecast.versions)]
@@ -90,6 +90,8 @@ def forecast_report(forecast: Forecast) -> RenderableType:
         parts += ["", breakdown_table(forecast)]
     if forecast.goals:
         parts += ["", Text("\n").join(_goal(goal) for goal in forecast.goals)]
+    if forecast.warnings:
+        parts += ["", *(Text(f"warning: {sentence}", style="yellow") for sentence in forecast.warnings)]
     return Group(*parts)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,14 @@ def put(content: dict[str, Any], key: str, value: object) -> None:
 def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes. Raises ScenarioError if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        about = path.stat()
+        return _hash(path, about.st_mtime_ns, about.st_size)
     except OSError as error:
         raise ScenarioError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, changed_ns: int, size: int) -> str:
+    """Read a file once, and again when it has changed: a sweep asks for each of its configurations."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

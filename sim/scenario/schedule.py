@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from itertools import islice
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -53,13 +55,16 @@ REQUESTS_MAX: Final = 20_000_000
 COUNTED_REQUESTS_MAX: Final = 2_000_000_000
 """The most requests of one run that is counted as it goes: minutes of simulation."""
 
+_REMEMBERED_MAX: Final = 500_000
+"""Arrivals of so many requests are kept, of 64 runs at most: drawing them again is a fifth of a short run."""
+
 _GROUP: Final = 64
 
 Ints = npt.NDArray[np.int64]
 NO_SIZES: Final = np.empty(0, dtype=np.int64)
 
 
-_STREAMED = (Even, Poisson, GammaGaps, Steps, DayCurve, Spike)
+_Streamed = Even | Poisson | GammaGaps | Steps | DayCurve | Spike
 
 
 class _Purpose(IntEnum):
@@ -104,9 +109,50 @@ def arrival_pieces(scenario: Scenario, *, seed: int, run: int = 0, horizon_ns: i
     REQUESTS_MAX.
     """
     spec = scenario.traffic.arrivals
-    if not isinstance(spec, _STREAMED):
+    if not isinstance(spec, _Streamed):
         return iter([draw_schedule(scenario, seed=seed, run=run, horizon_ns=horizon_ns).arrivals_ns])
-    _refuse_many(expected_requests(scenario, horizon_ns), COUNTED_REQUESTS_MAX)
+    expected = expected_requests(scenario, horizon_ns)
+    _refuse_many(expected, COUNTED_REQUESTS_MAX)
+    if expected <= _REMEMBERED_MAX:
+        return _remembered(spec, horizon_ns, seed, run).read()
+    return _streamed(spec, horizon_ns, seed, run)
+
+
+class _Remembered:
+    """Arrivals that several runs read: drawn once, as far as any of them has needed them."""
+
+    def __init__(self, pieces: Iterator[Ints]) -> None:
+        self._drawn: list[Ints] = []
+        self._to_come = pieces
+        self._lock = Lock()  # a worker may have several threads
+
+    def read(self) -> Iterator[Ints]:
+        """Yield the pieces from the first one on."""
+        place = 0
+        while (piece := self._piece(place)) is not None:
+            yield piece
+            place += 1
+
+    def _piece(self, place: int) -> Ints | None:
+        """Return a piece, None behind the last one."""
+        with self._lock:
+            if place == len(self._drawn):
+                piece = next(self._to_come, None)
+                if piece is None:
+                    return None
+                piece.flags.writeable = False
+                self._drawn.append(piece)
+            return self._drawn[place]
+
+
+@lru_cache(maxsize=64)
+def _remembered(spec: _Streamed, horizon_ns: int, seed: int, run: int) -> _Remembered:
+    """Return the arrivals of a run: configurations that are compared meet the same ones."""
+    return _Remembered(_streamed(spec, horizon_ns, seed, run))
+
+
+def _streamed(spec: _Streamed, horizon_ns: int, seed: int, run: int) -> Iterator[Ints]:
+    """Yield the arrivals of a run in pieces."""
     generator = _arrival_generator(seed, run)
     if isinstance(spec, (Steps, DayCurve, Spike)):
         pieces = pieces_along(_curve(spec), spec.cv, horizon_ns, generator)

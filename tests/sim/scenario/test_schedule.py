@@ -162,3 +162,17 @@ def test_real_azure_trace_goes_through_a_scenario() -> None:
     schedule = draw_schedule(loaded, seed=1, horizon_ns=44 * SECOND_NS)
     assert 7_000 < len(schedule.arrivals_ns) <= 8_819
     assert schedule.sizes.max() > 5_000
+
+
+def test_arrivals_that_are_kept_are_those_that_are_drawn() -> None:
+    """Runs that read them at the same time, each as far as it needs, meet the same ones; nobody can change them."""
+    subject = scenario("horizon.duration=20s")
+    whole = draw_schedule(subject, seed=3, horizon_ns=10**10).arrivals_ns
+    first, second = (arrival_pieces(subject, seed=3, horizon_ns=10**10) for _ in range(2))
+    begun = next(first)
+    assert np.concatenate(list(second)).tolist() == whole.tolist()
+    assert np.concatenate([begun, *first]).tolist() == whole.tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        begun[0] = 0
+    other = np.concatenate(list(arrival_pieces(subject, seed=4, horizon_ns=10**10)))
+    assert other.tolist() != whole.tolist()

@@ -1,0 +1,116 @@
+"""Compare many configurations of a scenario: what happens to latency, refusals and cost if some keys change.
+
+Each --set names a key and its values: a list (4,8,16), a range with so many values (0ms..10ms:5), or whole numbers
+(2..8); a key with one value is changed everywhere. All combinations are run, with --one-at-a-time each value alone.
+Every configuration meets the same arrivals and dice, so differences are those of pairs of runs. The base case is the
+scenario itself where it is among the configurations, else the first. Exit code 1 if no configuration meets the goals.
+
+Examples:
+  servecast whatif sentiment --set batching.max_batch=4,8,16
+  servecast whatif sentiment --set batching.max_wait=0ms..10ms:5 --set batching.max_batch=4,8,16 --picture map.png
+  servecast whatif sentiment --set batching.max_wait=0ms,10ms --set traffic.arrivals.rate=300/s,500/s --one-at-a-time
+  servecast whatif sentiment --warnings
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, count, output_file
+from servecast.engine_choice import choose_engine
+from servecast.errors import Exit
+from servecast.outputs import show
+from servecast.streams import Talk
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes the scenario, what varies, where the runs are made, and where the answer goes."""
+    parser.add_argument("scenario", metavar="SCENARIO", help="a scenario file (YAML, TOML, JSON), or an example's name")
+    parser.add_argument(
+        "--set",
+        dest="varied",
+        metavar="KEY=VALUES",
+        action="append",
+        default=[],
+        help="a key and its values: 4,8,16 or 0ms..10ms:5 or 2..8; may be given several times",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--grid", action="store_true", default=True, help="every combination of values (default)")
+    how.add_argument(
+        "--one-at-a-time", dest="grid", action="store_false", help="the scenario itself, then each value alone"
+    )
+    parser.add_argument(
+        "--figures", metavar="NAMES", help="figures to show, as in p50,p99,refused,cost (default: by goals and costs)"
+    )
+    parser.add_argument(
+        "--warnings", action="store_true", help="also try the base case without wait, long queue and bursts, and warn"
+    )
+    add_seed(parser)
+    parser.add_argument("--runs", type=count, metavar="N", help="runs of each configuration (default: horizon.runs)")
+    parser.add_argument("--workers", type=count, metavar="N", help="processes; changes the time it takes, nothing else")
+    parser.add_argument(
+        "--backend",
+        choices=["loky", "dask", "ray"],
+        default="loky",
+        help="what runs them: processes here (loky), a Dask or a Ray cluster; the result is the same",
+    )
+    parser.add_argument("--cluster", metavar="URL", help="the address of a Dask scheduler or of a Ray cluster")
+    parser.add_argument(
+        "--save",
+        type=output_file,
+        metavar="FILE",
+        help="keep what is finished; started again, it goes on from there",
+    )
+    parser.add_argument(
+        "--picture", type=output_file, metavar="FILE", help="draw curves, a heat map or sensitivities (.png, .svg)"
+    )
+    add_engine(parser)
+    add_outputs(parser)
+    add_quiet(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Compare and print."""
+    from servecast.api import whatif, whatif_picture
+    from sim.planner.grid import parse_axis
+    from sim.report.whatif_figures import refuse_undrawable
+
+    axes = [parse_axis(text) for text in options.varied]
+    if options.picture is not None:
+        refuse_undrawable(axes, grid=options.grid)
+    talk = Talk(quiet=options.quiet)
+    choose_engine(options.engine, talk)
+    with talk.progress("comparing configurations") as progress:
+        answer = whatif(
+            options.scenario,
+            options.varied,
+            grid=options.grid,
+            seed=options.seed,
+            runs=options.runs,
+            figures=[name.strip() for name in options.figures.split(",")] if options.figures else (),
+            warnings=options.warnings,
+            backend=options.backend,
+            cluster=options.cluster,
+            workers=options.workers or None,
+            save=options.save,
+            progress=progress,
+        )
+    from sim.report.whatif_document import whatif_document
+    from sim.report.whatif_tables import whatif_report
+
+    show(
+        options,
+        talk,
+        text=partial(whatif_report, answer),
+        json=answer.to_json,
+        document=partial(whatif_document, answer, command=options.command_line),
+    )
+    if options.picture is not None:
+        whatif_picture(answer).save(options.picture)
+        talk.say(f"The picture is in {options.picture}")
+    if all(row.refusal is not None for row in answer.rows):
+        return Exit.REFUSED
+    return Exit.MISSED if answer.limits and not any(row.goals_met for row in answer.rows) else Exit.DONE

@@ -1,0 +1,83 @@
+"""What-if as a report: the question in words, every configuration, where goals break, pictures, the provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from sim.errors import ScenarioError
+from sim.forecast.estimates import Figure
+from sim.planner.whatif import WhatIf
+from sim.report.document import Answer, Block, Document, FigureRow, Image, Paragraph, Section, Verdict, blocks_of
+from sim.report.forecast_document import provenance_section
+from sim.report.question import goals_in_words, scenario_in_words
+from sim.report.units import unit_of
+from sim.report.whatif_figures import refuse_undrawable, whatif_picture
+from sim.report.whatif_tables import goal_lines, whatif_answer, whatif_table
+
+__all__ = ["whatif_document"]
+
+_HOW = (
+    "Every configuration meets the same arrivals and the same dice, run by run, so a difference is that of pairs of "
+    "runs; its interval is where it lies in the long run, 95 %."
+)
+
+
+def whatif_document(answer: WhatIf, *, command: str | None = None) -> Document:
+    """Return the report of a what-if; `command` makes it again, in a shell.
+
+    Pictures are drawn when a writer asks for them. Raises what the scenario raises.
+    """
+    varied = [f"What if {axis.key} is {', '.join(axis.values)}?" for axis in answer.axes]
+    runs = f"Simulated in {answer.provenance['runs']} independent runs of each configuration. {_HOW}"
+    return Document(
+        title=f"{answer.name}: what if",
+        question=(*scenario_in_words(answer.scenario), *varied, goals_in_words(answer.scenario), runs),
+        answer=Answer(
+            whatif_answer(answer), _verdict(answer), tuple(f"{_capital(line)}." for line in goal_lines(answer))
+        ),
+        warnings=answer.warnings,
+        sections=tuple(_sections(answer)),
+        figures=tuple(_rows(answer)),
+        command=command,
+        manifest=answer.provenance,
+    )
+
+
+def _verdict(answer: WhatIf) -> Verdict:
+    """Return whether any configuration meets the goals."""
+    if not answer.limits:
+        return Verdict.PLAIN
+    return Verdict.GOOD if any(row.goals_met for row in answer.rows) else Verdict.BAD
+
+
+def _sections(answer: WhatIf) -> Iterator[Section]:
+    """Yield the parts."""
+    try:
+        refuse_undrawable(answer.axes, grid=answer.is_grid)
+    except ScenarioError:
+        pass
+    else:
+        picture = Image(partial(whatif_picture, answer), alt=whatif_answer(answer))
+        yield Section("At a glance", (picture,))
+    reasons = dict.fromkeys(row.refusal for row in answer.rows if row.refusal is not None)
+    blocks: list[Block] = [*blocks_of(whatif_table(answer)), *(Paragraph(reason, quiet=True) for reason in reasons)]
+    yield Section("The configurations", tuple(blocks))
+    yield provenance_section(answer.provenance)
+
+
+def _rows(answer: WhatIf) -> Iterator[FigureRow]:
+    """Yield every figure of every configuration, and its difference from the base case."""
+    for row in answer.rows:
+        of = {axis.key: row.changes.get(axis.key, "") for axis in answer.axes}
+        if row.refusal is not None:
+            yield FigureRow("", "", Figure(None, why=row.refusal), of)
+        for name, figure in row.figures.items():
+            yield FigureRow(name, unit_of(name, answer.currency), figure, of)
+        for name, found in row.differences.items():
+            difference = Figure(found.value, found.low, found.high)
+            yield FigureRow(f"{name}.difference", unit_of(name, answer.currency), difference, of)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

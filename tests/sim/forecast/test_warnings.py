@@ -1,0 +1,121 @@
+"""Warnings: each fires where the mistake is made, and is silent where the same setting does no harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.forecast.forecast import forecast
+from sim.forecast.warnings import second_looks
+from sim.planner.whatif import whatif
+from sim.planner.workers import Workers
+from sim.scenario.load import load_scenario
+
+PROFILE = str(Path(__file__).parents[2] / "data" / "profile.json")
+
+
+def content(**changes: object) -> dict[str, Any]:
+    """Return a queue that is half full, without anything to be warned of."""
+    return {
+        "traffic": {"arrivals": {"process": "poisson", "rate": "300/s"}},
+        "model": {"pass_time": {"base": "8ms", "per_item": "0.5ms"}},
+        "batching": {"max_batch": 8},
+        "horizon": {"duration": "10s", "warm_up": "1s", "runs": 4},
+        **changes,
+    }
+
+
+def warned(**changes: object) -> tuple[str, ...]:
+    """Return what a forecast warns of."""
+    return forecast(load_scenario(content(**changes)), workers=1).warnings
+
+
+def looked(**changes: object) -> tuple[str, ...]:
+    """Return what second looks warn of."""
+    return whatif(content(**changes), [], warnings=True, workers=Workers(count=1)).warnings
+
+
+def test_plain_scenario_is_passed_over_in_silence() -> None:
+    """Nothing is said where nothing is wrong."""
+    assert warned() == ()
+    assert second_looks(load_scenario(content())) == []
+
+
+@pytest.mark.parametrize(("blocking", "rate", "count"), [(True, "200/s", 1), (False, "200/s", 0), (True, "5/s", 0)])
+def test_blocking_handler(blocking: bool, rate: str, count: int) -> None:
+    """With the share of time in which no request is read; a handler that hardly works blocks nobody."""
+    traffic = {"arrivals": {"process": "poisson", "rate": rate}, "timeout": "2s"}
+    said = warned(traffic=traffic, front_end={"request": "0.5ms", "response": "0.5ms", "blocking": blocking})
+    assert len(said) == count
+    assert all("passes hold the front end for" in sentence and "takes 20 %" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(
+    ("signal", "target", "max_batch", "count"),
+    [("busy", "80%", 8, 1), ("in_flight", 6, 8, 0), ("busy", "80%", 1, 0)],
+)
+def test_device_busy_as_a_scaling_signal(signal: str, target: object, max_batch: int, count: int) -> None:
+    """Small batches keep a device busy at a third of its load; without batching busy is the load."""
+    scaler = {"formula": "ratio", "signal": signal, "target": target, "max_replicas": 6, "tick": "1s", "window": "1s"}
+    traffic = {"arrivals": {"process": "poisson", "rate": "200/s"}, "timeout": "5s"}
+    fleet = {"replicas": 3, "autoscaler": scaler, "routing": {"balance": "least_outstanding"}}
+    said = warned(traffic=traffic, fleet=fleet, batching={"max_batch": max_batch}, queue={"cap": 64})
+    assert len(said) == count
+    assert all("scales on device busy, which is" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(("replicas", "count"), [(1, 1), (3, 0)])
+def test_canary_too_small_for_its_share(replicas: int, count: int) -> None:
+    """Half of 1,200/s on one replica of 667/s would do; with the traffic that it gets in the last step it does not."""
+    versions = [
+        {"name": "v1", "fleet": {"replicas": 4}},
+        {"name": "v2", "role": "canary", "fleet": {"replicas": replicas}},
+    ]
+    rollout = {"start": "2s", "steps": [{"weight": "10%", "pause": "2s"}, {"weight": "60%", "pause": "2s"}]}
+    traffic = {"arrivals": {"process": "poisson", "rate": "1200/s"}, "timeout": "1s"}
+    horizon = {"duration": "10s", "warm_up": "0s", "runs": 2}
+    said = warned(traffic=traffic, versions=versions, rollout=rollout, queue={"cap": 64}, horizon=horizon)
+    assert len(said) == count
+    assert all("(v2) gets up to 60 % of the requests, 720/s, and its replicas can take 667/s" in each for each in said)
+
+
+@pytest.mark.parametrize(("rate", "count"), [("150/s", 0), ("20/s", 1)])
+def test_load_outside_the_calibration(rate: str, count: int) -> None:
+    """With the loads at which it was fitted."""
+    said = warned(model={"profile": PROFILE}, traffic={"arrivals": {"process": "poisson", "rate": rate}})
+    assert len(said) == count
+    assert all("nothing was measured there" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(("wait", "rate", "count"), [("8ms", "60/s", 1), ("8ms", "600/s", 0), ("0ms", "60/s", 0)])
+def test_wait_timer_that_only_costs(wait: str, rate: str, count: int) -> None:
+    """At a low load nobody comes while one waits; near saturation batches are full before the timer ends."""
+    traffic = {"arrivals": {"process": "poisson", "rate": rate}}
+    horizon = {"duration": "80s", "warm_up": "1s", "runs": 4}
+    said = looked(batching={"max_batch": 8, "max_wait": wait}, traffic=traffic, horizon=horizon)
+    assert len(said) == count
+    assert all("max_wait of 8ms only costs at this load: with it p50 is" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(("cap", "rate", "count"), [(256, "900/s", 1), (256, "300/s", 0), (8, "900/s", 0)])
+def test_queue_that_buys_waiting_and_no_throughput(cap: int, rate: str, count: int) -> None:
+    """Under overload a long queue is full all the time; where it is never full it does no harm."""
+    said = looked(queue={"cap": cap}, traffic={"arrivals": {"process": "poisson", "rate": rate}})
+    assert len(said) == count
+    assert all(f"queue.cap of {cap} buys waiting and no throughput: with 16, p99 is" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(("cv", "count"), [(3.0, 1), (1.2, 0), (0.5, 0)])
+def test_bursts_that_a_mean_rate_does_not_show(cv: float, count: int) -> None:
+    """Twice the p99 of Poisson arrivals at the same rate is worth a word, a tenth more is not."""
+    horizon = {"duration": "300s", "warm_up": "1s", "runs": 2}
+    said = looked(traffic={"arrivals": {"process": "gamma", "rate": "300/s", "cv": cv}}, horizon=horizon)
+    assert len(said) == count
+    assert all("times as high at the same rate" in sentence for sentence in said)
+
+
+def test_base_case_without_an_answer_is_not_warned_of() -> None:
+    """An unstable load says enough by itself."""
+    assert looked(traffic={"arrivals": {"process": "poisson", "rate": "9000/s"}}) == ()
