@@ -126,6 +126,19 @@ report-check: $(VENV)/.base | $(OUT) ## open reports in Chromium, offline, and k
 	$(OUT)/browser/bin/python tests/report_in_browser.py $(OUT)/report-step-hpa.html $(OUT)/report-sentiment.html \
 		$(OUT)/report-canary.html $(OUT)/report-spike.html --browser "$$(command -v $(CHROMIUM))" --into $(OUT) --cover docs/report.png
 
+# In an environment of its own, 600 MB: Ray Serve's schema, and others that nothing else here needs. Argo Rollouts has no
+# package: CRDS=FOLDER adds what CustomResourceDefinitions (*.yaml) lie there.
+CHECK := $(OUT)/export-check
+CRDS ?=
+export-check: $(VENV)/.base | $(OUT) ## have exports read by the parsers of the systems that they are for
+	@test -d $(CHECK)/venv || $(PYTHON) -m venv $(CHECK)/venv
+	@$(CHECK)/venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+		--requirement tests/export_check/requirements.txt
+	@$(CHECK)/venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps tritonclient==2.73.0
+	@$(CHECK)/venv/bin/python -m pip download --quiet --quiet --disable-pip-version-check --no-deps --dest $(CHECK) torchserve==0.12.0
+	$(BIN)/python -m tests.export_check --python $(CHECK)/venv/bin/python --folder $(CHECK)/samples \
+		$(if $(CRDS),--crds $(CRDS)) --file docs/export-check.txt
+
 schema: $(VENV)/.base ## write docs/scenario.schema.json and docs/scenario.md anew
 	$(BIN)/servecast schema > docs/.new && mv docs/.new docs/scenario.schema.json
 	$(BIN)/servecast schema --reference > docs/.new && mv docs/.new docs/scenario.md

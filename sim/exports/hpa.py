@@ -10,9 +10,9 @@ from typing import Any, Final
 from policy.autoscaling_rule import AutoscalingRule, Direction, Formula, NotReady, Select, Stabilisation
 from sim.exports.telling import Telling
 
-__all__ = ["TOLERANCE", "behavior", "note_what_no_hpa_says", "quantity", "refuse_other_rules"]
+__all__ = ["behavior", "note_what_no_hpa_says", "quantity", "refuse_other_rules"]
 
-TOLERANCE: Final = 0.1
+_TOLERANCE: Final = 0.1
 """The controller manager's default, which holds where an HPA states none of its own."""
 
 _S: Final = 10**9
@@ -47,11 +47,11 @@ def behavior(rule: AutoscalingRule, telling: Telling) -> dict[str, Any] | None:
             telling.say(f"{_A}stabilisation_down")
         telling.note(f"{_FLAG} (--horizontal-pod-autoscaler-downscale-stabilization)", f"{_A}stabilisation_down")
         for side, direction in (("up", rule.up), ("down", rule.down)):
-            if direction.dead_band == TOLERANCE:
+            if direction.dead_band == _TOLERANCE:
                 telling.say(f"{_A}dead_band_{side}")
             elif direction.dead_band == 0.0:
                 spelled = telling.spelled(f"{_A}dead_band_{side}")
-                telling.remark(f"{spelled} is 0, and an HPA without `behavior` has {TOLERANCE:g}: {_FLAG}.")
+                telling.remark(f"{spelled} is 0, and an HPA without `behavior` has {_TOLERANCE:g}: {_FLAG}.")
             telling.note(f"{_FLAG} (--horizontal-pod-autoscaler-tolerance)", f"{_A}dead_band_{side}")
         return None
     if follows:
@@ -114,7 +114,7 @@ def _scaling(side: str, rule: AutoscalingRule, direction: Direction, telling: Te
     else:
         said["selectPolicy"] = "Max" if direction.step_select == Select.MOST else "Min"
         said["policies"] = _policies(side, rule, direction, telling)
-    if direction.dead_band != TOLERANCE:
+    if direction.dead_band != _TOLERANCE:
         said["tolerance"] = f"{direction.dead_band:.9f}".rstrip("0").rstrip(".")
         telling.remark("`tolerance` is read from Kubernetes 1.35 on, before by the gate HPAConfigurableTolerance.")
     return said

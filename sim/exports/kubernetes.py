@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from policy.autoscaling_rule import AutoscalingRule, Formula
 from sim.exports.hpa import behavior, note_what_no_hpa_says, quantity, refuse_other_rules
@@ -17,6 +17,9 @@ from sim.scenario.versions import each_version, version_names
 __all__ = ["deployment", "each_fleet", "pod_template", "write"]
 
 _A = "fleet.autoscaler."
+
+_VERSION_MOST: Final = 20
+"""Letters of a version in the names of its objects, which with that of the model may have 63."""
 
 
 def write(scenario: Scenario, names: Names) -> Draft:
@@ -36,7 +39,7 @@ def write(scenario: Scenario, names: Names) -> Draft:
 def each_fleet(scenario: Scenario, names: Names, system: str) -> list[tuple[str, Scenario, Telling]]:
     """Return of each version the name of its objects, the scenario that it would be alone, and its account."""
     name, versions = names.of(scenario), version_names(scenario)
-    labels = [label(version) for version in versions]
+    labels = [label(version, _VERSION_MOST) for version in versions]
     if len(set(labels)) < len(labels):
         labels = [f"{text}-{place}" for place, text in enumerate(labels)]
     return [

@@ -70,7 +70,8 @@ class Names:
         return self.metric_name
 
 
-def label(text: str) -> str:
-    """Return a text as a label of DNS, which names of objects in Kubernetes are; `model` where nothing is left."""
-    kept = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
-    return kept if kept and not kept[0].isdigit() else f"model-{kept}".strip("-")
+def label(text: str, most: int = 40) -> str:
+    """Return a text as a label of DNS, as names of objects in Kubernetes are; `model` where nothing is left."""
+    kept = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+    named = kept if kept and not kept[0].isdigit() else f"model-{kept}"
+    return named[:most].strip("-")

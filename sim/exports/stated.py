@@ -24,7 +24,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.units import shown, write_share, write_time
 from sim.scenario.versions import VersionRules, each_version, version_rules
 
-__all__ = ["SAYS_NOTHING", "Stated", "several", "stated_of_fleet", "stated_of_others", "stated_of_versions"]
+__all__ = ["SAYS_NOTHING", "Stated", "stated_of_fleet", "stated_of_others", "stated_of_versions"]
 
 SAYS_NOTHING: Final = (
     *("name", "traffic", "horizon", "goals", "cost", "seed"),
@@ -91,12 +91,6 @@ def stated_of_others(scenario: Scenario, *but: int) -> dict[str, Stated]:
     return {stated.key: stated for stated in told if stated.key.startswith("versions.")}
 
 
-def several(rules: ServingRules, scenario: Scenario) -> bool:
-    """Return whether there can be more than one replica, so that someone has to choose among them."""
-    most = scenario.fleet.replicas if rules.autoscaler.formula == Formula.FIXED else rules.autoscaler.replicas_max
-    return most > 1
-
-
 def _of_batching(alone: Scenario, rules: ServingRules) -> dict[str, str]:
     """Return what is asked of the server that batches."""
     batching = rules_in_words(rules.batching, rules.admission, rules.deadline)["batching"]
@@ -134,7 +128,8 @@ def _of_pool(alone: Scenario, rules: ServingRules) -> dict[str, str]:
         told["fleet.replicas"] = str(fleet.replicas)
     if fleet.instances != 1:
         told["fleet.instances"] = str(fleet.instances)
-    if several(rules, alone):
+    most = rules.autoscaler.replicas_max if is_scaled else fleet.replicas
+    if most > 1:
         routing = routing_in_words(rules.routing, rules.admission)
         told["fleet.routing.balance"] = str(routing["balance"])
         if routing["balance"] == "least_outstanding":
@@ -208,10 +203,7 @@ def _of_rollout(rules: VersionRules) -> dict[str, str]:
     if rule is None:
         return {}
     words = rollout_in_words(rule)
-    told = {
-        "steps": ", ".join(_step_in_words(rule, place) for place in range(rule.step_count)) or "none",
-        "refusals_fail": _in_words("", bool(rule.refusals_fail)),
-    }
+    told = {"steps": ", ".join(_step_in_words(rule, place) for place in range(rule.step_count)) or "none"}
     if any(rule.step_shadow):
         told["steps.copies"] = ", ".join(
             write_share(share / WEIGHT_ONE) for share in rule.step_shadow[: rule.step_count]
@@ -221,6 +213,8 @@ def _of_rollout(rules: VersionRules) -> dict[str, str]:
     if words["ready_deadline_ns"] is not None:
         told["ready_deadline"] = write_time(words["ready_deadline_ns"])
     if any(rule.step_analysis):
+        if Metric.FAILED in rule.limit_metric[: rule.limit_count]:
+            told["refusals_fail"] = _in_words("", bool(rule.refusals_fail))
         told |= {f"analysis.{key}": text for key, text in _of_analysis(rule).items()}
         if Metric.SLOW in rule.limit_metric[: rule.limit_count]:
             told["slow_over"] = write_time(rule.slow_over_ns)

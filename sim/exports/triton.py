@@ -70,10 +70,11 @@ def _dynamic_batching(alone: Scenario, telling: Telling) -> dict[str, Any]:
 
 def _instance_group(alone: Scenario, telling: Telling) -> dict[str, Any]:
     """Return the instances, and where they run."""
-    telling.say("fleet.instances", "model.device")
+    telling.say("fleet.instances")
     kind, _, index = alone.model.device.partition(":")
     group: dict[str, Any] = {"count": alone.fleet.instances}
     if kind in ("cpu", "cuda"):
+        telling.say("model.device")
         group["kind"] = Word("KIND_CPU" if kind == "cpu" else "KIND_GPU")
     if kind == "cuda" and index:
         group["gpus"] = [int(index)]

@@ -62,10 +62,11 @@ def batching(**own: Any) -> dict[str, Any]:
 
 PLAIN: dict[str, Any] = {}
 STEP = {"weight": "5%", "pause": "1min"}
-SLOW = {
+CHECKED: dict[str, Any] = {
     "steps": [{**STEP, "analysis": True}],
-    "analysis": {"limits": [{**FEW, "metric": "slow"}], "interval": "30s"},
+    "analysis": {"limits": [FEW], "interval": "30s"},
 }
+SLOW: dict[str, Any] = {**CHECKED, "analysis": {"limits": [{**FEW, "metric": "slow"}], "interval": "30s"}}
 
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "batching.max_batch": (batching(), batching(max_batch=16)),
@@ -183,7 +184,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "rollout.analysis.no_data_interval": with_analysis({}, no_data_interval="9s"),
     "rollout.analysis.roll_back_delay": with_analysis({}, roll_back_delay="9s"),
     "rollout.slow_over": with_rollout({**SLOW, "slow_over": "1s"}, {**SLOW, "slow_over": "2s"}),
-    "rollout.refusals_fail": with_rollout({"steps": [STEP]}, {"steps": [STEP], "refusals_fail": False}),
+    "rollout.refusals_fail": with_rollout(CHECKED, {**CHECKED, "refusals_fail": False}),
     "rollout.ready_share": with_rollout({"steps": [STEP]}, {"steps": [STEP], "ready_share": "50%"}),
     "rollout.ready_deadline": with_rollout({"steps": [STEP]}, {"steps": [STEP], "ready_deadline": "1min"}),
     "rollout.argo": with_rollout({"argo": {"steps": [{"setWeight": 5}]}}, {"argo": {"steps": [{"setWeight": 6}]}}),

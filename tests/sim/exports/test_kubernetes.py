@@ -124,6 +124,15 @@ def test_times_that_no_hpa_takes_are_refused(own: dict[str, Any]) -> None:
         export(scaled({**ON_PODS, **own}), "kubernetes")
 
 
+def test_names_of_versions_stay_labels() -> None:
+    """Of 63 letters at most, each another one."""
+    versions = [{"name": "v" * 63}, {"name": "V" * 63}]
+    (text,) = export(load_scenario({**content(), "name": "2" * 90, "versions": versions}), "kubernetes").files.values()
+    names = {line for line in text.splitlines() if line.startswith("  name: ")}
+    assert len(names) == 2
+    assert all(len(name.removeprefix("  name: ")) <= 63 for name in names)
+
+
 def test_each_version_has_its_deployment() -> None:
     """A version has a fleet of its own, and its keys are named as their author finds them."""
     fleet = {"replicas": 2, "autoscaler": {**ON_PODS, "delay_up": "1s", "dead_band_up": 0.1, "dead_band_down": 0.1}}

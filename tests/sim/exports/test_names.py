@@ -12,7 +12,14 @@ from tests.sim.scenario.example import scenario
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("shop", "shop"), ("My Shop_2", "my-shop-2"), ("2nd", "model-2nd"), ("--", "model"), ("x" * 90, "x" * 40)],
+    [
+        ("shop", "shop"),
+        ("My Shop_2", "my-shop-2"),
+        ("2nd", "model-2nd"),
+        ("--", "model"),
+        ("x" * 90, "x" * 40),
+        ("2" * 90, f"model-{'2' * 34}"),
+    ],
 )
 def test_names_of_scenarios_become_labels(text: str, name: str) -> None:
     """Kubernetes takes lower-case letters, digits and dashes, a letter first."""
