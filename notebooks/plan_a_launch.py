@@ -1,0 +1,101 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Planning a launch
+#
+# A model is to go live. Its traffic has the shape of a day, 300 requests a second in the mean and 1.8 times as many at the
+# peak; here the day passes in half an hour, so that this page is quick to run. A pass takes 20 ms and 2 ms for each
+# request. What is the cheapest fleet that keeps p99 below 150 ms and refuses nobody?
+
+# %%
+import servecast as sc
+
+launch = {
+    "name": "launch",
+    "traffic": {
+        "arrivals": {
+            "process": "day_curve",
+            "mean_rate": "300/s",
+            "peak_to_mean": 1.8,
+            "peak_at": "20min",
+            "period": "30min",
+        },
+        "timeout": "2s",
+    },
+    "model": {"pass_time": {"base": "20ms", "per_item": "2ms"}},
+    "batching": {"max_batch": 8, "max_wait": "5ms"},
+    "queue": {"cap": 64},
+    "fleet": {"replicas": 3, "routing": {"balance": "least_outstanding"}},
+    "horizon": {"duration": "30min", "warm_up": "0s", "runs": 4},
+    "goals": {"p99": "150ms", "refused": "0.1%"},
+    "cost": {"replica_hour": 2.5, "currency": "EUR"},
+}
+
+# %% [markdown]
+# ## The cheapest fixed fleet
+#
+# The planner goes through replicas and batch sizes. It discards by arithmetic what cannot work, simulates what might, and
+# confirms its answer with dice by which nothing was chosen.
+
+# %%
+fixed = sc.plan(launch, {"fleet.replicas": range(1, 9), "batching.max_batch": [4, 8, 16]})
+print(sc.as_text(fixed))
+assert fixed.answer is not None
+
+# %%
+sc.frontier_picture(fixed)
+
+# %% [markdown]
+# ## Or one that scales
+#
+# At night two replicas do. An autoscaler in the manner of Ray Serve keeps so many requests in flight at each; a new
+# replica takes 20 s to start. Which target is the cheapest that keeps the goals?
+
+# %%
+scaling = {
+    **launch,
+    "fleet": {
+        **launch["fleet"],
+        "cold_start": {"load": "20s"},
+        "autoscaler": {"preset": "ray_serve", "target": 6, "min_replicas": 2, "max_replicas": 8, "delay_down": "60s"},
+    },
+}
+scaled = sc.plan(scaling, {"fleet.autoscaler.target": [2, 3, 4, 6, 8, 12], "fleet.autoscaler.min_replicas": [1, 2, 3]})
+print(sc.as_text(scaled))
+
+# %% [markdown]
+# ## How much more can it take?
+#
+# The highest load of the same shape that keeps the goals, with an interval.
+
+# %%
+changes = [f"{key}={value}" for key, value in fixed.answer.changes.items()]
+print(sc.as_text(sc.capacity(launch, overrides=changes)))
+
+# %% [markdown]
+# ## What does each choice do?
+#
+# Around the answer, one key at a time, with paired dice: what is more than noise has an interval that leaves out zero.
+
+# %%
+around = sc.whatif(launch, ["batching.max_wait=0ms,5ms,20ms", "queue.cap=16,64,256"], overrides=changes, grid=False)
+print(sc.as_text(around))
+
+# %% [markdown]
+# ## Into the cluster
+#
+# The same scenario in the words of Kubernetes. What they cannot say stands in the file.
+
+# %%
+exported = sc.export(sc.load_scenario(scaling, ["fleet.autoscaler.preset=kubernetes"]), "kubernetes")
+print(next(iter(exported.files.values())))
