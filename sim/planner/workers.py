@@ -79,6 +79,8 @@ def each_result(
         if min(workers.count or core_count(), len(tasks)) <= 1:
             yield from ((place, function(task, None)) for place, task in enumerate(tasks))
             return
+    if not tasks:
+        return  # all of them were finished before: no cluster needs to be there
     import joblib
 
     with _BACKENDS[workers.backend](files, workers) as place, joblib.parallel_config(**place.settings):
