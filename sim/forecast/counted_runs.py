@@ -11,7 +11,7 @@ warm-up is the same share of the time for every configuration, so that pairs are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,9 +80,13 @@ def count_run(task: CountedTask) -> CountedRun:
 
 
 def counted_figures(
-    scenario: Scenario, central: Sequence[CountedRun], drawn: Sequence[CountedRun] | None = None
+    scenario: Scenario,
+    central: Sequence[CountedRun],
+    drawn: Sequence[CountedRun] | None = None,
+    *,
+    only: Container[str] | None = None,
 ) -> dict[str, Figure]:
-    """Return the figures of at least two runs pooled, with the intervals of a forecast.
+    """Return the figures of at least two runs pooled, or only some of those of requests, with a forecast's intervals.
 
     `drawn` are, pair by pair, runs on one drawn calibration each. Raises RefusedToAnswer where more than 1 % of the
     requests had no outcome, or there was none.
@@ -93,7 +97,7 @@ def counted_figures(
     profile = profile_of(scenario)
     known = profile is None or len(profile.draws) != 1
     others = None if drawn is None else [one.counts for one in drawn]
-    figures = request_figures(scenario, [one.counts for one in central], others, calibration_known=known)
+    figures = request_figures(scenario, [one.counts for one in central], others, calibration_known=known, only=only)
     return figures | fleet_figures(
         scenario,
         [_paid(one.counts) for one in central],

@@ -16,10 +16,18 @@ import numpy.typing as npt
 from sim.forecast.estimates import Figure, exact, mean_of_runs
 from sim.outcome.fleet_course import FleetCourse, Steps
 from sim.outcome.measures import MeasuredRun
+from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version, version_rules
 
-__all__ = ["PaidRun", "fleet_figures", "fleet_values", "version_fleet_values"]
+__all__ = [
+    "PaidRun",
+    "fleet_changes",
+    "fleet_figures",
+    "fleet_values",
+    "least_fleet_values",
+    "version_fleet_values",
+]
 
 _NS_PER_HOUR = 3.6e12
 
@@ -41,7 +49,7 @@ def fleet_figures(
 
     In the runs the spare replicas of `scenario` were down. They are paid for all the same.
     """
-    if not _changes(scenario):
+    if not fleet_changes(scenario):
         figures = {name: exact(value) for name, value in _fixed_values(scenario).items()}
     else:
         runs = [fleet_values(scenario, run) for run in central]
@@ -59,9 +67,28 @@ def fleet_figures(
 
 def fleet_values(scenario: Scenario, run: PaidRun) -> dict[str, float]:
     """Return the same figures of one run; the cost is NaN without a price."""
-    if not _changes(scenario):
+    if not fleet_changes(scenario):
         return _fixed_values(scenario)
     return _measured_values(each_version(scenario), version_rules(scenario).loaded, run)
+
+
+def fleet_changes(scenario: Scenario) -> bool:
+    """Return whether there may be more replicas at one time than at another."""
+    return scenario.rollout is not None or any(alone.fleet.autoscaler is not None for alone in each_version(scenario))
+
+
+def least_fleet_values(scenario: Scenario) -> dict[str, float]:
+    """Return what the figures cannot be below, without a run: of a fleet that never changes, the figures themselves.
+
+    An autoscaled fleet has its fewest replicas; of a rollout nothing is known. The cost is NaN without a price.
+    """
+    if not fleet_changes(scenario):
+        return _fixed_values(scenario)
+    if scenario.rollout is not None:
+        return _values_of(scenario, [(alone, 0) for alone in each_version(scenario)])
+    loaded = version_rules(scenario).loaded
+    there = [alone for alone, is_loaded in zip(each_version(scenario), loaded, strict=True) if is_loaded]
+    return _values_of(scenario, [(alone, _fewest(alone)) for alone in there])
 
 
 def version_fleet_values(alone: Scenario, run: MeasuredRun) -> dict[str, float]:
@@ -85,22 +112,31 @@ def _measured_values(fleets: Sequence[Scenario], loaded: Sequence[bool], run: Pa
     }
 
 
-def _changes(scenario: Scenario) -> bool:
-    """Return whether there may be more replicas at one time than at another."""
-    return scenario.rollout is not None or any(alone.fleet.autoscaler is not None for alone in each_version(scenario))
-
-
 def _fixed_values(scenario: Scenario) -> dict[str, float]:
     """Return the figures of a fleet that never changes."""
     fleets, loaded = each_version(scenario), version_rules(scenario).loaded
     there = [alone for alone, is_loaded in zip(fleets, loaded, strict=True) if is_loaded]
-    replicas, hours = sum(alone.fleet.replicas for alone in there), scenario.horizon.duration / _NS_PER_HOUR
+    return _values_of(scenario, [(alone, alone.fleet.replicas) for alone in there])
+
+
+def _values_of(scenario: Scenario, fleets: Sequence[tuple[Scenario, int]]) -> dict[str, float]:
+    """Return the figures of versions that have so many replicas each all the time."""
+    replicas, hours = sum(count for _, count in fleets), scenario.horizon.duration / _NS_PER_HOUR
     return {
         "replicas.mean": replicas,
         "replicas.peak": replicas,
         "gpu_hours": replicas * hours,
-        "cost": math.fsum(_nodes(alone, alone.fleet.replicas) * hours * _price(alone) for alone in there),
+        "cost": math.fsum(_nodes(alone, count) * hours * _price(alone) for alone, count in fleets),
     }
+
+
+def _fewest(alone: Scenario) -> int:
+    """Return how many replicas of a version are paid for at the least."""
+    if alone.fleet.autoscaler is None:
+        return alone.fleet.replicas
+    rule = serving_rules(alone).autoscaler
+    # In runs the spare ones are down, and at least one is left.
+    return 0 if rule.to_zero else max(rule.replicas_min, 1 + alone.fleet.spare)
 
 
 def _paid(alone: Scenario, course: FleetCourse) -> Steps:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.forecast.spending import PaidRun, fleet_figures, version_fleet_values
+from sim.forecast.spending import PaidRun, fleet_figures, least_fleet_values, version_fleet_values
 from sim.outcome.fleet_course import FleetCourse, Steps, steady
 from tests.sim.forecast.made_runs import made_run
 from tests.sim.scenario.example import scenario
@@ -78,3 +78,19 @@ def test_version_pays_for_its_own_spares() -> None:
     assert values["replicas.mean"] == pytest.approx((4 * 4 + 6 * 6) / 10)
     assert values["replicas.peak"] == 6
     assert values["gpu_hours"] == pytest.approx((4 * 4 + 6 * 6) / 3600)
+
+
+@pytest.mark.parametrize(
+    ("more", "replicas"),
+    [
+        ("fleet={replicas: 3, spare: 1}", 3),
+        ("fleet={replicas: 6, autoscaler: {target: 4, min_replicas: 2, max_replicas: 8}}", 2),
+        ("fleet={replicas: 6, spare: 2, autoscaler: {target: 4, max_replicas: 8}}", 3),  # at least one runs
+        ("fleet={replicas: 1, autoscaler: {target: 4, min_replicas: 0, max_replicas: 8}}", 0),
+    ],
+)
+def test_least_that_a_fleet_costs_is_known_without_a_run(more: str, replicas: int) -> None:
+    """A fixed fleet's own cost, an autoscaled one's fewest replicas for 10 s."""
+    found = least_fleet_values(scenario(COST, more, "horizon.duration=10s"))
+    assert found["replicas.mean"] == replicas
+    assert found["gpu_hours"] == pytest.approx(replicas * 10 / 3600)
