@@ -31,6 +31,7 @@ def test_there_are_notebooks() -> None:
         "canary_and_ab",
         "first_forecast",
         "how_sure_are_we",
+        "plan_a_launch",
         "simulator_against_server",
     ]
 
