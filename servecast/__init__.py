@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from servecast.api import (
         as_text,
+        capacity,
         diff,
         export,
         forecast,
+        frontier_picture,
         latency_picture,
         load_scenario,
+        plan,
         whatif,
         whatif_picture,
         with_calibration,
@@ -28,46 +31,58 @@ if TYPE_CHECKING:
     from sim.exports.export import Exported
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.forecast import Forecast
+    from sim.planner.capacity import Capacity
+    from sim.planner.plan import Plan
     from sim.planner.whatif import WhatIf
     from sim.scenario.spec import Scenario
 
 __all__ = [
     "EXAMPLES",
     "Exported",
+    "Capacity",
     "Forecast",
     "ForecastDiff",
+    "Plan",
     "RefusedToAnswer",
     "Scenario",
     "ScenarioError",
     "WhatIf",
     "as_text",
+    "capacity",
     "diff",
     "export",
     "forecast",
+    "frontier_picture",
     "latency_picture",
     "load_scenario",
     "whatif",
     "whatif_picture",
+    "plan",
     "with_calibration",
 ]
 
 _HOMES = {
+    "Capacity": "sim.planner.capacity",
     "EXAMPLES": "servecast.examples",
     "Exported": "sim.exports.export",
     "Forecast": "sim.forecast.forecast",
     "ForecastDiff": "sim.forecast.comparison",
+    "Plan": "sim.planner.plan",
     "RefusedToAnswer": "sim.errors",
     "Scenario": "sim.scenario.spec",
     "ScenarioError": "sim.errors",
     "WhatIf": "sim.planner.whatif",
     "as_text": "servecast.api",
+    "capacity": "servecast.api",
     "diff": "servecast.api",
     "export": "servecast.api",
     "forecast": "servecast.api",
+    "frontier_picture": "servecast.api",
     "latency_picture": "servecast.api",
     "load_scenario": "servecast.api",
     "whatif": "servecast.api",
     "whatif_picture": "servecast.api",
+    "plan": "servecast.api",
     "with_calibration": "servecast.api",
 }
 

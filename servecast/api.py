@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import Forecast
+    from sim.planner.capacity import Capacity
     from sim.planner.grid import Axis
+    from sim.planner.plan import Plan
     from sim.planner.whatif import WhatIf
     from sim.report.figures import Picture
     from sim.scenario.spec import Scenario
 
 __all__ = [
     "as_text",
+    "capacity",
     "diff",
     "export",
     "forecast",
+    "frontier_picture",
     "latency_picture",
     "load_scenario",
+    "plan",
     "refuse_uncalibrated",
     "seed_of",
     "whatif",
@@ -196,16 +201,73 @@ def whatif_picture(answer: WhatIf) -> Picture:
     return whatif_figures.whatif_picture(answer)
 
 
-def as_text(answer: Forecast | ForecastDiff | WhatIf) -> str:
-    """Return a forecast, or a comparison of two or many, as the command line prints it, the answer first."""
+def plan(
+    source: str | Path | Mapping[str, object],
+    varied: Mapping[str, object] | Sequence[str],
+    *,
+    overrides: Sequence[str] = (),
+    goals: str | None = None,
+    confidence: float = 0.95,
+    seed: int | None = None,
+    runs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """Return the cheapest configuration of a scenario that meets its goals, and what there is to know beside it.
+
+    `varied` are keys with their values, {"fleet.replicas": range(1, 9), "batching.max_wait": "0ms..10ms:5"}, or texts
+    as the command line takes them. The rest is as in sim.planner.plan.plan, which says what is raised.
+    """
+    from sim.planner.plan import plan as run
+
+    axes = [*map(_fixed, overrides), *_axes(varied)]
+    place = scenario_source(source) if isinstance(source, str) else source
+    return run(place, axes, goals=goals, confidence=confidence, seed=seed, runs=runs, progress=progress)
+
+
+def capacity(
+    source: str | Path | Mapping[str, object],
+    *,
+    overrides: Sequence[str] = (),
+    goals: str | None = None,
+    confidence: float = 0.95,
+    seed: int | None = None,
+    runs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Capacity:
+    """Return the highest rate that meets a scenario's goals, per fleet and per replica.
+
+    The rest is as in sim.planner.capacity.capacity, which says what is raised.
+    """
+    from sim.planner.capacity import capacity as run
+
+    place = scenario_source(source) if isinstance(source, str) else source
+    axes = list(map(_fixed, overrides))
+    return run(place, axes, goals=goals, confidence=confidence, seed=seed, runs=runs, progress=progress)
+
+
+def frontier_picture(answer: Plan) -> Picture:
+    """Return a picture of cost against p99: a notebook shows it, its save() writes it."""
+    from sim.report import plan_figure
+
+    return plan_figure.frontier_picture(answer)
+
+
+def as_text(answer: Forecast | ForecastDiff | WhatIf | Plan | Capacity) -> str:
+    """Return a forecast, a comparison of two or many, a plan or a capacity as the command line prints it."""
     from sim.forecast.forecast import Forecast
+    from sim.planner.capacity import Capacity
+    from sim.planner.plan import Plan
     from sim.planner.whatif import WhatIf
-    from sim.report import diff_tables, tables, whatif_tables
+    from sim.report import capacity_tables, diff_tables, plan_tables, tables, whatif_tables
 
     if isinstance(answer, Forecast):
         return tables.as_text(tables.forecast_report(answer))
     if isinstance(answer, WhatIf):
         return tables.as_text(whatif_tables.whatif_report(answer))
+    if isinstance(answer, Plan):
+        return tables.as_text(plan_tables.plan_report(answer))
+    if isinstance(answer, Capacity):
+        return tables.as_text(capacity_tables.capacity_report(answer))
     return tables.as_text(diff_tables.diff_report(answer))
 
 
@@ -260,3 +322,15 @@ def _axes(varied: Mapping[str, object] | Sequence[str]) -> list[Axis]:
         else parse_axis(f"{key}={values}")
         for key, values in varied.items()
     ]
+
+
+def _fixed(override: str) -> Axis:
+    """Return a change of all configurations. Raises ScenarioError."""
+    from sim.errors import ScenarioError
+    from sim.planner.grid import Axis
+    from sim.scenario.units import in_words
+
+    key, equals, value = (part.strip() for part in override.partition("="))
+    if not equals or not key or not value:
+        raise ScenarioError(f"--set must be like batching.max_batch=8. Got {in_words(override)}.")
+    return Axis(key, (value,))

@@ -20,6 +20,8 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("forecast", "servecast.commands.forecast", "forecast latency, refusals and load of a scenario"),
     Command("whatif", "servecast.commands.whatif", "compare many configurations of a scenario, also on a cluster"),
+    Command("plan", "servecast.commands.plan", "find the cheapest configuration that meets all goals"),
+    Command("capacity", "servecast.commands.capacity", "find the highest rate that meets the goals"),
     Command("diff", "servecast.commands.diff", "say what changed between two scenarios or saved results"),
     Command("rerun", "servecast.commands.rerun", "make a saved result again, and compare it byte by byte"),
     Command("export", "servecast.commands.export", "write a scenario as the configuration of the system that runs it"),

@@ -1,0 +1,59 @@
+"""Find the highest rate that meets the goals: of the fleet and of each replica, with its interval.
+
+The scenario's whole traffic is scaled by one factor. The interval goes from where all goals are met with confidence,
+which fresh runs confirm, to where one is missed with confidence. Beside it stands the saturation, above which the
+backlog grows by arithmetic alone. Exit code 1 if no rate meets the goals.
+
+Examples:
+  servecast capacity sentiment
+  servecast capacity sentiment --goals p99=50ms,refused=0.1% --set fleet.replicas=4
+  servecast capacity day.yaml --json | jq .per_replica.low_per_s
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_scenario, add_seed, count
+from servecast.commands.plan import add_goals
+from servecast.engine_choice import choose_engine
+from servecast.errors import Exit
+from servecast.streams import Talk, print_json, print_text
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes the scenario and what is wanted."""
+    add_scenario(parser)
+    add_goals(parser)
+    add_seed(parser)
+    parser.add_argument("--runs", type=count, metavar="N", help="runs at each rate (default: horizon.runs)")
+    add_engine(parser)
+    add_json(parser)
+    add_quiet(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Search and print."""
+    from servecast.api import capacity
+
+    talk = Talk(quiet=options.quiet)
+    choose_engine(options.engine, talk)
+    with talk.progress("asking how much it can take") as progress:
+        answer = capacity(
+            options.scenario,
+            overrides=options.overrides,
+            goals=options.goals,
+            confidence=options.confidence,
+            seed=options.seed,
+            runs=options.runs,
+            progress=progress,
+        )
+    if options.json:
+        print_json(answer.to_json())
+    else:
+        from sim.report.capacity_tables import capacity_report
+
+        print_text(capacity_report(answer))
+    return Exit.DONE if answer.rate_per_s is not None else Exit.MISSED

@@ -1,0 +1,90 @@
+"""Find the cheapest configuration that meets all goals, with a stated confidence.
+
+Each --vary names a key and its values: a list (4,8,16), a range with so many values (0ms..10ms:5), or whole numbers
+(1..20). Keys that belong together, as a kind of machine and its calibration do, change together with a + between them.
+The cost is that of the measured time at the scenario's prices; without prices, GPU hours. A goal is met where the upper
+end of its figure is within the limit, in runs by which nothing was chosen. Exit code 1 if nothing in range meets them.
+
+Examples:
+  servecast plan sentiment --vary fleet.replicas=1..8 --vary batching.max_batch=4,8,16
+  servecast plan day.yaml --vary fleet.autoscaler.target=2..8 --goals p99=200ms,refused=0.1% --picture frontier.png
+  servecast plan gpus.yaml --vary fleet.replicas=1..20 --vary fleet.machine+model.profile=t4+t4.json,l4+l4.json
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from servecast.command_line import (
+    Parser,
+    add_engine,
+    add_json,
+    add_quiet,
+    add_scenario,
+    add_seed,
+    count,
+    output_file,
+    share,
+)
+from servecast.engine_choice import choose_engine
+from servecast.errors import Exit
+from servecast.streams import Talk, print_json, print_text
+
+__all__ = ["add_arguments", "add_goals", "run"]
+
+
+def add_arguments(parser: Parser) -> None:
+    """It takes the scenario, what varies, what is wanted, and where the answer goes."""
+    add_scenario(parser)
+    parser.add_argument(
+        "--vary",
+        dest="varied",
+        metavar="KEY=VALUES",
+        action="append",
+        default=[],
+        help="a key and its values: 4,8,16 or 0ms..10ms:5 or 1..20; may be given several times",
+    )
+    add_goals(parser)
+    add_seed(parser)
+    parser.add_argument("--runs", type=count, metavar="N", help="runs that confirm the answer (default: horizon.runs)")
+    parser.add_argument("--picture", type=output_file, metavar="FILE", help="draw cost against p99 (.png, .svg)")
+    add_engine(parser)
+    add_json(parser)
+    add_quiet(parser)
+
+
+def add_goals(parser: Parser) -> None:
+    """Add what is wanted, and how sure it must be."""
+    parser.add_argument("--goals", metavar="GOALS", help="as in p99=200ms,refused=0.1%%; they go before the scenario's")
+    parser.add_argument(
+        "--confidence", type=share, metavar="SHARE", default=0.95, help="that each goal is met (default: 95%%)"
+    )
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """Plan and print."""
+    from servecast.api import frontier_picture, plan
+
+    talk = Talk(quiet=options.quiet)
+    choose_engine(options.engine, talk)
+    with talk.progress("planning") as progress:
+        answer = plan(
+            options.scenario,
+            options.varied,
+            overrides=options.overrides,
+            goals=options.goals,
+            confidence=options.confidence,
+            seed=options.seed,
+            runs=options.runs,
+            progress=progress,
+        )
+    if options.json:
+        print_json(answer.to_json())
+    else:
+        from sim.report.plan_tables import plan_report
+
+        print_text(plan_report(answer))
+    if options.picture is not None:
+        frontier_picture(answer).save(options.picture)
+        talk.say(f"Cost against p99 is drawn in {options.picture}")
+    return Exit.DONE if answer.answer is not None else Exit.MISSED

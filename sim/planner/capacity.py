@@ -1,0 +1,260 @@
+"""How much traffic a scenario's fleet can take while its goals hold: the highest rate, with its interval.
+
+All of the scenario's traffic is scaled by one factor. Where the figures of a goal have an interval, the rate has one:
+from where the goal is met with confidence, to where it is missed with confidence. The lower end is confirmed by runs
+that had no say in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sim.engine.engines import chosen_engine
+from sim.errors import RefusedToAnswer
+from sim.forecast.estimates import Figure, tree_of
+from sim.forecast.manifest import Manifest, manifest_of
+from sim.forecast.provenance import host, versions
+from sim.forecast.settling import is_steady
+from sim.planner.grid import Axis
+from sim.planner.question import CONFIDENCE, Source, asked
+from sim.planner.search import FRESH_FROM
+from sim.planner.traffic import Standing, TooShort, TrafficBench, ascend, crossing, descend
+from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
+from sim.scenario.identity import scenario_hash
+from sim.scenario.rules import serving_rules
+from sim.scenario.spare import spare_of, without_spare
+from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version
+
+__all__ = ["CAPACITY_VERSION", "Capacity", "capacity"]
+
+CAPACITY_VERSION: Final = "servecast-capacity/1"
+
+_PRECISION: Final = 0.005
+"""Of a rate: it is searched no more closely."""
+
+_LONGER: Final = 1.3
+_LONGER_LEAST: Final = 2.0
+"""How many times as long as is needed runs are made where they were too short, and at the least."""
+
+_LONGER_MOST: Final = 30.0
+_REQUESTS_MOST: Final = 5_000_000
+"""The longest runs that are made unasked: so many times as long as stated, and of so many requests."""
+
+_CONFIRM_STEP: Final = 0.99
+_CONFIRM_MOST: Final = 10
+
+_QUESTIONS: Final = 25
+"""About so many rates are asked for, by which progress is told."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The answer; rates are means over the run, of first sends per second."""
+
+    name: str
+    limits: dict[str, float]
+    confidence: float
+    rate_per_s: float | None  # at which a goal's figure reaches its limit; None: no rate meets the goals
+    low_per_s: float | None  # up to here all goals are met with confidence, in fresh runs too
+    high_per_s: float | None  # from here on one is missed with confidence
+    binding: str | None  # the figure that reaches its limit first
+    saturation_per_s: float  # above which the backlog grows, by arithmetic
+    stated_per_s: float  # the scenario's own
+    replicas: int  # that serve; of an autoscaled fleet the most
+    is_autoscaled: bool
+    figures: dict[str, Figure]  # of the goals, at low_per_s; where no rate meets them, at the lowest one asked for
+    simulated: int  # requests
+    provenance: dict[str, Any] = field(repr=False)
+    manifest: Manifest | None = field(default=None, repr=False)  # what was asked
+
+    def to_json(self) -> dict[str, object]:
+        """Return the capacity as a tree of plain values, version CAPACITY_VERSION."""
+        return {
+            "version": CAPACITY_VERSION,
+            "name": self.name,
+            "goals": dict(self.limits),
+            "confidence": self.confidence,
+            "fleet": self._rates(1),
+            "per_replica": self._rates(self.replicas),
+            "replicas": self.replicas,
+            "autoscaled": self.is_autoscaled,
+            "binding": self.binding,
+            "stated_per_s": self.stated_per_s,
+            "figures": tree_of(self.figures),
+            "simulated": self.simulated,
+            "provenance": self.provenance,
+            "manifest": None if self.manifest is None else self.manifest.to_json(),
+        }
+
+    def _rates(self, replicas: int) -> dict[str, float | None]:
+        """Return the rates, shared among so many replicas."""
+        rates = {
+            "rate_per_s": self.rate_per_s,
+            "low_per_s": self.low_per_s,
+            "high_per_s": self.high_per_s,
+            "saturation_per_s": self.saturation_per_s,
+        }
+        return {name: None if rate is None else rate / replicas for name, rate in rates.items()}
+
+
+def capacity(
+    source: Source,
+    axes: Sequence[Axis] = (),
+    *,
+    goals: str | None = None,
+    confidence: float = CONFIDENCE,
+    seed: int | None = None,
+    runs: int | None = None,
+    progress: Progress | None = None,
+) -> Capacity:
+    """Return the highest rate of a scenario's traffic that meets its goals.
+
+    `axes` are changes of the scenario, each with one value; `goals` (p99=200ms,refused=0.1%) go before its own. Goals
+    are met and missed with a one-sided `confidence` from 0.5 to 0.999, over `runs` runs (None: horizon.runs). Under a
+    steady load runs are made longer where they show too little so near to saturation. `progress` is called with the
+    number of rates asked for, and about how many there will be. Raises ScenarioError for bad input and a closed loop,
+    and RefusedToAnswer where runs are too short or no rate misses a goal.
+    """
+    question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
+    scenario = question.first
+    at_rate(scenario, max(mean_rate_per_s(scenario), 1.0))  # a closed loop is refused here
+    times, simulated = 1.0, 0
+    while True:
+        search = _Search(_longer(scenario, times), question.limits, confidence, question.seed, question.runs, progress)
+        try:
+            return search.answer(scenario, already=simulated)
+        except TooShort as error:
+            longer = times * max(_LONGER * error.times, _LONGER_LEAST)
+            if not _may_be_longer(scenario, longer):
+                raise
+            times, simulated = longer, simulated + search.simulated
+
+
+class _Search:
+    """One search."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        limits: dict[str, float],
+        confidence: float,
+        seed: int,
+        runs: int,
+        progress: Progress | None,
+    ) -> None:
+        self._scenario, self._limits, self._confidence = scenario, limits, confidence
+        self._seed, self._runs, self._progress = seed, runs, progress
+        self._bench = self._bench_from(0)
+        self._fresh = 0  # requests of confirmations
+        self._asked = 0
+
+    @property
+    def simulated(self) -> int:
+        """Requests so far."""
+        return self._bench.simulated + self._fresh
+
+    def answer(self, stated: Scenario, *, already: int) -> Capacity:
+        """Return the capacity. Raises RefusedToAnswer."""
+        tested = without_spare(self._scenario)
+        saturation = capacity_per_s(tested)
+        bracket = descend(lambda rate: self._at(rate).high <= 1.0, saturation)
+        low = rate = high = None
+        if bracket is None:
+            standing = self._at_lowest()
+            binding = standing.figure
+        else:
+            low = crossing(lambda each: self._at(each).high <= 1.0, *bracket, _PRECISION)
+            rate = ascend(lambda each: self._at(each).value <= 1.0, low, _PRECISION)
+            high = ascend(lambda each: self._at(each).low <= 1.0, rate, _PRECISION)
+            low, standing = self._confirmed(low)
+            binding = self._at(rate).figure
+        return Capacity(
+            name=self._scenario.name,
+            limits=self._limits,
+            confidence=self._confidence,
+            rate_per_s=rate,
+            low_per_s=low,
+            high_per_s=high,
+            binding=binding,
+            saturation_per_s=saturation,
+            stated_per_s=mean_rate_per_s(stated),
+            replicas=_replicas(tested),
+            is_autoscaled=any(alone.fleet.autoscaler is not None for alone in each_version(tested)),
+            figures=dict(standing.figures),
+            simulated=already + self.simulated,
+            provenance={
+                "scenario": stated.name,
+                "scenario_hash": scenario_hash(stated),
+                "seed": self._seed,
+                "runs": self._runs,
+                "duration_s": self._scenario.horizon.duration / 1e9,
+                "stated_duration_s": stated.horizon.duration / 1e9,
+                "spare": spare_of(self._scenario),
+                "initial_state": "empty",
+                "engine": chosen_engine().value,
+                "versions": versions(),
+                "host": host(),
+            },
+            manifest=manifest_of(
+                stated,
+                command="capacity",
+                seed=self._seed,
+                runs=self._runs,
+                options={"confidence": self._confidence},
+            ),
+        )
+
+    def _at(self, rate_per_s: float) -> Standing:
+        """Return how the goals stand at a rate, and tell that it was asked for."""
+        self._asked += 1
+        if self._progress is not None:
+            self._progress(min(self._asked, _QUESTIONS - 1), _QUESTIONS)
+        return self._bench.at(rate_per_s)
+
+    def _at_lowest(self) -> Standing:
+        return self._bench.at(min(self._bench.missed()))
+
+    def _confirmed(self, rate_per_s: float) -> tuple[float, Standing]:
+        """Return the highest rate, from one downwards, at which fresh runs meet the goals too; how they stand there."""
+        for attempt in range(_CONFIRM_MOST):
+            bench = self._bench_from(FRESH_FROM + attempt * self._runs)
+            standing = bench.at(rate_per_s)
+            self._fresh += bench.simulated
+            if standing.high <= 1.0:
+                return rate_per_s, standing
+            rate_per_s *= _CONFIRM_STEP
+        raise RefusedToAnswer(
+            f"Fresh runs do not confirm that the goals are met at {rate_per_s:.4g}/s: runs differ too much, so ask for "
+            "more (--runs) or longer ones (horizon.duration)."
+        )
+
+    def _bench_from(self, first: int) -> TrafficBench:
+        return TrafficBench(
+            self._scenario, self._limits, self._confidence, seed=self._seed, runs=self._runs, first=first
+        )
+
+
+def _longer(scenario: Scenario, times: float) -> Scenario:
+    """Return the scenario with its runs so many times as long."""
+    horizon = scenario.horizon.model_copy(update={"duration": round(scenario.horizon.duration * times)})
+    return scenario.model_copy(update={"horizon": horizon})
+
+
+def _may_be_longer(scenario: Scenario, times: float) -> bool:
+    """Return whether runs so many times as long answer the same question, and are no unreasonable price for it."""
+    if times > _LONGER_MOST or not is_steady(scenario):
+        return False
+    return capacity_per_s(scenario) * scenario.horizon.duration / 1e9 * times <= _REQUESTS_MOST
+
+
+def _replicas(tested: Scenario) -> int:
+    """Return how many replicas serve at the most."""
+    return sum(
+        alone.fleet.replicas if alone.fleet.autoscaler is None else serving_rules(alone).autoscaler.replicas_max
+        for alone in each_version(tested)
+    )

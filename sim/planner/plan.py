@@ -1,0 +1,389 @@
+"""The cheapest configuration that meets all goals with a stated confidence, and what there is to know beside it.
+
+Runners-up, the goal that binds, how much more traffic it takes, what less latency costs; or, where nothing in range
+meets the goals, what comes closest and where its limit lies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sim.engine.engines import chosen_engine
+from sim.errors import RefusedToAnswer, ScenarioError
+from sim.forecast.estimates import Figure, tree_of
+from sim.forecast.manifest import Manifest, manifest_of
+from sim.forecast.provenance import host, versions
+from sim.forecast.spending import fleet_changes, least_fleet_values
+from sim.planner.arithmetic import excluded, family_of
+from sim.planner.bench import ScenarioBench
+from sim.planner.frontier import frontier_of
+from sim.planner.grid import Axis
+from sim.planner.question import CONFIDENCE, Question, Source, asked
+from sim.planner.search import Candidate, Search, State, Tried, Wanted
+from sim.planner.traffic import TrafficBench, crossing
+from sim.planner.verdicts import worst_goal
+from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.identity import scenario_hash
+from sim.scenario.spare import spare_of
+
+__all__ = ["PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
+
+PLAN_VERSION: Final = "servecast-plan/1"
+
+P99: Final = "latency_ms.p99"
+
+_LOSSES: Final = ("refused_share", "timed_out_share", "abandoned_share", "failed_share")
+_LOST_MUCH: Final = 0.01
+"""A share that is lost and that no goal limits is named from here on."""
+
+_CLOSEST_MOST: Final = 5
+"""So many are tried before it is said that none of those that come close has figures."""
+
+_FRONTIER_RUNS: Final = 3
+_FRONTIER_MORE: Final = 6
+"""So many configurations that cost more than the answer are looked at, to show what more money buys."""
+
+_FRONTIER_COST: Final = 2.5
+"""Of the answer's cost: what costs more is not shown."""
+
+_HEADROOM_MOST: Final = 4.0
+_HEADROOM_STEP: Final = 1.15
+_HEADROOM_PRECISION: Final = 0.02
+_HEADROOM_RUNS: Final = 3
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One configuration of which there are at least two runs."""
+
+    place: int  # among all configurations
+    changes: dict[str, str]
+    state: State
+    cost: float
+    figures: dict[str, Figure]
+    runs: int  # those that the figures rest on
+    is_confirmed: bool  # they are fresh: no search has chosen by them
+    binding: str | None  # the figure that is the nearest to its limit, or the farthest beyond it
+    of_limit: float | None  # the upper end of that figure's interval as a share of the limit
+    why: str  # it is not the answer
+
+    def to_json(self) -> dict[str, object]:
+        """Return the row as plain values."""
+        return {
+            "changes": self.changes,
+            "state": self.state.value,
+            "cost": self.cost,
+            "figures": tree_of(self.figures),
+            "runs": self.runs,
+            "confirmed": self.is_confirmed,
+            "binding": self.binding,
+            "of_limit": self.of_limit if self.of_limit is not None and math.isfinite(self.of_limit) else None,
+            "why": self.why or None,
+        }
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """How many times the traffic may be before a goal breaks, by its value; `binding` breaks first."""
+
+    factor: float
+    is_most: bool  # no goal broke as far as was asked
+    binding: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain values."""
+        return {"factor": self.factor, "at_least": self.is_most, "binding": self.binding}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The answer. `rows` are the configurations that were looked at closely; `chosen`, `closest` are places in them."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    limits: dict[str, float]
+    confidence: float
+    unit: str  # of costs: a currency, or GPU hours
+    rows: tuple[PlanRow, ...]
+    chosen: int | None
+    closest: int | None  # where nothing is chosen
+    runners_up: tuple[int, ...]
+    frontier: tuple[int, ...]  # by cost: who is the fastest for the money
+    headroom: Headroom | None
+    states: dict[str, int]  # how many configurations are in which
+    excluded_why: str | None  # of the configuration that arithmetic excludes last
+    simulated: dict[str, int]  # requests, by what they were simulated for
+    notes: tuple[str, ...]
+    provenance: dict[str, Any] = field(repr=False)
+    manifest: Manifest | None = field(default=None, repr=False)  # what was asked
+
+    @property
+    def answer(self) -> PlanRow | None:
+        """The cheapest configuration that meets the goals, None where none does."""
+        return None if self.chosen is None else self.rows[self.chosen]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the plan as a tree of plain values, version PLAN_VERSION."""
+        return {
+            "version": PLAN_VERSION,
+            "name": self.name,
+            "varied": {axis.key: list(axis.values) for axis in self.axes},
+            "goals": dict(self.limits),
+            "confidence": self.confidence,
+            "unit": self.unit,
+            "feasible": self.chosen is not None,
+            "answer": None if self.chosen is None else self.rows[self.chosen].to_json(),
+            "closest": None if self.closest is None else self.rows[self.closest].to_json(),
+            "runners_up": [self.rows[place].to_json() for place in self.runners_up],
+            "frontier": [self.rows[place].to_json() for place in self.frontier],
+            "headroom": None if self.headroom is None else self.headroom.to_json(),
+            "configurations": dict(self.states),
+            "simulated": dict(self.simulated),
+            "notes": list(self.notes),
+            "provenance": self.provenance,
+            "manifest": None if self.manifest is None else self.manifest.to_json(),
+        }
+
+
+def plan(
+    source: Source,
+    axes: Sequence[Axis],
+    *,
+    goals: str | None = None,
+    confidence: float = CONFIDENCE,
+    seed: int | None = None,
+    runs: int | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Return the cheapest of the configurations of a scenario that meets its goals.
+
+    `goals` (p99=200ms,refused=0.1%) go before the scenario's. A goal is met where the one-sided upper end of its figure
+    is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs). The cost is
+    that of the measured time at the scenario's prices, or its GPU hours. `progress` is called with the share that is
+    settled, of 1000. Raises ScenarioError for bad input, and RefusedToAnswer if the runs support no configuration's
+    figures.
+    """
+    question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
+    if not question.axes:
+        raise ScenarioError("Nothing varies: give a key several values, as in --vary fleet.replicas=1..20.")
+    cost = "cost" if question.first.cost is not None else "gpu_hours"
+    scenarios = [one.scenario for one in question.configurations]
+    bench = ScenarioBench(scenarios, question.limits, seed=question.seed, runs=question.runs, more=[P99, *_LOSSES])
+    goal = Wanted(question.limits, confidence, question.runs, cost)
+    tell = None if progress is None else lambda share: progress(round(900 * share), 1000)
+    search = Search(_candidates(question, cost), bench, goal, tell)
+    found = search.run()
+    closest = None if found is not None else _closest(search, question)
+    _look_along_frontier(search, found)
+    headroom = None if found is None else _headroom(question, found, search)
+    return _answer(question, search, found, closest, headroom, cost)
+
+
+def _candidates(question: Question, cost: str) -> list[Candidate]:
+    """Return what is known of the configurations before any run."""
+    candidates = []
+    for place, one in enumerate(question.configurations):
+        candidates.append(
+            Candidate(
+                place,
+                least_cost=least_fleet_values(one.scenario)[cost],
+                is_cost_exact=not fleet_changes(one.scenario),
+                excluded=excluded(one.scenario, question.limits),
+                family=family_of(one, question.limits),
+                replicas=one.scenario.fleet.replicas,
+            )
+        )
+    return candidates
+
+
+def _closest(search: Search, question: Question) -> Tried | None:
+    """Return the configuration that misses its goals by the least, with all its runs. None if none has figures.
+
+    Raises RefusedToAnswer if what kept the only hopeful ones from being the answer is that runs are too short.
+    """
+    looked_at = [tried for tried in search.tried if tried.runs]
+    judged = [tried for tried in looked_at if tried.state != State.UNKNOWN]
+    unknown = [tried for tried in looked_at if tried.state == State.UNKNOWN]
+    if unknown and all(_excess(tried, question.limits) > 1.0 for tried in judged):
+        hopeful = min(unknown, key=lambda tried: _excess(tried, question.limits))
+        if _excess(hopeful, question.limits) <= 1.0:
+            raise RefusedToAnswer(
+                f"No configuration is found to meet the goals, and of {_words(question, hopeful)} it cannot be said: "
+                f"{hopeful.why}."
+            )
+    for closest in sorted(looked_at, key=lambda tried: _excess(tried, question.limits))[:_CLOSEST_MOST]:
+        search.extend(closest, question.runs)
+        try:
+            search.figures(closest)
+        except RefusedToAnswer:
+            continue
+        return closest
+    return None
+
+
+def _excess(tried: Tried, limits: Mapping[str, float]) -> float:
+    """Return by how many times the worst figure is above its limit, on the mean of the runs."""
+    excess = 0.0
+    for name, limit in limits.items():
+        values = [run.figures.get(name, math.nan) for run in tried.decisive]
+        mean = math.fsum(values) / len(values)
+        excess = max(excess, math.inf if math.isnan(mean) else mean / max(limit, 1e-12))
+    return excess
+
+
+def _words(question: Question, tried: Tried) -> str:
+    changes = question.configurations[tried.candidate.place].changes
+    return ", ".join(f"{key}={value}" for key, value in changes.items())
+
+
+def _look_along_frontier(search: Search, found: Tried | None) -> None:
+    """Have a few runs made of those that show what more money buys, or without an answer, what the most buys."""
+    waiting = [tried for tried in search.tried if len(tried.runs) < _FRONTIER_RUNS and tried.state != State.EXCLUDED]
+    if found is not None:
+        least = search.cost(found)
+        waiting = [tried for tried in waiting if least < search.cost(tried) <= _FRONTIER_COST * least]
+        alike = [tried for tried in waiting if tried.candidate.family == found.candidate.family is not None]
+        waiting = alike or waiting
+    waiting = [tried for tried in waiting if tried.runs or tried.candidate.is_cost_exact]
+    known = [tried for tried in waiting if tried.runs]
+    chosen = frontier_of([(search.cost(tried), tried.runs[0].figures[P99]) for tried in known])
+    waiting = [known[place] for place in chosen] or sorted(waiting, key=search.cost)
+    for tried in waiting[:_FRONTIER_MORE]:
+        search.extend(tried, _FRONTIER_RUNS, "frontier")
+
+
+def _headroom(question: Question, found: Tried, search: Search) -> Headroom | None:
+    """Return how many times the traffic may be before a goal breaks; None of a closed loop, which has no rate."""
+    scenario = question.configurations[found.candidate.place].scenario
+    rate = mean_rate_per_s(scenario)
+    if rate == 0.0:
+        return None
+    runs = max(_HEADROOM_RUNS, question.runs // 4)
+    bench = TrafficBench(scenario, question.limits, question.confidence, seed=question.seed, runs=runs)
+
+    too_short = []  # factors at which the runs do not tell
+
+    def is_met(factor: float) -> bool:
+        try:
+            return bench.at(factor * rate).value <= 1.0
+        except RefusedToAnswer:
+            too_short.append(factor)
+            return False
+
+    met, missed, step = 1.0, 1.0, _HEADROOM_STEP
+    while missed < _HEADROOM_MOST:
+        missed, step = min(missed * step, _HEADROOM_MOST), step**1.5
+        if not is_met(missed):
+            met = crossing(is_met, met, missed, _HEADROOM_PRECISION)
+            break
+        met = missed
+    search.simulated["headroom"] = bench.simulated
+    breaks_per_s = min(bench.missed(), default=math.inf)
+    is_known = breaks_per_s < rate * min(too_short, default=math.inf)
+    return Headroom(met, not is_known, bench.at(breaks_per_s).figure if is_known else None)
+
+
+def _answer(
+    question: Question, search: Search, found: Tried | None, closest: Tried | None, headroom: Headroom | None, cost: str
+) -> Plan:
+    """Return the plan."""
+    told = [tried for tried in search.tried if len(tried.decisive) > 1]
+    told.sort(key=search.cost)
+    rows = tuple(row for row in (_row(question, search, tried) for tried in told) if row is not None)
+    places = {row.place: index for index, row in enumerate(rows)}
+    chosen = None if found is None else places[found.candidate.place]
+    others = [
+        index for index, row in enumerate(rows) if row.state in {State.PASSED, State.CONFIRMED} and index != chosen
+    ]
+    drawn = [index for index, row in enumerate(rows) if row.figures[P99].value is not None]
+    scenario = question.first if found is None else question.configurations[found.candidate.place].scenario
+    excluded_rows = [tried for tried in search.tried if tried.state == State.EXCLUDED]
+    return Plan(
+        name=question.first.name,
+        axes=question.axes,
+        limits=question.limits,
+        confidence=question.confidence,
+        unit=question.first.cost.currency if question.first.cost is not None else "GPU hours",
+        rows=rows,
+        chosen=chosen,
+        closest=None if closest is None else places.get(closest.candidate.place),
+        runners_up=tuple(others[:3]),
+        frontier=tuple(
+            drawn[place] for place in frontier_of([(rows[i].cost, rows[i].figures[P99].value or 0.0) for i in drawn])
+        ),
+        headroom=headroom,
+        states=dict(Counter(tried.state.value for tried in search.tried)),
+        excluded_why=max(excluded_rows, key=search.cost).why if excluded_rows else None,
+        simulated=dict(search.simulated),
+        notes=tuple(_notes(question, search, None if chosen is None else rows[chosen])),
+        provenance={
+            "scenario": question.first.name,
+            "scenario_hash": scenario_hash(scenario),
+            "seed": question.seed,
+            "runs": question.runs,
+            "duration_s": scenario.horizon.duration / 1e9,
+            "spare": spare_of(scenario),
+            "initial_state": "empty",
+            "engine": chosen_engine().value,
+            "versions": versions(),
+            "host": host(),
+        },
+        manifest=manifest_of(
+            question.first,
+            command="plan",
+            seed=question.seed,
+            runs=question.runs,
+            options={
+                "varied": {axis.key: list(axis.values) for axis in question.axes},
+                "confidence": question.confidence,
+            },
+        ),
+    )
+
+
+def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
+    """Return a configuration with its figures, None where no honest ones can be given."""
+    try:
+        figures = dict(search.figures(tried))
+    except RefusedToAnswer:
+        return None
+    binding, of_limit = worst_goal(figures, question.limits, question.confidence)
+    return PlanRow(
+        place=tried.candidate.place,
+        changes=question.configurations[tried.candidate.place].changes,
+        state=tried.state,
+        cost=search.cost(tried),
+        figures=figures,
+        runs=len(tried.decisive),
+        is_confirmed=tried.state == State.CONFIRMED,
+        binding=binding,
+        of_limit=None if math.isnan(of_limit) else of_limit,
+        why=tried.why,
+    )
+
+
+def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]:
+    """Return what its user is to know besides."""
+    notes = []
+    doubtful = [
+        tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
+    ]
+    cheaper = [tried for tried in doubtful if row is None or search.cost(tried) < row.cost]
+    if cheaper:
+        first = min(cheaper, key=search.cost)
+        notes.append(
+            f"{len(cheaper)} {'cheaper ' if row is not None else ''}configurations may meet the goals, and their runs "
+            f"do not tell: with {_words(question, first)}, {first.why}."
+        )
+    if row is not None:
+        for name in _LOSSES:
+            share = row.figures[name].value or 0.0
+            if name not in question.limits and share >= _LOST_MUCH:
+                notes.append(f"{100 * share:.3g} % of the requests are lost ({name}), and no goal limits that.")
+    return notes

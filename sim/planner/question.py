@@ -1,0 +1,147 @@
+"""What is asked of a planner: the configurations, the goals, and how sure the answer must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Final
+
+from sim.errors import ScenarioError
+from sim.forecast.goals import figures_needed, wanted_figures
+from sim.outcome.quantiles import QUANTILE_NAMES
+from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, configurations
+from sim.scenario.spec import Scenario
+
+__all__ = ["CONFIDENCE", "Question", "Source", "asked", "check_confidence", "limits_of", "parse_goals"]
+
+CONFIDENCE: Final = 0.95
+"""How sure it must be that a goal is met, where nothing else is said."""
+
+_CONFIDENCE_LEAST, _CONFIDENCE_MOST = 0.5, 0.999
+
+_SAME: Final = ("traffic", "horizon", "goals", "seed")
+"""Keys that make two configurations answers to one question."""
+
+_TOGETHER: Final = "+"
+"""Between keys that change together, and between their values."""
+
+Source = str | Path | Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Configurations of a scenario, and what is wanted of one of them."""
+
+    axes: tuple[Axis, ...]  # the keys that vary
+    configurations: tuple[Configuration, ...]
+    limits: dict[str, float]  # by figure, in its unit
+    confidence: float
+    runs: int
+    seed: int
+
+    @property
+    def first(self) -> Scenario:
+        """The first scenario: what all of them share can be read off it."""
+        return self.configurations[0].scenario
+
+
+def asked(
+    source: Source,
+    axes: Sequence[Axis],
+    *,
+    goals: str | None,
+    confidence: float,
+    runs: int | None,
+    seed: int | None,
+) -> Question:
+    """Return a question about a scenario file, or a mapping with its content; an axis of one value changes all.
+
+    Raises ScenarioError: nothing varies, no goals or some that contradict each other, a configuration that is not
+    allowed, prices in some configurations only, a confidence or number of runs out of range.
+    """
+    check_confidence(confidence)
+    axes = [*axes, *([] if goals is None else parse_goals(goals))]
+    made = [one for together in _taken_apart(axes) for one in configurations(source, together)]
+    if len(made) > CONFIGURATIONS_MAX:
+        raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {len(made)}.")
+    first = made[0].scenario
+    limits = limits_of(first)
+    for axis in axes:
+        sections = {key.strip().partition(".")[0] for key in axis.key.split(_TOGETHER)}
+        if len(axis.values) > 1 and sections & set(_SAME):
+            raise ScenarioError(
+                f"{axis.key} must be the same in all configurations: {', '.join(_SAME)} are what is asked about."
+            )
+    for one in made:
+        if (one.scenario.cost is None) != (first.cost is None):
+            raise ScenarioError("cost must be stated for all configurations or for none.")
+        if (
+            one.scenario.cost is not None
+            and first.cost is not None
+            and one.scenario.cost.currency != first.cost.currency
+        ):
+            raise ScenarioError("cost.currency must be the same in all configurations.")
+    count = first.horizon.runs if runs is None else runs
+    if count < 2:
+        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    varied = tuple(axis for axis in axes if len(axis.values) > 1)
+    keys = {key for axis in varied for key in axis.key.split(_TOGETHER)}
+    shown = (
+        Configuration({key: value for key, value in one.changes.items() if key in keys}, one.scenario) for one in made
+    )
+    return Question(varied, tuple(shown), limits, confidence, count, (first.seed or 0) if seed is None else seed)
+
+
+def parse_goals(text: str) -> list[Axis]:
+    """Return the goals of `p99=200ms,refused=0.1%` as changes of a scenario. Raises ScenarioError."""
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value):
+            raise ScenarioError(f"--goals must be like p99=200ms,refused=0.1%. Got {text!r}.")
+        if name in found:
+            raise ScenarioError(f"goals.{name} must be stated once. Got {found[name]} and {value}.")
+        found[name] = value
+    return [Axis(f"goals.{name}", (value,)) for name, value in found.items()]
+
+
+def limits_of(scenario: Scenario) -> dict[str, float]:
+    """Return the limits of a scenario's goals by figure. Raises ScenarioError for none, and for a contradiction."""
+    goals = scenario.goals
+    limits = wanted_figures(goals)
+    if not limits:
+        raise ScenarioError("There must be a goal: state goals in the scenario, or --goals p99=200ms,refused=0.1%.")
+    stated = [name for name in QUANTILE_NAMES if name in limits]
+    for lower, higher in pairwise(stated):
+        if limits[lower] > limits[higher]:
+            raise ScenarioError(
+                f"goals.{lower} must not be above goals.{higher}, since fewer requests are slower than {higher}. "
+                f"Got {limits[lower]:g}ms and {limits[higher]:g}ms."
+            )
+    return dict(zip(figures_needed(goals), limits.values(), strict=True))
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise ScenarioError for a confidence that is none, or that no number of runs gives."""
+    if not _CONFIDENCE_LEAST <= confidence <= _CONFIDENCE_MOST:
+        raise ScenarioError(f"confidence must be from 50% to 99.9%. Got {100 * confidence:g}%.")
+
+
+def _taken_apart(axes: Sequence[Axis]) -> Iterator[list[Axis]]:
+    """Yield the axes once for each value of keys that change together, with each of these keys fixed by itself.
+
+    A kind of machine has its own times and its own price: fleet.machine+model.profile=t4+t4.json,l4+l4.json. Raises
+    ScenarioError where a value has not one part for each key.
+    """
+    together = [axis for axis in axes if _TOGETHER in axis.key]
+    alone = [axis for axis in axes if _TOGETHER not in axis.key]
+    for values in product(*(axis.values for axis in together)):
+        fixed = []
+        for axis, value in zip(together, values, strict=True):
+            keys, parts = axis.key.split(_TOGETHER), value.split(_TOGETHER)
+            if len(keys) != len(parts):
+                raise ScenarioError(f"{axis.key} must have {len(keys)} values with {_TOGETHER} between. Got {value!r}.")
+            fixed += [Axis(key.strip(), (part.strip(),)) for key, part in zip(keys, parts, strict=True)]
+        yield [*fixed, *alone]

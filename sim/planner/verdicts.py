@@ -1,0 +1,217 @@
+"""Whether a configuration meets its goals with a stated confidence, and what its first runs say of all of them.
+
+A goal is met with confidence where the one-sided upper end of its figure is within the limit: at 97.5 % that end is the
+upper end of a forecast's interval. A quantile that runs are too short for is judged by what its goal says in other
+words: p99 is within 200 ms where no more than 1 % of the answers take longer. That share has an honest interval as soon
+as all runs together show enough of them. Before all runs are made, those that are there say how likely it is that all
+of them will say so: who goes on is decided by that, and who is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from sim.forecast.estimates import Figure
+from sim.forecast.intervals import EXCEEDANCES_MIN, LEVEL, none_seen_high, student_t
+from sim.outcome.quantiles import QUANTILE_NAMES
+
+__all__ = [
+    "Prospect",
+    "Share",
+    "is_met",
+    "lower_end",
+    "one_sided_t",
+    "prospect",
+    "quantile_of",
+    "shares_of_limits",
+    "stand_in_of",
+    "too_few",
+    "upper_end",
+    "worst_goal",
+]
+
+_DROPPED_AT: Final = 0.99
+"""How sure it must be that all runs would not meet a goal, before a configuration is dropped."""
+
+_PASSED_AT: Final = 0.8
+"""How sure that they would, before the fresh runs that decide are made."""
+
+
+class Prospect(Enum):
+    """What the runs so far say of all of them."""
+
+    MISSED = "missed"
+    OPEN = "open"
+    MET = "met"
+    UNKNOWN = "unknown"  # the runs do not support the figure, however many there are
+
+
+def one_sided_t(confidence: float, freedom: int) -> float:
+    """Return the quantile of Student's t that a value stays below with a confidence from 0.5 to 1."""
+    return student_t(2.0 * confidence - 1.0, freedom)
+
+
+def upper_end(figure: Figure, confidence: float) -> float:
+    """Return the end that the long-run figure is below with a confidence, NaN of a figure without a value."""
+    made = max(len(figure.runs), 1)
+    return _End(figure, confidence, made).after(made)
+
+
+def lower_end(figure: Figure, confidence: float) -> float:
+    """Return the end that the long-run figure is above with a confidence, NaN of a figure without a value."""
+    if figure.value is None:
+        return math.nan
+    return max(2.0 * figure.value - upper_end(figure, confidence), 0.0)
+
+
+def stand_in_of(name: str) -> str:
+    """Return the name of the share of answers beyond the goal that a latency figure has."""
+    return f"beyond_goal.{name.removeprefix('latency_ms.')}_share"
+
+
+def quantile_of(name: str) -> float | None:
+    """Return which quantile a figure is, None of one that is none."""
+    return QUANTILE_NAMES.get(name.removeprefix("latency_ms."))
+
+
+def too_few(name: str, figure: Figure, runs: int) -> str:
+    """Return why a figure without a value, and what stands in for it, say nothing even after so many runs."""
+    q, worth = quantile_of(name), figure.effective_samples
+    if q is None or worth is None:
+        return f"{name} is not known: {figure.why}"
+    return (
+        f"{name} is not known: {runs} runs show {runs * worth * (1.0 - q):.1f} independent answers beyond it, and "
+        f"{EXCEEDANCES_MIN:.0f} are needed, in more runs (horizon.runs) or longer ones (horizon.duration)"
+    )
+
+
+def prospect(
+    figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float, *, made: int, runs: int
+) -> Prospect:
+    """Return what figures of the `made` runs so far, at least 2, say of `runs` runs, by all limits together."""
+    judged = [_judged_by(figures, name, limit) for name, limit in limits.items()]
+    of_goals = {_of_goal(_End(figure, confidence, made), limit, runs) for figure, limit in judged}
+    for verdict in (Prospect.MISSED, Prospect.UNKNOWN, Prospect.OPEN):
+        if verdict in of_goals:
+            return verdict
+    return Prospect.MET
+
+
+def is_met(figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float) -> bool:
+    """Return whether all goals are met with confidence."""
+    return all(share.high <= 1.0 for share in shares_of_limits(figures, limits, confidence).values())
+
+
+@dataclass(frozen=True)
+class Share:
+    """A figure as a share of its limit, with both ends; NaN where it is not known."""
+
+    low: float
+    value: float
+    high: float
+
+
+def shares_of_limits(figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float) -> dict[str, Share]:
+    """Return how near each figure, or what stands in for it, is to its limit."""
+    shares = {}
+    for name, limit in limits.items():
+        figure, most = _judged_by(figures, name, limit)
+        value = math.nan if figure.value is None else figure.value
+        ends = (lower_end(figure, confidence), value, upper_end(figure, confidence))
+        shares[name] = Share(*(_share_of_limit(end, most) for end in ends))
+    return shares
+
+
+def worst_goal(
+    figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float
+) -> tuple[str | None, float]:
+    """Return the figure that is the nearest to its limit, or the farthest beyond it, and its end as a share of that."""
+    shares = shares_of_limits(figures, limits, confidence)
+    known = {name: share.high for name, share in shares.items() if not math.isnan(share.high)}
+    if not known:
+        return None, math.nan
+    name = max(known, key=lambda each: known[each])
+    return name, known[name]
+
+
+def _judged_by(figures: Mapping[str, Figure], name: str, limit: float) -> tuple[Figure, float]:
+    """Return the figure that a goal is judged by, and what it may be."""
+    figure, stand_in, q = figures[name], figures.get(stand_in_of(name)), quantile_of(name)
+    if figure.value is None and stand_in is not None and q is not None:
+        return stand_in, 1.0 - q
+    return figure, limit
+
+
+def _share_of_limit(end: float, limit: float) -> float:
+    if math.isnan(end) or limit > 0.0:
+        return end / limit if limit > 0.0 else math.nan
+    return math.inf if end > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
+class _End:
+    """The upper end of a figure, from its 95 % interval on both sides."""
+
+    figure: Figure
+    confidence: float
+    made: int  # runs
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it is a share of which nothing was seen in so many cases."""
+        return self.figure.value == 0.0 and not self.figure.runs and bool(self.figure.high)
+
+    def after(self, runs: int) -> float:
+        """Return the end as so many runs would give it, if they showed on the whole what those that are there do."""
+        figure = self.figure
+        if figure.value is None or figure.high is None:
+            return math.nan
+        if self.is_unseen:
+            cases = math.log1p(-LEVEL) / math.log1p(-min(figure.high, 1.0 - 1e-12))
+            return none_seen_high(cases * runs / self.made, self.confidence)
+        if len(figure.runs) < 2:
+            return figure.high
+        sampling = one_sided_t(self.confidence, runs - 1) * self.spread / math.sqrt(runs)
+        calibration = self._calibration_half * one_sided_t(self.confidence, runs - 1) / student_t(LEVEL, self._freedom)
+        return figure.value + math.hypot(sampling, calibration)
+
+    @property
+    def spread(self) -> float:
+        """The spread between single runs."""
+        figure = self.figure
+        if len(figure.runs) < 2 or figure.value is None:
+            return 0.0
+        squares = math.fsum((run - figure.value) ** 2 for run in figure.runs if math.isfinite(run))
+        return math.sqrt(squares / self._freedom)
+
+    @property
+    def _calibration_half(self) -> float:
+        """Half the width of what the calibration leaves open, at 95 % on both sides; more runs do not narrow it."""
+        figure = self.figure
+        if figure.calibration is None or figure.value is None:
+            return 0.0
+        return max(figure.calibration.high - figure.value, 0.0)
+
+    @property
+    def _freedom(self) -> int:
+        return len(self.figure.runs) - 1
+
+
+def _of_goal(end: _End, limit: float, runs: int) -> Prospect:
+    """Return what one figure of the runs so far says of all."""
+    if end.figure.value is None:
+        return Prospect.UNKNOWN
+    after_all = end.after(runs)
+    if end.is_unseen:  # more of nothing is all that can be expected
+        return Prospect.MET if after_all <= limit else Prospect.UNKNOWN
+    if end.made >= runs or len(end.figure.runs) < 2:
+        return Prospect.MET if after_all <= limit else Prospect.MISSED
+    # How far the mean of all runs may lie from that of the first of them.
+    error = end.spread * math.sqrt(1.0 / end.made - 1.0 / runs)
+    if after_all - one_sided_t(_DROPPED_AT, end.made - 1) * error > limit:
+        return Prospect.MISSED
+    return Prospect.MET if after_all + one_sided_t(_PASSED_AT, end.made - 1) * error <= limit else Prospect.OPEN

@@ -1,0 +1,96 @@
+"""A picture of what less latency costs: the configurations of a plan by cost and p99, and those that nothing beats.
+
+In the style of figures.py, readable in black and white: the frontier is dashed with what nothing beats as filled dots,
+all others are open ones, the goal is dotted, and the answer has a ring.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.planner.plan import Plan, PlanRow
+from sim.report.figures import Picture
+from sim.report.units import digits_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["frontier_picture"]
+
+_P99: Final = "latency_ms.p99"
+_DASHED: Final = (0, (5, 2))
+_ABOVE_GOAL: Final = 6.0
+"""What is above the goal by more than so many times it would squeeze everything else together."""
+
+
+def frontier_picture(plan: Plan) -> Picture:
+    """Return the picture of a plan."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    goal_ms = plan.limits.get(_P99)
+    known = [row for row in plan.rows if row.figures[_P99].value is not None]
+    frontier = [plan.rows[place] for place in plan.frontier]
+    if goal_ms is not None:
+        near = [row for row in known if _p99(row) <= _ABOVE_GOAL * goal_ms]
+        known = near or known
+        frontier = [row for row in frontier if row in known]
+        axes.axhline(goal_ms, color="0.35", linestyle=":", linewidth=1.4, label=f"goal p99 {digits_of(goal_ms)} ms")
+    _draw(axes, [row for row in known if row not in frontier], "looked at", filled=False)
+    axes.plot([row.cost for row in frontier], [_p99(row) for row in frontier], color="black", linestyle=_DASHED, lw=1)
+    _draw(axes, frontier, "nothing is cheaper and faster", filled=True)
+    _mark(axes, plan)
+    axes.set_xlabel(f"cost of the measured time ({plan.unit})")
+    axes.set_ylabel("p99 latency (ms), 95 % confidence")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
+    axes.set_title(plan.name, fontsize=11)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if known:
+        axes.legend(fontsize=8, frameon=False)
+    else:
+        axes.text(0.5, 0.5, "no p99 is known: the runs are too short for it", ha="center", transform=axes.transAxes)
+    return Picture(figure)
+
+
+def _p99(row: PlanRow) -> float:
+    value = row.figures[_P99].value
+    return float("nan") if value is None else value
+
+
+def _draw(axes: Axes, rows: list[PlanRow], label: str, *, filled: bool) -> None:
+    """Draw configurations with the intervals of their p99."""
+    if not rows:
+        return
+    figures = [row.figures[_P99] for row in rows]
+    values = np.array([figure.value for figure in figures], dtype=np.float64)
+    below = values - np.array([figure.low for figure in figures], dtype=np.float64)
+    above = np.array([figure.high for figure in figures], dtype=np.float64) - values
+    axes.errorbar(
+        [row.cost for row in rows],
+        values,
+        yerr=np.maximum([below, above], 0.0),
+        fmt="o",
+        markersize=5,
+        color="black" if filled else "0.45",
+        markerfacecolor="black" if filled else "white",
+        ecolor="0.6",
+        capsize=2,
+        linewidth=1,
+        label=label,
+    )
+
+
+def _mark(axes: Axes, plan: Plan) -> None:
+    """Put a ring around the answer, and say its values."""
+    row = plan.answer
+    if row is None or row.figures[_P99].value is None:
+        return
+    axes.plot([row.cost], [_p99(row)], "ko", markersize=12, markerfacecolor="none", label="the answer")
+    words = "\n".join(f"{key.rpartition('.')[2]} {value}" for key, value in row.changes.items())
+    arrow = {"arrowstyle": "-", "color": "0.3", "linewidth": 0.7, "shrinkB": 7}
+    axes.annotate(words, (row.cost, _p99(row)), (18, 26), textcoords="offset points", fontsize=8, arrowprops=arrow)

@@ -1,0 +1,172 @@
+"""A plan as text: the answer in one sentence, what comes next, what it costs to be faster, what was simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sim.forecast.estimates import Figure
+from sim.planner.plan import Plan, PlanRow
+from sim.planner.search import State
+from sim.planner.verdicts import lower_end, upper_end
+from sim.report.goal_words import goal_words
+from sim.report.tables import FIGURE_NAMES
+from sim.report.units import digits_of, new_table, quantity
+
+__all__ = ["label_of", "plan_answer", "plan_report"]
+
+_P99: Final = "latency_ms.p99"
+_STATES: Final = {
+    State.CONFIRMED: "confirmed",
+    State.PASSED: "seem to meet the goals",
+    State.DEARER: "cost more",
+    State.FAILED: "miss a goal in fresh runs",
+    State.MISSED: "miss a goal",
+    State.INFERRED: "miss one as more replicas do",
+    State.EXCLUDED: "excluded by arithmetic",
+    State.UNKNOWN: "cannot be judged",
+    State.OPEN: "not looked at to the end",
+}
+
+_HEADROOM_MOST: Final = 4.0
+
+
+def plan_report(plan: Plan) -> RenderableType:
+    """Return a plan for people."""
+    notes = [Text(line, style="dim") for line in [*_statistics(plan), *plan.notes]]
+    parts: list[RenderableType] = [Text(plan_answer(plan), style="bold")]
+    parts += [Text(line) for line in _about_answer(plan)]
+    shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
+    if shown:
+        parts += ["", _rows_table(plan, shown, _title(plan))]
+    if len(plan.frontier) > 1:
+        parts += ["", _rows_table(plan, plan.frontier, "cost against p99: nothing is cheaper and faster")]
+    return Group(*parts, "", *notes)
+
+
+def plan_answer(plan: Plan) -> str:
+    """Return the answer in one sentence."""
+    row = plan.answer
+    if row is not None:
+        hours = plan.provenance["duration_s"] / 3600.0
+        money = "" if plan.unit == "GPU hours" else f", {digits_of(row.cost / hours)} {plan.unit}/h"
+        said = ", ".join(goal_words(row.figures, name, limit, plan.confidence) for name, limit in plan.limits.items())
+        return (
+            f"{plan.name}: the cheapest that meets the goals is {label_of(row)}: "
+            f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}{money}; {said}."
+        )
+    if plan.closest is None:
+        if plan.excluded_why is None:
+            return f"{plan.name}: nothing in range meets the goals: everywhere too many requests have no outcome."
+        return f"{plan.name}: nothing in range meets the goals, by arithmetic alone: {plan.excluded_why}."
+    row = plan.rows[plan.closest]
+    name = row.binding or next(iter(plan.limits))
+    low = lower_end(row.figures[name], plan.confidence)
+    figure = row.figures[name]
+    got = "not known" if figure.value is None else f"{quantity(name, figure.value)} (at least {quantity(name, low)})"
+    if figure.value is not None and low <= plan.limits[name]:
+        got = f"{quantity(name, figure.value)}, and cannot be said to be within"
+    return (
+        f"{plan.name}: nothing in range meets the goals. The closest is {label_of(row)}: {FIGURE_NAMES[name]} "
+        f"{got}; the limit is {quantity(name, plan.limits[name])}."
+    )
+
+
+def label_of(row: PlanRow) -> str:
+    """Return a configuration in words."""
+    return ", ".join(f"{key}={value}" for key, value in row.changes.items())
+
+
+def _about_answer(plan: Plan) -> Iterator[str]:
+    """Yield what binds, how much more traffic there may be, and what spare replicas are for."""
+    row = plan.answer
+    if row is None:
+        return
+    if row.binding is not None and row.of_limit is not None:
+        share = f"{digits_of(100 * row.of_limit)} %"
+        yield f"The goal that binds is {FIGURE_NAMES[row.binding]}: its upper end is at {share} of the limit."
+    headroom = plan.headroom
+    if headroom is not None and not headroom.is_most:
+        breaks = f" before {FIGURE_NAMES[headroom.binding]} is beyond its limit" if headroom.binding else ""
+        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{breaks}."
+    elif headroom is not None and headroom.factor >= _HEADROOM_MOST:
+        yield f"Headroom: no goal breaks up to {headroom.factor:.0f} times the traffic."
+    elif headroom is not None:
+        yield (
+            f"Headroom: the traffic may be at least {headroom.factor:.2f} times as much; nearer to saturation the runs "
+            "are too short to tell (horizon.duration)."
+        )
+    spare = plan.provenance["spare"]
+    if spare:
+        yield f"The goals hold with {spare} {'replica' if spare == 1 else 'replicas'} down; the cost counts all."
+
+
+def _title(plan: Plan) -> str:
+    if plan.chosen is None:
+        return "the closest"
+    return "the answer, and the next cheapest that seem to meet the goals" if plan.runners_up else "the answer"
+
+
+def _rows_table(plan: Plan, places: Sequence[int], title: str) -> Table:
+    """Return configurations side by side: their values, cost and the figures of the goals with their upper ends."""
+    names = list(dict.fromkeys([*plan.limits, _P99]))
+    keys = list(plan.rows[places[0]].changes)
+    ends = [f"{FIGURE_NAMES[name].removesuffix(' latency')}, at most" for name in names]
+    headers = [column for name, end in zip(names, ends, strict=True) for column in (FIGURE_NAMES[name], end)]
+    table = new_table(
+        *(key.rpartition(".")[2] for key in keys), f"cost, {plan.unit}", *headers, "runs", "", words=len(keys)
+    )
+    table.title, table.title_justify, table.title_style = title, "left", ""
+    table.columns[-1].justify = "left"
+    for place in places:
+        row = plan.rows[place]
+        cells = [cell for name in names for cell in _cells(plan, name, row.figures[name])]
+        state = "confirmed" if row.is_confirmed else "not confirmed" if row.state == State.PASSED else ""
+        table.add_row(*row.changes.values(), digits_of(row.cost), *cells, str(row.runs), state)
+    return table
+
+
+def _cells(plan: Plan, name: str, figure: Figure) -> tuple[str, str]:
+    """Return a figure and its upper end."""
+    if figure.value is None:
+        return "-", ""
+    return quantity(name, figure.value), quantity(name, upper_end(figure, plan.confidence))
+
+
+def _statistics(plan: Plan) -> Iterator[str]:
+    """Yield what the answer rests on."""
+    too_short = {name: row.figures[name].why for row in _told(plan) for name in plan.limits if row.figures[name].why}
+    for name, why in too_short.items():
+        yield (
+            f"Where no {FIGURE_NAMES[name]} stands, the goal is judged by the share of answers beyond it, of all runs "
+            f"together: {why}."
+        )
+    count = sum(plan.states.values())
+    said = [f"{plan.states[state]} {words}" for state, words in _STATES.items() if state in plan.states]
+    yield f"{count} configurations: {'; '.join(said)}."
+    runs, sure = plan.provenance["runs"], f"{100 * plan.confidence:g} %"
+    simulated = f"{sum(plan.simulated.values()) / 1e6:.3g} million requests were simulated"
+    yield (
+        f"At most: the end that the figure is below with {sure} confidence. The answer rests on {runs} fresh runs, by "
+        f"which nothing was chosen; {simulated}."
+        if plan.chosen is not None
+        else f"Ends hold with {sure} confidence; {simulated}."
+    )
+
+
+def _told(plan: Plan) -> list[PlanRow]:
+    """Return the rows that are shown."""
+    return [plan.rows[place] for place in (plan.chosen, plan.closest, *plan.runners_up) if place is not None]
+
+
+def _time(plan: Plan) -> str:
+    """Return the measured time in words."""
+    seconds = plan.provenance["duration_s"]
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= (2 * length if unit == "days" else length):
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,147 @@
+"""Plans of small scenarios: who is found, what stands beside it, and what is said where nobody is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sim.errors import ScenarioError
+from sim.planner.grid import parse_axis
+from sim.planner.plan import PLAN_VERSION, Plan, plan
+from sim.planner.search import State
+from sim.planner.verdicts import is_met, upper_end
+from tests.sim.planner.small import changed
+
+REPLICAS = "fleet.replicas=1..6"
+
+
+def planned(*varied: str, goals: str | None = None, **sections: Any) -> Plan:
+    """Return a plan of the small scenario."""
+    return plan(changed(**sections), [parse_axis(text) for text in varied], goals=goals, seed=3)
+
+
+def test_cheapest_fleet_that_meets_the_goals_is_found() -> None:
+    """Two replicas are too slow and three are not, as a run of each by itself shows; the cost is GPU hours."""
+    found = planned(REPLICAS, goals="p90=32ms")
+    assert found.answer is not None
+    assert found.answer.is_confirmed
+    assert found.unit == "GPU hours"
+    replicas = int(found.answer.changes["fleet.replicas"])
+    assert found.answer.cost == pytest.approx(replicas * 12 / 3600)
+    assert is_met(found.answer.figures, found.limits, found.confidence)
+    (one_fewer,) = [row for row in found.rows if row.changes["fleet.replicas"] == str(replicas - 1)]
+    assert one_fewer.state in {State.MISSED, State.FAILED}
+    assert one_fewer.figures["latency_ms.p90"].value or 99.0 > 32.0
+
+
+def test_same_seed_gives_the_same_plan() -> None:
+    """To the last digit; a plan is plain JSON."""
+    told = [json.dumps(planned(REPLICAS).to_json(), allow_nan=False) for _ in range(2)]
+    assert told[0] == told[1]
+    assert json.loads(told[0])["version"] == PLAN_VERSION
+
+
+def test_kind_of_machine_is_chosen_by_its_price() -> None:
+    """The small kind is twice as slow, at a third of the price: two of it are cheaper than one of the large kind."""
+    cost = {"replica_hour": 1, "machines": {"small": {"replica_hour": 1}, "large": {"replica_hour": 3}}}
+    kinds = "fleet.machine+model.pass_time=small+{base: 20ms, per_item: 1ms},large+{base: 10ms, per_item: 0.5ms}"
+    found = planned("fleet.replicas=1..4", kinds, cost=cost, goals="p90=60ms")
+    assert found.answer is not None
+    assert found.answer.changes["fleet.machine"] == "small"
+    assert found.unit == "USD"
+
+
+def test_spare_replica_is_paid_for_and_serves_nothing() -> None:
+    """N+1: one more than without, at one more's cost."""
+    plain, spared = (
+        planned("fleet.replicas=2..6", fleet={"replicas": 2, "spare": spare}, goals="p90=32ms") for spare in (0, 1)
+    )
+    assert plain.answer is not None
+    assert spared.answer is not None
+    assert int(spared.answer.changes["fleet.replicas"]) == int(plain.answer.changes["fleet.replicas"]) + 1
+    assert spared.provenance["spare"] == 1
+
+
+def test_autoscaled_fleet_is_chosen_by_what_it_costs_over_the_time() -> None:
+    """A higher target is cheaper and slower: the highest that still meets the goals is near, or is, the answer."""
+    arrivals = {"process": "steps", "steps": [{"rate": f"{rate}/s", "duration": "4s"} for rate in (50, 150, 50)]}
+    fleet = {
+        "replicas": 3,
+        "routing": {"balance": "least_outstanding"},
+        "autoscaler": {"target": 4, "max_replicas": 8, "tick": "1s", "sample": "500ms"},
+    }
+    found = planned(
+        "fleet.autoscaler.target=1,2,4,16",
+        goals="p90=90ms",
+        traffic={"arrivals": arrivals, "timeout": "5s"},
+        fleet=fleet,
+    )
+    assert found.answer is not None
+    costs = {row.changes["fleet.autoscaler.target"]: row.cost for row in found.rows}
+    assert found.answer.cost <= 1.02 * min(
+        cost
+        for target, cost in costs.items()
+        if any(row.changes["fleet.autoscaler.target"] == target and row.state != State.MISSED for row in found.rows)
+    )
+
+
+def test_nothing_in_range_names_the_closest() -> None:
+    """All are too slow: the one that is the least beyond, with all its runs, and by how much."""
+    found = planned("fleet.replicas=1..3", goals="p90=21.5ms")
+    assert found.answer is None
+    assert found.closest is not None
+    row = found.rows[found.closest]
+    assert row.changes == {"fleet.replicas": "3"}
+    assert row.runs == 5
+    assert row.binding == "latency_ms.p90"
+    assert upper_end(row.figures["latency_ms.p90"], 0.95) > 21.5
+    assert found.to_json()["feasible"] is False
+
+
+def test_what_arithmetic_excludes_is_not_simulated() -> None:
+    """A pass alone takes longer than the goal: no run is made, and it says why."""
+    found = planned(REPLICAS, goals="p90=20ms")
+    assert found.states == {State.EXCLUDED.value: 6}
+    assert found.closest is None
+    assert found.excluded_why == "a pass takes 21 ms, and latency_ms.p90 may be 20"
+    assert sum(found.simulated.values()) == 0
+
+
+def test_loss_that_no_goal_limits_is_named() -> None:
+    """A fleet that refuses a third of its requests is fast for the others."""
+    content = changed(queue={"cap": 4}, goals={})
+    found = plan(content, [parse_axis("fleet.replicas=1,2")], goals="p90=90ms", seed=3)
+    assert found.answer is not None
+    assert found.answer.changes == {"fleet.replicas": "1"} or not found.notes
+    crowded = plan(
+        changed(queue={"cap": 4}, goals={}, traffic={"arrivals": {"process": "poisson", "rate": "400/s"}}),
+        [parse_axis("fleet.replicas=1,2")],
+        goals="p90=90ms",
+        seed=3,
+    )
+    assert any("are lost (refused_share), and no goal limits that" in note for note in crowded.notes)
+
+
+def test_frontier_falls_with_the_cost() -> None:
+    """Each step costs more and is faster."""
+    found = planned(REPLICAS, "batching.max_batch=4,8")
+    steps = [
+        (found.rows[place].cost, found.rows[place].figures["latency_ms.p99"].value or 0.0) for place in found.frontier
+    ]
+    assert steps == sorted(steps)
+    assert [latency for _, latency in steps] == sorted((latency for _, latency in steps), reverse=True)
+
+
+def test_headroom_is_told() -> None:
+    """How many times the traffic may be: more than once, as the goals are met."""
+    found = planned(REPLICAS, goals="p90=60ms")
+    assert found.headroom is not None
+    assert 1.0 <= found.headroom.factor <= 4.0
+
+
+def test_nothing_to_vary_is_refused() -> None:
+    """A plan chooses among configurations."""
+    with pytest.raises(ScenarioError, match="Nothing varies: give a key several values"):
+        planned("fleet.replicas=2")

@@ -1,0 +1,98 @@
+"""What is asked of a planner, and what is no question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.errors import ScenarioError
+from sim.planner.grid import parse_axis
+from sim.planner.question import Question, asked, parse_goals
+
+CONTENT: dict[str, Any] = {
+    "traffic": {"arrivals": {"process": "poisson", "rate": "200/s"}, "timeout": "1s"},
+    "model": {"pass_time": {"base": "8ms"}},
+    "batching": {"max_batch": 8},
+    "cost": {"replica_hour": 2, "machines": {"t4": {"replica_hour": 1}, "l4": {"replica_hour": 3}}},
+}
+
+
+def question(*varied: str, goals: str | None = "p99=50ms", confidence: float = 0.95, **content: object) -> Question:
+    """Return a question about the small scenario."""
+    axes = [parse_axis(text) for text in varied]
+    return asked({**CONTENT, **content}, axes, goals=goals, confidence=confidence, runs=None, seed=None)
+
+
+def test_goals_go_before_those_of_the_scenario() -> None:
+    """Limits are by figure, in its unit; goals that only the scenario has stay."""
+    found = asked(
+        {**CONTENT, "goals": {"p99": "1s", "p50": "20ms"}},
+        [parse_axis("fleet.replicas=1,2")],
+        goals="p99=50ms, refused=0.1%",
+        confidence=0.95,
+        runs=None,
+        seed=None,
+    )
+    assert found.limits == {"latency_ms.p50": 20.0, "latency_ms.p99": 50.0, "refused_share": 0.001}
+    assert [one.changes for one in found.configurations] == [{"fleet.replicas": "1"}, {"fleet.replicas": "2"}]
+
+
+def test_keys_change_together_where_a_plus_joins_them() -> None:
+    """A kind of machine has its own times: two kinds are two configurations, not four."""
+    kinds = "fleet.machine+model.pass_time=t4+{base: 20ms, per_item: 1ms},l4+{base: 5ms}"
+    found = question("fleet.replicas=1,2", kinds)
+    assert len(found.configurations) == 4
+    told = [(one.scenario.fleet.machine, one.scenario.model.pass_time) for one in found.configurations]
+    bases = [(name, time.base) for name, time in told if time is not None]
+    assert bases == [("t4", 20 * 10**6), ("t4", 20 * 10**6), ("l4", 5 * 10**6), ("l4", 5 * 10**6)]
+    assert found.configurations[2].changes["fleet.machine"] == "l4"
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("There must be a goal: ", {"goals": None}),
+        ("confidence must be from 50% to 99.9%. Got 40%.", {"confidence": 0.4}),
+        ("confidence must be from 50% to 99.9%. Got 100%.", {"confidence": 1.0}),
+        ("goals.p50 must not be above goals.p99, ", {"goals": "p50=30ms,p99=20ms"}),
+        ("With fleet.replicas=1, goals.p98=1ms: goals.p98 is not a known key", {"goals": "p98=1ms"}),
+    ],
+)
+def test_what_is_no_goal_is_refused(said: str, arguments: dict[str, Any]) -> None:
+    """One sentence: none, one that contradicts another, one that nobody knows, a confidence out of range."""
+    with pytest.raises(ScenarioError) as error:
+        question("fleet.replicas=1,2", **arguments)
+    assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("varied", "said"),
+    [
+        ("fleet.replicass=1,2", "fleet.replicass is not a known key: did you mean fleet.replicas?"),
+        ("batching.max_batch=4,0", "With batching.max_batch=0"),
+        ("traffic.arrivals.rate=1/s,2/s", "traffic.arrivals.rate must be the same in all configurations: "),
+        ("horizon.runs=2,3", "horizon.runs must be the same in all configurations: "),
+        ("fleet.machine+fleet.spare=t4+0,l4", "fleet.machine+fleet.spare must have 2 values with + between. Got 'l4'."),
+        ("cost=null,{replica_hour: 1}", "cost must be stated for all configurations or for none."),
+        ("cost.currency=USD,EUR", "cost.currency must be the same in all configurations."),
+    ],
+)
+def test_configurations_that_are_no_choice_are_refused(varied: str, said: str) -> None:
+    """An unknown key with the nearest match, a value that is not allowed, what would change the question."""
+    with pytest.raises(ScenarioError) as error:
+        question(varied)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["p99", "p99=", "=1ms", "", "p99=1ms,"])
+def test_goals_that_cannot_be_read_are_refused(text: str) -> None:
+    """With an example."""
+    with pytest.raises(ScenarioError, match=r"--goals must be like p99=200ms,refused=0\.1%\. Got "):
+        parse_goals(text)
+
+
+def test_goal_that_is_stated_twice_is_refused() -> None:
+    """Whichever was meant."""
+    with pytest.raises(ScenarioError, match=r"goals\.p99 must be stated once\. Got 1ms and 2ms\."):
+        parse_goals("p99=1ms,p99=2ms")

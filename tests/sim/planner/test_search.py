@@ -1,0 +1,142 @@
+"""The search, against benches whose truth is known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.planner.search import FRESH_FROM, Candidate, Search, State, Wanted
+from tests.sim.planner.fake_bench import FakeBench
+
+P99, RUNS = "latency_ms.p99", 20
+GOAL = Wanted({P99: 100.0}, confidence=0.95, runs=RUNS)
+
+
+def fixed(costs: list[float], family: str | None = "all") -> list[Candidate]:
+    """Return candidates whose costs are known; the place is the number of replicas."""
+    return [Candidate(place, cost, family=family, replicas=place) for place, cost in enumerate(costs)]
+
+
+def test_first_that_meets_the_goal_is_found_with_few_runs() -> None:
+    """p99 falls with every replica, 1000 / (1 + replicas): 10 are the first below 100 with room for noise of 5 %."""
+    bench = FakeBench(lambda place: {P99: 1000.0 / (1 + place)})
+    search = Search(fixed([float(place) for place in range(40)]), bench, GOAL)
+    found = search.run()
+    assert found is not None
+    assert (found.candidate.place, found.state) == (10, State.CONFIRMED)
+    assert len(found.fresh) == RUNS
+    assert sum(search.simulated.values()) == 1000 * sum(bench.made.values()) < 1000 * 40 * RUNS / 10
+
+
+def test_nothing_is_found_where_nothing_meets_the_goal() -> None:
+    """All of a family miss as soon as the one with the most replicas does."""
+    bench = FakeBench(lambda place: {P99: 300.0 - place})
+    search = Search(fixed([float(place) for place in range(50)]), bench, GOAL)
+    assert search.run() is None
+    assert {each.state for each in search.tried} == {State.MISSED, State.INFERRED}
+    assert len(bench.made) < 10
+
+
+def test_without_theory_nothing_is_inferred() -> None:
+    """More replicas hurt here, beyond five: the cheapest that meets the goal is found since each is asked in turn."""
+    bench = FakeBench(lambda place: {P99: 90.0 if place == 5 else 150.0})
+    found = Search(fixed([float(place) for place in range(20)], family=None), bench, GOAL).run()
+    assert found is not None
+    assert found.candidate.place == 5
+
+
+def test_excluded_candidate_gets_no_run() -> None:
+    """What arithmetic excludes is never simulated, though it would have met the goal."""
+    bench = FakeBench(lambda place: {P99: 10.0})
+    found = Search([Candidate(0, 1.0, excluded="overloaded"), Candidate(1, 2.0)], bench, GOAL).run()
+    assert found is not None
+    assert found.candidate.place == 1
+    assert 0 not in bench.made
+
+
+def test_candidate_that_fails_its_fresh_runs_gives_way() -> None:
+    """Whoever looks good in the runs of the search and not in fresh ones is not the answer."""
+
+    class Lucky(FakeBench):
+        def _one(self, place: int, index: int) -> dict[str, float]:
+            told = super()._one(place, index)
+            return {P99: 150.0} if place == 0 and index >= FRESH_FROM else told
+
+    search = Search([Candidate(0, 1.0), Candidate(1, 2.0)], Lucky(lambda place: {P99: 80.0}), GOAL)
+    found = search.run()
+    assert found is not None
+    assert found.candidate.place == 1
+    assert search.tried[0].state == State.FAILED
+
+
+def test_cheaper_neighbour_that_theory_wrote_off_is_looked_at() -> None:
+    """A family in which theory is wrong: 6 is dismissed with 7, and found beside 8 all the same."""
+    meets = {6, 8, 9, 10, 11, 12, 13, 14, 15}
+    bench = FakeBench(lambda place: {P99: 80.0 if place in meets else 400.0})
+    found = Search(fixed([float(place) for place in range(16)]), bench, GOAL).run()
+    assert found is not None
+    assert found.candidate.place == 6
+
+
+def test_costs_that_must_be_simulated_are_compared_in_pairs() -> None:
+    """Runs differ by 30 % in cost, alike for all, and candidates by 3 %: the cheapest that meets the goal is found."""
+
+    def truth(place: int) -> dict[str, float]:
+        return {P99: 60.0 + place, "cost": 100.0 * 1.03 ** (40 - place)}
+
+    bench = FakeBench(truth, noise=0.03, common=0.3)
+    candidates = [Candidate(place, 0.0, is_cost_exact=False) for place in range(60)]
+    goal = Wanted({P99: 110.0}, confidence=0.9, runs=RUNS)
+    found = Search(candidates, bench, goal).run()
+    assert found is not None
+    meets = [place for place in range(60) if truth(place)[P99] * (1 + 0.3 * 1.33 / RUNS**0.5) <= 110.0]
+    assert truth(found.candidate.place)["cost"] <= 1.07 * truth(max(meets))["cost"]
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10**6), is_exact=st.booleans())
+def test_answer_costs_no_more_than_the_optimum_and_holds(seed: int, is_exact: bool) -> None:
+    """Random truths: who is found meets the goal in truth; nobody is much cheaper who meets it with 3 % of room."""
+    draw = random.Random(seed)
+    truths = [{P99: draw.uniform(50.0, 300.0), "cost": draw.uniform(10.0, 100.0)} for _ in range(60)]
+    bench = FakeBench(truths.__getitem__, noise=0.02, common=0.02, seed=seed)
+    candidates = [
+        Candidate(place, each["cost"] if is_exact else 5.0, is_cost_exact=is_exact) for place, each in enumerate(truths)
+    ]
+    search = Search(candidates, bench, GOAL)
+    found = search.run()
+    clear = [each["cost"] for each in truths if each[P99] < 97.0]
+    if found is None:
+        assert not clear
+        return
+    truth = truths[found.candidate.place]
+    assert truth[P99] < 100.5
+    assert truth["cost"] <= 1.02 * min(clear, default=1e9)
+    assert sum(bench.made.values()) <= 60 * RUNS / 4
+
+
+def test_figure_that_the_runs_do_not_support_is_no_miss() -> None:
+    """A candidate that cannot be judged is not the answer, and says why."""
+
+    class Short(FakeBench):
+        def figures(self, place, runs):  # type: ignore[no-untyped-def]
+            from sim.forecast.estimates import Figure
+
+            return {P99: Figure(None, why="too few samples")}
+
+    search = Search([Candidate(0, 1.0)], Short(lambda place: {P99: 50.0}), GOAL)
+    assert search.run() is None
+    assert search.tried[0].state == State.UNKNOWN
+    assert search.tried[0].why == "latency_ms.p99 is not known: too few samples"
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5, 20])
+def test_no_candidate_gets_more_runs_than_asked_for(runs: int) -> None:
+    """Neither in the search nor in its confirmation, whatever the number."""
+    bench = FakeBench(lambda place: {P99: 101.0 - place})
+    search = Search(fixed([float(place) for place in range(8)]), bench, Wanted({P99: 100.0}, 0.95, runs))
+    search.run()
+    assert all(len(each.runs) <= runs and len(each.fresh) <= runs for each in search.tried)

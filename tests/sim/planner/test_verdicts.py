@@ -1,0 +1,93 @@
+"""Goals that are met with confidence: what the interval's end says, and what first runs say of all of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.forecast.estimates import Figure, exact, mean_of_runs
+from sim.forecast.intervals import Bounds, PredictionBounds
+from sim.planner.verdicts import Prospect, is_met, lower_end, prospect, upper_end, worst_goal
+
+P99 = "latency_ms.p99"
+
+
+def unseen(high: float) -> Figure:
+    """Return a share of which nothing was seen."""
+    bounds = Bounds(0.0, high)
+    return Figure(0.0, 0.0, high, bounds, bounds, PredictionBounds(0.0, high, "none seen", 5), 1000)
+
+
+@given(st.lists(st.floats(10.0, 200.0), min_size=2, max_size=30))
+def test_end_at_97_5_percent_is_that_of_the_forecast(runs: list[float]) -> None:
+    """The two-sided 95 % interval of a forecast leaves 2.5 % on either side; other levels are Student's t apart."""
+    figure = mean_of_runs(runs)
+    assert figure.high is not None
+    assert figure.low is not None
+    assert upper_end(figure, 0.975) == pytest.approx(figure.high)
+    assert lower_end(figure, 0.975) == pytest.approx(figure.low, abs=1e-9)
+    assert upper_end(figure, 0.9) <= upper_end(figure, 0.95) <= upper_end(figure, 0.99)
+
+
+def test_calibration_is_part_of_the_end() -> None:
+    """Sampling and calibration add in squares, at 97.5 % to the forecast's own end."""
+    figure = mean_of_runs([10.0, 11.0, 12.0], [11.0, 13.0, 12.5])
+    assert figure.high is not None
+    assert upper_end(figure, 0.975) == pytest.approx(figure.high)
+
+
+def test_share_of_which_nothing_was_seen_has_the_end_of_its_cases() -> None:
+    """The rule of three, at other levels ln(1 / (1 - level)) / n."""
+    figure = unseen(1 - 0.05 ** (1 / 1000))
+    assert upper_end(figure, 0.95) == pytest.approx(0.003, rel=0.01)
+    assert upper_end(figure, 0.99) == pytest.approx(-math.log(0.01) / 1000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("runs", "verdict"),
+    [
+        ([150.0, 151.0, 152.0], Prospect.MISSED),
+        ([50.0, 51.0, 52.0], Prospect.MET),
+        ([95.0, 103.0, 99.0], Prospect.OPEN),
+    ],
+)
+def test_few_runs_decide_only_what_they_can(runs: list[float], verdict: Prospect) -> None:
+    """Far beyond the limit of 100 and far within are settled after three runs of twenty; near it are not."""
+    assert prospect({P99: mean_of_runs(runs)}, {P99: 100.0}, 0.95, made=3, runs=20) == verdict
+
+
+def test_all_runs_always_decide() -> None:
+    """With the last run nothing stays open."""
+    near = mean_of_runs([95.0, 103.0, 99.0])
+    assert prospect({P99: near}, {P99: 100.0}, 0.95, made=3, runs=3) == Prospect.MISSED
+    assert prospect({P99: near}, {P99: 100.0}, 0.55, made=3, runs=3) == Prospect.MET
+
+
+def test_one_goal_that_is_missed_is_enough() -> None:
+    """Whatever the others say."""
+    figures = {P99: mean_of_runs([50.0, 50.0, 51.0]), "refused_share": mean_of_runs([0.2, 0.21, 0.2])}
+    assert prospect(figures, {P99: 100.0, "refused_share": 0.01}, 0.95, made=3, runs=20) == Prospect.MISSED
+    assert worst_goal(figures, {P99: 100.0, "refused_share": 0.01}, 0.95)[0] == "refused_share"
+
+
+def test_share_too_small_for_all_runs_together_cannot_be_judged() -> None:
+    """Nothing seen in 3 runs worth 300 cases: in 30 runs it is below 0.1 % for sure, and below 0.01 % it cannot be."""
+    figures = {"refused_share": unseen(0.01)}
+    assert prospect(figures, {"refused_share": 0.0011}, 0.95, made=3, runs=30) == Prospect.MET
+    assert prospect(figures, {"refused_share": 0.0001}, 0.95, made=3, runs=30) == Prospect.UNKNOWN
+    assert prospect({"refused_share": exact(0.0)}, {"refused_share": 0.0}, 0.95, made=3, runs=30) == Prospect.MET
+
+
+def test_quantile_without_an_interval_is_judged_by_the_share_beyond_its_goal() -> None:
+    """p99 is within its limit where no more than 1 % of the answers are slower; without that share nothing is known."""
+    unknown = Figure(None, why="too few", effective_samples=500.0)
+    for share, verdict in ((0.002, Prospect.MET), (0.05, Prospect.MISSED)):
+        beyond = mean_of_runs([share, 1.1 * share, 0.9 * share])
+        figures = {P99: unknown, "beyond_goal.p99_share": beyond}
+        assert prospect(figures, {P99: 100.0}, 0.95, made=3, runs=10) == verdict
+        assert is_met(figures, {P99: 100.0}, 0.95) == (verdict == Prospect.MET)
+    assert prospect({P99: unknown}, {P99: 100.0}, 0.95, made=3, runs=10) == Prospect.UNKNOWN
+    assert not is_met({P99: unknown}, {P99: 100.0}, 0.95)

@@ -1,0 +1,184 @@
+"""Plans and capacities as text, and the picture of cost against p99."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sim.forecast.estimates import Figure, mean_of_runs
+from sim.planner.capacity import Capacity
+from sim.planner.plan import Headroom, Plan, PlanRow
+from sim.planner.search import State
+from sim.report.capacity_tables import capacity_report
+from sim.report.plan_figure import frontier_picture
+from sim.report.plan_tables import plan_answer, plan_report
+from sim.report.tables import as_text
+
+P99 = "latency_ms.p99"
+
+
+def row(place: int, p99_ms: float, state: State, binding: str = P99) -> PlanRow:
+    """Return a configuration of so many replicas."""
+    figures = {P99: mean_of_runs([p99_ms - 1, p99_ms, p99_ms + 1]), "refused_share": mean_of_runs([0.0, 0.002, 0.001])}
+    return PlanRow(
+        place,
+        {"fleet.replicas": str(place)},
+        state,
+        2.0 * place,
+        figures,
+        3,
+        state == State.CONFIRMED,
+        binding,
+        0.9,
+        "",
+    )
+
+
+def plan(**changes: object) -> Plan:
+    """Return a plan with an answer, one that misses and one that costs more."""
+    rows = (row(1, 150.0, State.MISSED), row(2, 80.0, State.CONFIRMED), row(3, 60.0, State.PASSED))
+    made = Plan(
+        name="shop",
+        axes=(),
+        limits={P99: 100.0, "refused_share": 0.01},
+        confidence=0.95,
+        unit="EUR",
+        rows=rows,
+        chosen=1,
+        closest=None,
+        runners_up=(2,),
+        frontier=(0, 1, 2),
+        headroom=Headroom(1.3, False, P99),
+        states={State.MISSED.value: 1, State.CONFIRMED.value: 1, State.PASSED.value: 1},
+        excluded_why=None,
+        simulated={"search": 500_000, "confirmation": 500_000},
+        notes=("a note.",),
+        provenance={"duration_s": 7200.0, "runs": 10, "spare": 1},
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def said(found: Plan) -> str:
+    """Return a report as one line."""
+    return " ".join(as_text(plan_report(found), width=200).split())
+
+
+def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
+    """Cost for the time and by the hour, binding goal, headroom, spare, runners-up, frontier, statistics."""
+    words = said(plan())
+    assert words.startswith(
+        "shop: the cheapest that meets the goals is fleet.replicas=2: 4.00 EUR for 2 h, 2.00 EUR/h; p99 80.0 ms (at "
+    )
+    for part in (
+        "The goal that binds is p99 latency: its upper end is at 90.0 % of the limit.",
+        "Headroom: the traffic may be 1.30 times as much before p99 latency is beyond its limit.",
+        "The goals hold with 1 replica down; the cost counts all.",
+        "the answer, and the next cheapest that seem to meet the goals",
+        "cost against p99",
+        "3 configurations: 1 confirmed; 1 seem to meet the goals; 1 miss a goal.",
+        "1 million requests were simulated",
+        "a note.",
+    ):
+        assert part in words
+
+
+@pytest.mark.parametrize(
+    ("headroom", "words"),
+    [
+        (Headroom(4.0, True, None), "no goal breaks up to 4 times the traffic"),
+        (Headroom(1.1, True, None), "at least 1.10 times as much; nearer to saturation the runs are too short to tell"),
+    ],
+)
+def test_headroom_that_is_not_known_is_not_told_as_if(headroom: Headroom, words: str) -> None:
+    """Where nothing broke, and where the runs do not tell."""
+    assert words in said(plan(headroom=headroom))
+
+
+def test_infeasible_names_the_closest_and_the_limit() -> None:
+    """And where arithmetic alone excludes all, why."""
+    none = plan(chosen=None, closest=0, runners_up=(), headroom=None)
+    answer = plan_answer(none)
+    assert answer.startswith(
+        "shop: nothing in range meets the goals. The closest is fleet.replicas=1: p99 latency 150 ms ("
+    )
+    assert answer.endswith("; the limit is 100 ms.")
+    assert plan_answer(plan(chosen=None, excluded_why="a pass takes 9 ms")) == (
+        "shop: nothing in range meets the goals, by arithmetic alone: a pass takes 9 ms."
+    )
+
+
+def test_share_stands_in_for_a_quantile_that_is_not_known() -> None:
+    """It is said how many answers are slower than the goal, and why p99 itself is not there."""
+    figures = {
+        P99: Figure(None, why="too few"),
+        "beyond_goal.p99_share": mean_of_runs([0.004, 0.005, 0.006]),
+        "refused_share": mean_of_runs([0.0, 0.0, 0.001]),
+    }
+    changed = replace(row(2, 80.0, State.CONFIRMED), figures=figures)
+    found = plan(rows=(row(1, 150.0, State.MISSED), changed, row(3, 60.0, State.PASSED)), frontier=(0, 2))
+    words = said(found)
+    assert "0.500 % (at most 0.669 % of 1 %) slower than 100 ms" in words
+    assert "the goal is judged by the share of answers beyond it, of all runs together: too few." in words
+
+
+def test_picture_is_drawn_with_units_on_its_axes(tmp_path: Path) -> None:
+    """The goal, the frontier, a ring around the answer; without an answer, and without a p99 goal, too."""
+    picture = frontier_picture(plan())
+    (axes,) = picture.figure.axes
+    assert axes.get_xlabel() == "cost of the measured time (EUR)"
+    assert axes.get_ylabel() == "p99 latency (ms), 95 % confidence"
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert {"goal p99 100 ms", "the answer", "nothing is cheaper and faster"} <= set(labels)
+    picture.save(tmp_path / "frontier.svg")
+    for other in (
+        plan(chosen=None, closest=0),
+        plan(limits={"refused_share": 0.01}),
+        plan(rows=(), chosen=None, frontier=()),
+    ):
+        frontier_picture(other).save(tmp_path / "other.png")
+
+
+def capacity(**changes: object) -> Capacity:
+    """Return a capacity of two replicas."""
+    made = Capacity(
+        name="shop",
+        limits={P99: 100.0},
+        confidence=0.95,
+        rate_per_s=200.0,
+        low_per_s=190.0,
+        high_per_s=210.0,
+        binding=P99,
+        saturation_per_s=250.0,
+        stated_per_s=95.0,
+        replicas=2,
+        is_autoscaled=False,
+        figures={P99: mean_of_runs([94.0, 95.0, 96.0])},
+        simulated=2_000_000,
+        provenance={"duration_s": 120.0, "stated_duration_s": 60.0, "spare": 0, "runs": 10},
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_capacity_is_told_for_fleet_and_replica() -> None:
+    """The rate with its interval, saturation, the goals in fresh runs, the scenario's own traffic, longer runs."""
+    words = " ".join(as_text(capacity_report(capacity()), width=200).split())
+    assert words.startswith("shop: the goals hold up to 200/s [190 .. 210/s], where p99 latency reaches its limit.")
+    for part in (
+        "fleet 200/s 190 .. 210/s 250/s 80.0 %",
+        "each of 2 replicas 100/s 95.0 .. 105/s 125/s 80.0 %",
+        "In fresh runs at 190/s: p99 95.0 ms (at most 96.7 ms of 100 ms).",
+        "The scenario's own traffic of 95.0/s is 50 % of that.",
+        "Runs of 60 s show too little so near to saturation, and were made 120 s long.",
+    ):
+        assert part in words
+
+
+def test_capacity_that_is_none_says_so() -> None:
+    """With the figure at next to no traffic."""
+    none = capacity(rate_per_s=None, low_per_s=None, high_per_s=None)
+    words = " ".join(as_text(capacity_report(none), width=200).split())
+    assert words.startswith(
+        "shop: no rate meets the goals: with next to no traffic p99 latency is 95.0 ms, and the limit is"
+    )
