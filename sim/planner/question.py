@@ -69,7 +69,8 @@ def asked(
     first = made[0].scenario
     limits = limits_of(first)
     for axis in axes:
-        if len(axis.values) > 1 and axis.key.partition(".")[0] in _SAME:
+        sections = {key.strip().partition(".")[0] for key in axis.key.split(_TOGETHER)}
+        if len(axis.values) > 1 and sections & set(_SAME):
             raise ScenarioError(
                 f"{axis.key} must be the same in all configurations: {', '.join(_SAME)} are what is asked about."
             )

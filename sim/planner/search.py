@@ -5,7 +5,7 @@ misses a goal surely is dropped. Where more replicas never hurt, those of a fami
 candidate must be simulated, it is compared run by run with that of the best one: both met the same dice. Who is found
 is confirmed with fresh runs, and if they say no, the next one's turn comes.
 
-It knows nothing of scenarios: a Bench makes the runs. THEORY of when more replicas never hurt is families.py's.
+It knows nothing of scenarios: a Bench makes the runs. When more replicas never hurt is said by arithmetic.py.
 """
 
 from __future__ import annotations

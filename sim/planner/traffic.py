@@ -26,6 +26,10 @@ _STEPS: Final = (1.0, 0.97, 0.93, 0.88, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 
 """Shares of saturation at which the goals are asked for, from above."""
 
 
+_OVERLOAD_MOST: Final = 4.0
+"""So many times the rate from which it is searched upwards: what no goal forbids there has no limit."""
+
+
 class TooShort(RefusedToAnswer):
     """Runs do not show enough of what a goal is about; `times` as long ones would."""
 
@@ -109,7 +113,7 @@ def descend(is_met: Callable[[float], bool], saturation_per_s: float) -> tuple[f
     missed = saturation_per_s
     if is_met(saturation_per_s):
         met = saturation_per_s
-        while missed < 4.0 * saturation_per_s:
+        while missed < _OVERLOAD_MOST * saturation_per_s:
             missed *= 1.25
             if not is_met(missed):
                 return met, missed
@@ -126,13 +130,14 @@ def descend(is_met: Callable[[float], bool], saturation_per_s: float) -> tuple[f
 
 
 def ascend(is_met: Callable[[float], bool], met: float, precision: float) -> float:
-    """Return the highest rate that meets the goals, from one that does upwards, to a share of itself."""
-    missed, step = met, 1.0 + precision
-    while True:
-        missed, step = missed * step, step**1.5
+    """Return the highest rate that meets the goals, from one that does up to four times as much, to a share of it."""
+    missed, step, most = met, 1.0 + precision, _OVERLOAD_MOST * met
+    while missed < most:
+        missed, step = min(missed * step, most), step**1.5
         if not is_met(missed):
             return crossing(is_met, met, missed, precision)
         met = missed
+    return met
 
 
 def crossing(is_met: Callable[[float], bool], met: float, missed: float, precision: float) -> float:

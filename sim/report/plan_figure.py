@@ -6,12 +6,13 @@ all others are open ones, the goal is dotted, and the answer has a ring.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from sim.planner.plan import Plan, PlanRow
 from sim.report.figures import Picture
+from sim.report.style import COLOURS, SMALL, look, new_figure
 from sim.report.units import digits_of
 
 if TYPE_CHECKING:
@@ -25,11 +26,10 @@ _ABOVE_GOAL: Final = 6.0
 """What is above the goal by more than so many times it would squeeze everything else together."""
 
 
+@look()
 def frontier_picture(plan: Plan) -> Picture:
     """Return the picture of a plan."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = new_figure(3.6)
     axes = figure.add_subplot()
     goal_ms = plan.limits.get(_P99)
     known = [row for row in plan.rows if row.figures[_P99].value is not None]
@@ -38,20 +38,20 @@ def frontier_picture(plan: Plan) -> Picture:
         near = [row for row in known if _p99(row) <= _ABOVE_GOAL * goal_ms]
         known = near or known
         frontier = [row for row in frontier if row in known]
-        axes.axhline(goal_ms, color="0.35", linestyle=":", linewidth=1.4, label=f"goal p99 {digits_of(goal_ms)} ms")
+        label = f"goal p99 {digits_of(goal_ms)} ms"
+        axes.axhline(goal_ms, color=COLOURS["muted"], linestyle=":", linewidth=1.4, label=label)
     _draw(axes, [row for row in known if row not in frontier], "looked at", filled=False)
-    axes.plot([row.cost for row in frontier], [_p99(row) for row in frontier], color="black", linestyle=_DASHED, lw=1)
+    costs, p99s_ms = [row.cost for row in frontier], [_p99(row) for row in frontier]
+    axes.plot(costs, p99s_ms, color=COLOURS["ink"], linestyle=_DASHED, linewidth=1)
     _draw(axes, frontier, "nothing is cheaper and faster", filled=True)
     _mark(axes, plan)
     axes.set_xlabel(f"cost of the measured time ({plan.unit})")
-    axes.set_ylabel("p99 latency (ms), 95 % confidence")
+    axes.set_ylabel("p99 latency, 95 % confidence (ms)")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
-    axes.set_title(plan.name, fontsize=11)
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.set_title(plan.name)
     if known:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend()
     else:
         axes.text(0.5, 0.5, "no p99 is known: the runs are too short for it", ha="center", transform=axes.transAxes)
     return Picture(figure)
@@ -76,9 +76,9 @@ def _draw(axes: Axes, rows: list[PlanRow], label: str, *, filled: bool) -> None:
         yerr=np.maximum([below, above], 0.0),
         fmt="o",
         markersize=5,
-        color="black" if filled else "0.45",
-        markerfacecolor="black" if filled else "white",
-        ecolor="0.6",
+        color=COLOURS["ink"] if filled else COLOURS["muted"],
+        markerfacecolor=COLOURS["ink"] if filled else "white",
+        ecolor=COLOURS["muted"],
         capsize=2,
         linewidth=1,
         label=label,
@@ -90,7 +90,13 @@ def _mark(axes: Axes, plan: Plan) -> None:
     row = plan.answer
     if row is None or row.figures[_P99].value is None:
         return
-    axes.plot([row.cost], [_p99(row)], "ko", markersize=12, markerfacecolor="none", label="the answer")
+    ring: dict[str, Any] = {
+        "markersize": 12,
+        "markerfacecolor": "none",
+        "markeredgecolor": COLOURS["ink"],
+        "linestyle": "none",
+    }
+    axes.plot([row.cost], [_p99(row)], marker="o", label="the answer", **ring)
     words = "\n".join(f"{key.rpartition('.')[2]} {value}" for key, value in row.changes.items())
-    arrow = {"arrowstyle": "-", "color": "0.3", "linewidth": 0.7, "shrinkB": 7}
-    axes.annotate(words, (row.cost, _p99(row)), (18, 26), textcoords="offset points", fontsize=8, arrowprops=arrow)
+    arrow = {"arrowstyle": "-", "color": COLOURS["muted"], "linewidth": 0.7, "shrinkB": 7}
+    axes.annotate(words, (row.cost, _p99(row)), (18, 26), textcoords="offset points", fontsize=SMALL, arrowprops=arrow)

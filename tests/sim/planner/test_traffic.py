@@ -23,8 +23,13 @@ def test_crossing_is_found_from_above(share: float) -> None:
 @given(st.floats(1.0, 5000.0))
 def test_crossing_is_found_from_below(limit: float) -> None:
     """From a rate that meets the goals upwards."""
-    met = ascend(lambda rate: rate <= limit, 1.0, 0.001)
+    met = ascend(lambda rate: rate <= limit, max(limit / 3.9, 1.0), 0.001)
     assert met <= limit <= 1.001 * met
+
+
+def test_goal_that_overload_does_not_break_ends_the_search() -> None:
+    """From below it is searched up to four times the rate, and no farther."""
+    assert ascend(lambda rate: True, 100.0, 0.01) == 400.0
 
 
 def test_goal_that_little_traffic_misses_is_asked_for_from_above() -> None:

@@ -128,7 +128,7 @@ def test_picture_is_drawn_with_units_on_its_axes(tmp_path: Path) -> None:
     picture = frontier_picture(plan())
     (axes,) = picture.figure.axes
     assert axes.get_xlabel() == "cost of the measured time (EUR)"
-    assert axes.get_ylabel() == "p99 latency (ms), 95 % confidence"
+    assert axes.get_ylabel() == "p99 latency, 95 % confidence (ms)"
     labels = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
     assert {"goal p99 100 ms", "the answer", "nothing is cheaper and faster"} <= set(labels)
     picture.save(tmp_path / "frontier.svg")

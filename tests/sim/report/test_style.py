@@ -17,10 +17,12 @@ from sim.outcome.fleet_course import WINDOW_NS, FleetRun, steady
 from sim.report.figures import LatencyPanel, Picture, latency_picture
 from sim.report.fleet_figure import fleet_picture
 from sim.report.forecast_figures import breakdown_picture, versions_picture
+from sim.report.plan_figure import frontier_picture
 from sim.report.style import COLOURS, FORECAST, MEASURED, line, log_ticks, time_unit
 from sim.report.whatif_figures import whatif_picture
 from sim.report.windows_figure import windows_picture
 from sim.scenario.spec import Scenario
+from tests.sim.report.test_plan_tables import plan
 from tests.sim.report.whatif_answers import asked
 
 FOLDER = Path(__file__).parents[3] / "sim" / "report"
@@ -35,6 +37,7 @@ EXAMPLES: dict[str, Callable[[Forecast], Picture]] = {
     "breakdown_picture": lambda _: breakdown_picture({"waiting for a device": 5.0, "pass": 10.0}),
     "windows_picture": lambda forecast: windows_picture(forecast.timeline),
     "versions_picture": lambda forecast: versions_picture(forecast.versions),
+    "frontier_picture": lambda _: frontier_picture(plan()),
     "whatif_picture": lambda _: whatif_picture(asked("batching.max_wait=0ms,2ms", "batching.max_batch=4,8")),
 }
 """One call of each function that draws."""
