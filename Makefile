@@ -104,7 +104,7 @@ variance: $(VENV)/.base | $(OUT) ## what common random numbers and antithetic ar
 	$(BIN)/servecast warm
 	$(BIN)/python -m tests.benchmarks.variance --text docs/variance.txt
 
-parity: $(VENV)/.all | $(OUT) ## do the engines give the same bytes: 50,000 generated inputs; 20 minutes of one core
+parity: $(VENV)/.all | $(OUT) ## do the engines give the same bytes: 50,000 generated inputs; half an hour of one core
 	$(BIN)/servecast warm
 	$(BIN)/python -m tests.parity.many_inputs --text docs/parity.txt
 
