@@ -16,7 +16,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["cache_directory", "is_compiled", "remove_others", "sources"]
+__all__ = ["cache_directory", "is_compiled", "own_folder", "remove_others", "sources"]
 
 _KEPT = 4
 """Directories of other states of the sources that are kept: going back and forth between two costs nothing."""
@@ -45,9 +45,18 @@ def cache_directory() -> Path:
 def is_compiled() -> bool:
     """Return whether the code has been compiled and kept; without Numba, or where nothing can be read, it has not."""
     try:
-        return any(cache_directory().glob("*/*.nbi"))
+        return any((cache_directory() / own_folder()).glob("*.nbi"))
     except (PackageNotFoundError, OSError):
         return False
+
+
+def own_folder() -> str:
+    """Return where in the directory Numba keeps the code of the sources that lie here: those elsewhere have their own.
+
+    The name is Numba's (numba.core.caching), which is not asked, since importing it takes half a second.
+    """
+    folder = str(Path(__file__).parent)
+    return f"{Path(folder).name}_{hashlib.sha1(folder.encode()).hexdigest()}"
 
 
 def remove_others() -> None:

@@ -25,11 +25,16 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_compiled_engine_is_chosen_once_it_is_compiled(empty_cache: Path) -> None:
-    """What counts is the code of the present sources; that of others does not."""
+    """What counts is the code of the present sources here; that of others, or of the same elsewhere, does not."""
     assert chosen_engine() == Engine.PROCESS
-    for name, expected in (("compiled-of-old", Engine.PROCESS), (cache.cache_directory().name, Engine.COMPILED)):
-        (empty_cache / name / "kernel").mkdir(parents=True)
-        (empty_cache / name / "kernel" / "advance.nbi").touch()
+    present, own = cache.cache_directory().name, cache.own_folder()
+    for name, folder, expected in (
+        ("compiled-of-old", own, Engine.PROCESS),
+        (present, "compiled_of_another_checkout", Engine.PROCESS),
+        (present, own, Engine.COMPILED),
+    ):
+        (empty_cache / name / folder).mkdir(parents=True)
+        (empty_cache / name / folder / "advance.nbi").touch()
         assert chosen_engine() == expected
 
 

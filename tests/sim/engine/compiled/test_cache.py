@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -108,3 +109,9 @@ def test_old_code_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert left == {present.name, "compiled-a", "compiled-b", "compiled-c", "compiled-d"}
     finally:
         cache.cache_directory.cache_clear()
+
+
+def test_own_folder_is_the_one_that_numba_takes() -> None:
+    """For the kernel's file, whatever the version of Numba."""
+    locator = importlib.import_module("numba.core.caching")._CacheLocator
+    assert cache.own_folder() == locator.get_suitable_cache_subpath(cache.__file__)
