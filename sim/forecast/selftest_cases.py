@@ -26,9 +26,9 @@ V100_PER_ITEM_MS, V100_BASE_MS = 0.1438, 1.8874
 """A pass of b on a V100 takes base + per_item b: the figures of Inoue, Performance Evaluation 147:102183, 2021."""
 
 
-BRIEF_WIDTH = 4.5
-"""How many times as wide an interval may be from a sixteenth of the requests: the root of 16, and an eighth more since
-half as many runs show less of how they differ."""
+BRIEF_WIDTH = 5.0
+"""How many times as wide an interval may be from a sixteenth of the requests: the root of 16, and a quarter more since
+half as many runs show less surely how they differ."""
 
 
 @dataclass(frozen=True)
