@@ -13,7 +13,7 @@ from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from sim.forecast.manifest import Manifest
-    from sim.scenario.spec import Scenario
+    from sim.planner.grid import Axis
 
 __all__ = ["Saved", "differences", "is_saved", "made_again", "read_saved"]
 
@@ -27,6 +27,7 @@ _OF_THE_MOMENT: Final = (
 )
 """What tells on what a result was made, and not what it is."""
 
+Content = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
@@ -78,10 +79,11 @@ def made_again(manifest: Manifest, *, workers: int | None = None, progress: Prog
     """
     make = _MAKERS.get(manifest.command)
     if make is None:
-        known = ", ".join(f"servecast {command}" for command in _MAKERS)
-        raise ScenarioError(f"A result of servecast {manifest.command} cannot be made again: those of {known} can.")
+        raise ScenarioError(
+            f"A result of servecast {manifest.command} cannot be made again: those of {', '.join(_MAKERS)} can."
+        )
     with TemporaryDirectory(prefix="servecast-") as folder:
-        return make(manifest.scenario_in(Path(folder)), manifest, workers, progress)
+        return make(manifest.content_in(Path(folder)), manifest, workers, progress)
 
 
 def differences(saved: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[str, object, object]]:
@@ -89,22 +91,73 @@ def differences(saved: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple
     return list(_differences((), saved, made))
 
 
-def _forecast(scenario: Scenario, manifest: Manifest, workers: int | None, progress: Progress | None) -> dict[str, Any]:
+def _forecast(content: Content, manifest: Manifest, workers: int | None, progress: Progress | None) -> Content:
     """Make a forecast; one of a wanted precision with as many runs as that took."""
     from sim.forecast.enough_runs import Precision
     from sim.forecast.forecast import forecast
+    from sim.scenario.load import load_scenario
 
     told = manifest.options
     runs, precision = manifest.runs, None
     if "precision" in told:
         runs, precision = None, Precision(told["precision"], told["budget_s"], told["max_runs"], made=manifest.runs)
+    scenario = load_scenario(content)
     return forecast(
         scenario, seed=manifest.seed, runs=runs, precision=precision, workers=workers, progress=progress
     ).to_json()
 
 
-_MAKERS: dict[str, Callable[[Scenario, Manifest, int | None, Progress | None], dict[str, Any]]] = {
-    "forecast": _forecast
+def _whatif(content: Content, manifest: Manifest, workers: int | None, progress: Progress | None) -> Content:
+    """Compare configurations, with processes here."""
+    from sim.planner.whatif import whatif
+    from sim.planner.workers import Workers
+
+    return whatif(
+        content,
+        _axes(manifest),
+        grid=manifest.options["grid"],
+        seed=manifest.seed,
+        runs=manifest.runs,
+        warnings=manifest.options["warnings"],
+        workers=Workers(count=workers),
+        progress=progress,
+    ).to_json()
+
+
+def _plan(content: Content, manifest: Manifest, workers: int | None, progress: Progress | None) -> Content:
+    """Make a plan."""
+    from sim.planner.plan import plan
+
+    confidence, seed, runs = manifest.options["confidence"], manifest.seed, manifest.runs
+    return plan(content, _axes(manifest), confidence=confidence, seed=seed, runs=runs, progress=progress).to_json()
+
+
+def _capacity(content: Content, manifest: Manifest, workers: int | None, progress: Progress | None) -> Content:
+    """Ask for a capacity."""
+    from sim.planner.capacity import capacity
+
+    confidence, seed, runs = manifest.options["confidence"], manifest.seed, manifest.runs
+    return capacity(content, confidence=confidence, seed=seed, runs=runs, progress=progress).to_json()
+
+
+def _axes(manifest: Manifest) -> list[Axis]:
+    """Return what varied. Raises ScenarioError where files did: a manifest holds those of its scenario alone."""
+    from sim.planner.grid import Axis
+
+    varied: dict[str, list[str]] = manifest.options["varied"]
+    for key in varied:
+        if any(each.endswith((".profile", ".file")) for each in key.split("+")):
+            raise ScenarioError(
+                f"A result that varied {key} cannot be made again: its manifest does not hold the files."
+            )
+    return [Axis(key, tuple(values)) for key, values in varied.items()]
+
+
+_MAKERS: Final[dict[str, Callable[[Content, Manifest, int | None, Progress | None], Content]]] = {
+    "forecast": _forecast,
+    "whatif": _whatif,
+    "plan": _plan,
+    "capacity": _capacity,
 }
 """By the command in the manifest."""
 

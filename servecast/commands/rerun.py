@@ -1,8 +1,8 @@
 """Make a saved result again, and say whether it comes out the same.
 
-FILE is what `servecast forecast --json` printed, or the manifest in it alone. The result goes to stdout as it was
-printed the first time; whether it is the same goes to stderr. Exit code 1 if a figure differs, 2 if a trace, a
-calibration or the manifest is not what it was.
+FILE is what forecast, whatif, plan or capacity printed with --json, or the manifest in it alone. The result goes to
+stdout as it was printed the first time; whether it is the same goes to stderr. Exit code 1 if a figure differs, 2 if a
+trace, a calibration or the manifest is not what it was.
 
 Examples:
   servecast forecast sentiment --json > result.json

@@ -95,6 +95,13 @@ class Manifest:
     def scenario_in(self, folder: Path) -> Scenario:
         """Return the scenario, its files in an empty folder, which must stay for as long as it is used.
 
+        Raises ScenarioError as content_in does.
+        """
+        return load_scenario(self.content_in(folder))
+
+    def content_in(self, folder: Path) -> dict[str, Any]:
+        """Return the scenario as the content of a file, the files that it names in an empty folder.
+
         Raises ScenarioError where the scenario, or a file that it names, is not what the result was made with.
         """
         content = copy.deepcopy(self.scenario)
@@ -104,10 +111,10 @@ class Manifest:
                 put(content, key, str(place))
             except (LookupError, TypeError, ValueError):
                 raise ScenarioError(f"The manifest names a file as {key}, and its scenario has no such key.") from None
-        scenario = load_scenario(content)
-        if scenario_hash(scenario) != self.scenario_hash and versions()["servecast"] == self.versions.get("servecast"):
+        found = scenario_hash(load_scenario(content))
+        if found != self.scenario_hash and versions()["servecast"] == self.versions.get("servecast"):
             raise ScenarioError("The scenario in the manifest is not the one of its scenario_hash: it has changed.")
-        return scenario
+        return content
 
 
 def manifest_of(

@@ -20,6 +20,7 @@ from sim.engine.engines import chosen_engine
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure, tree_of
 from sim.forecast.goals import GoalResult, judge, wanted_figures
+from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.paired import Difference, paired_difference
 from sim.forecast.provenance import host, versions
 from sim.forecast.warnings import SecondLook, plain_warnings, second_looks
@@ -108,6 +109,7 @@ class WhatIf:
     currency: str | None
     warnings: tuple[str, ...]  # where experience says that the base case goes wrong
     provenance: dict[str, Any]
+    manifest: Manifest | None = None  # what was asked
 
     def to_json(self) -> dict[str, object]:
         """Return the answer as a tree of plain values, version WHATIF_VERSION."""
@@ -121,6 +123,7 @@ class WhatIf:
             "currency": self.currency,
             "warnings": list(self.warnings),
             "provenance": self.provenance,
+            "manifest": None if self.manifest is None else self.manifest.to_json(),
         }
 
 
@@ -197,6 +200,13 @@ def whatif(
             "versions": versions(),
             "host": host(),
         },
+        manifest=manifest_of(
+            asked,
+            command="whatif",
+            seed=seed,
+            runs=count,
+            options={"varied": {axis.key: list(axis.values) for axis in axes}, "grid": grid, "warnings": warnings},
+        ),
     )
 
 

@@ -87,6 +87,49 @@ def test_forecast_of_a_wanted_precision_is_made_again_with_the_runs_that_it_took
     assert json.loads(printed.out)["provenance"]["runs"] >= 20
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("whatif", ["--set", "batching.max_batch=4,8", "--set", "batching.max_wait=0ms,5ms", "--warnings"]),
+        ("whatif", ["--set", "queue.cap=32", "--set", "fleet.replicas=2,3", "--one-at-a-time"]),
+        ("plan", ["--vary", "fleet.replicas=1..3", "--vary", "batching.max_batch=4,8", "--goals", "p50=30ms"]),
+        ("plan", ["--vary", "fleet.replicas+queue.cap=1+32,2+64", "--goals", "p50=30ms", "--confidence", "90%"]),
+        ("capacity", ["--goals", "p50=30ms"]),
+    ],
+)
+def test_answers_of_the_planner_are_made_again_byte_by_byte(
+    command: str, options: list[str], shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What varied, the goals and the confidence stand in the manifest; the scenario is gone by then."""
+    Path(shop).write_text(
+        Path(shop).read_text(encoding="utf-8") + "horizon: {duration: 3s, warm_up: 1s, runs: 3}\n", encoding="utf-8"
+    )
+    assert main([command, shop, *options, "--seed", "5", "--json"]) in {Exit.DONE, Exit.MISSED}
+    path = tmp_path / "result.json"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    Path(shop).unlink()
+    assert main(["rerun", str(path)]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out == path.read_text(encoding="utf-8")
+    assert printed.err == f"The same bytes as {path}.\n"
+
+
+def test_files_that_varied_are_not_held(
+    shop: str, profile_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A manifest holds the files of one scenario, and says so where others would be needed."""
+    other = profile_file.with_name("other.json")
+    other.write_bytes(profile_file.read_bytes())
+    bare = Path(shop).read_text(encoding="utf-8").replace("{pass_time: {base: 8ms, per_item: 0.5ms}}", "{}")
+    Path(shop).write_text(bare + "horizon: {duration: 3s, warm_up: 1s, runs: 2}\n", encoding="utf-8")
+    varied = f"model.profile={profile_file.name},{other.name}"
+    assert main(["whatif", shop, "--set", varied, "--json"]) == Exit.DONE
+    path = tmp_path / "result.json"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["rerun", str(path)]) == Exit.BAD_INPUT
+    assert "A result that varied model.profile cannot be made again" in capsys.readouterr().err
+
+
 def test_manifest_alone_is_enough(shop: str, save: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     """`jq .manifest` gives a file that makes the result again; there is nothing to compare it with."""
     path = save(shop)
@@ -200,7 +243,10 @@ def _check(content: dict[str, Any]) -> None:
         (_other_scenario, r"^The scenario in the manifest is not the one of its scenario_hash: it has changed\.$"),
         (_unknown_key, r"^batching\.max_bach is not a known key: did you mean batching\.max_batch\?$"),
         (_no_manifest, r"^.*result\.json holds no manifest, so it does not tell how to make it again\.$"),
-        (_check, r"^A result of servecast check cannot be made again: those of servecast forecast can\.$"),
+        (
+            _check,
+            r"^A result of servecast check cannot be made again: those of forecast, whatif, plan, capacity can\.$",
+        ),
     ],
 )
 def test_what_cannot_be_made_again_is_one_sentence(
