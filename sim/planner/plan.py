@@ -265,7 +265,9 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
     if rate == 0.0:
         return None
     runs = max(_HEADROOM_RUNS, question.runs // 4)
-    bench = TrafficBench(scenario, question.limits, question.confidence, seed=question.seed, runs=runs)
+    bench = TrafficBench(
+        scenario, question.limits, question.confidence, seed=question.seed, runs=runs, together=question.runs
+    )
 
     too_short = []  # factors at which the runs do not tell
 

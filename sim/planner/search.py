@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
 from sim.forecast.intervals import spread
-from sim.planner.verdicts import Prospect, one_sided_t, prospect, too_few, worst_goal
+from sim.planner.verdicts import Prospect, one_sided_t, prospect, stand_in_of, too_few, worst_goal
 
 __all__ = ["FRESH_FROM", "Bench", "Candidate", "Wanted", "Run", "Search", "State", "Tried"]
 
@@ -291,7 +291,7 @@ class Search:
         verdict = prospect(figures, goal.limits, goal.confidence, made=len(runs), runs=goal.runs)
         if verdict == Prospect.UNKNOWN:
             beyond = _surely_beyond(runs, goal)
-            return (State.UNKNOWN, _unsupported(figures, goal)) if beyond is None else (State.MISSED, beyond)
+            return (State.UNKNOWN, _unsupported(figures, goal, len(runs))) if beyond is None else (State.MISSED, beyond)
         if verdict == Prospect.MISSED:
             return State.MISSED, worst_goal(figures, goal.limits, goal.confidence)[0] or ""
         return (State.PASSED if verdict == Prospect.MET else State.OPEN), ""
@@ -389,13 +389,16 @@ def _surely_beyond(runs: Sequence[Run], goal: Wanted) -> str | None:
     return None
 
 
-def _unsupported(figures: Mapping[str, Figure], goal: Wanted) -> str:
-    """Say why a figure cannot be judged."""
-    for name in goal.limits:
-        if figures[name].value is None:
-            return too_few(name, figures[name], goal.runs)
-    seldom = [name for name in goal.limits if name.endswith("_share") and figures[name].value == 0.0]
-    return f"{goal.runs} runs are too short to show a {' or '.join(seldom)} as small as the goal"
+def _unsupported(figures: Mapping[str, Figure], goal: Wanted, made: int) -> str:
+    """Say which goal cannot be judged, and why. There is one."""
+    name = next(
+        name
+        for name, limit in goal.limits.items()
+        if prospect(figures, {name: limit}, goal.confidence, made=made, runs=goal.runs) == Prospect.UNKNOWN
+    )
+    if figures[name].value is None and stand_in_of(name) not in figures:
+        return too_few(name, figures[name], goal.runs)
+    return f"{goal.runs} runs are too short to show that {name} is within its goal, though nothing beyond it is seen"
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -62,8 +62,11 @@ class TrafficBench:
         seed: int,
         runs: int,
         first: int = 0,
+        together: int | None = None,
     ) -> None:
+        """A share stands in for a quantile where `together` runs, None: these, would show enough of it."""
         self.simulated = 0
+        self._together = runs if together is None else together
         self._scenario, self._limits, self._confidence = scenario, limits, confidence
         self._seed, self._indices = seed, range(first, first + runs)
         self._known: dict[float, Standing] = {}
@@ -80,8 +83,8 @@ class TrafficBench:
 
     def _ask(self, rate_per_s: float) -> Standing:
         try:
-            scenario, count = at_rate(self._scenario, rate_per_s), len(self._indices)
-            bench = ScenarioBench([scenario], self._limits, seed=self._seed, runs=count)
+            scenario = at_rate(self._scenario, rate_per_s)
+            bench = ScenarioBench([scenario], self._limits, seed=self._seed, runs=self._together)
             runs = bench.runs(0, self._indices)
             self.simulated += sum(run.simulated for run in runs)
             figures = bench.figures(0, runs)

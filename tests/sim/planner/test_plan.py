@@ -17,8 +17,10 @@ from tests.sim.planner.small import changed
 REPLICAS = "fleet.replicas=1..6"
 
 
-def planned(*varied: str, goals: str | None = None, **sections: Any) -> Plan:
-    """Return a plan of the small scenario."""
+def planned(*varied: str, goals: str | dict[str, str] | None = None, **sections: Any) -> Plan:
+    """Return a plan of the small scenario; goals as text go before its own, a mapping takes their place."""
+    if isinstance(goals, dict):
+        sections, goals = {**sections, "goals": goals}, None
     return plan(changed(**sections), [parse_axis(text) for text in varied], goals=goals, seed=3)
 
 
@@ -139,6 +141,17 @@ def test_headroom_is_told() -> None:
     found = planned(REPLICAS, goals="p90=60ms")
     assert found.headroom is not None
     assert 1.0 <= found.headroom.factor <= 4.0
+
+
+def test_headroom_is_known_where_full_length_is_enough_for_the_answer() -> None:
+    """p99 rests on 20 runs together, each too short by itself; the quarter of them that ask of more traffic must do."""
+    horizon = {"duration": "8s", "runs": 20}
+    found = planned("fleet.replicas=2..4", goals={"p99": "60ms", "refused": "2%"}, horizon=horizon)
+    assert found.answer is not None
+    assert found.answer.figures["latency_ms.p99"].value is None
+    assert found.headroom is not None
+    assert not found.headroom.is_most
+    assert found.headroom.binding is not None
 
 
 def test_nothing_to_vary_is_refused() -> None:

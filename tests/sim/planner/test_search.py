@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.forecast.estimates import Figure, mean_of_runs
+from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.planner.search import FRESH_FROM, Candidate, Search, State, Wanted
 from tests.sim.planner.fake_bench import FakeBench
 
@@ -123,14 +125,31 @@ def test_figure_that_the_runs_do_not_support_is_no_miss() -> None:
 
     class Short(FakeBench):
         def figures(self, place, runs):  # type: ignore[no-untyped-def]
-            from sim.forecast.estimates import Figure
-
             return {P99: Figure(None, why="too few samples")}
 
     search = Search([Candidate(0, 1.0)], Short(lambda place: {P99: 50.0}), GOAL)
     assert search.run() is None
     assert search.tried[0].state == State.UNKNOWN
     assert search.tried[0].why == "latency_ms.p99 is not known: too few samples"
+
+
+def test_goal_that_cannot_be_judged_is_the_one_that_is_named() -> None:
+    """p99 is judged by the share that stands in for it; runs are too short for a share of which none is seen."""
+
+    class Unseen(FakeBench):
+        def figures(self, place, runs):  # type: ignore[no-untyped-def]
+            none = Bounds(0.0, 0.05)
+            return {
+                P99: Figure(None, why="too few samples", effective_samples=500.0),
+                "beyond_goal.p99_share": mean_of_runs([0.001, 0.0011, 0.0009]),
+                "refused_share": Figure(0.0, 0.0, 0.05, none, none, PredictionBounds(0.0, 0.05, "none seen", 3), 60),
+            }
+
+    wanted = Wanted({P99: 100.0, "refused_share": 0.0001}, 0.95, RUNS)
+    search = Search([Candidate(0, 1.0)], Unseen(lambda place: {P99: 50.0, "refused_share": 0.0}), wanted)
+    assert search.run() is None
+    assert search.tried[0].state == State.UNKNOWN
+    assert search.tried[0].why.startswith("20 runs are too short to show that refused_share is within its goal")
 
 
 @pytest.mark.parametrize("runs", [2, 3, 5, 20])
