@@ -15,7 +15,7 @@ from policy.settings import admission_rule, batching_rule, deadline_rule, pass_t
 from policy.timeline import Outcome
 from sim.arrivals.renewal import draw_renewal
 from sim.engine.engine_input import EngineInput, FleetInput, FrontEndInput, Table, TrafficInput
-from sim.engine.process_engine import run
+from sim.engine.engines import run
 from sim.engine.timelines import Timeline
 from sim.forecast.intervals import student_t
 from sim.outcome.fleet_theory import ColdStart, MMkSetup, response_by_split
