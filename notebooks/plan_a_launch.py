@@ -14,8 +14,8 @@
 # # Planning a launch
 #
 # A model is to go live. Its traffic has the shape of a day, 300 requests a second in the mean and 1.8 times as many at
-# the peak; here the day passes in a quarter of an hour, so that this page is quick to run. A pass takes 20 ms and 2 ms for each
-# request. What is the cheapest fleet that keeps p99 below 150 ms and refuses nobody?
+# the peak; here the day passes in a quarter of an hour, so that this page is quick to run. A pass takes 20 ms and 2 ms
+# for each request. What is the cheapest fleet that keeps p99 below 150 ms and refuses nobody?
 
 # %%
 import servecast as sc

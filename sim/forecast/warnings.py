@@ -23,10 +23,11 @@ from sim.scenario.costs import costs_of, profile_of
 from sim.scenario.distributions import mean_of
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
-from sim.scenario.units import time_in_words
+from sim.scenario.traces import trace_lasts_ns
+from sim.scenario.units import time_in_words, write_time
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["SecondLook", "plain_warnings", "second_looks"]
+__all__ = ["SecondLook", "part_of_a_trace", "plain_warnings", "second_looks"]
 
 Figures = Mapping[str, Figure]
 Differences = Mapping[str, Difference]
@@ -44,6 +45,10 @@ _THROUGHPUT_SAME: Final = 0.01
 _LATENCY_MATTERS: Final = 1.2
 _BURSTS_DOUBLE: Final = 2.0
 _BATCHES_QUEUED: Final = 2
+_S: Final = 10**9
+
+_WHOLE_TRACE: Final = 0.95
+"""Share of a trace from which it is as good as all of it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class SecondLook:
 
 def plain_warnings(scenario: Scenario, figures: Figures) -> list[str]:
     """Return what a scenario and its figures show."""
-    said = (check(scenario, figures) for check in (_blocking, _busy_signal, _small_version, _not_calibrated))
+    checks = (_blocking, _busy_signal, _small_version, _not_calibrated)
+    said = [part_of_a_trace(scenario), *(check(scenario, figures) for check in checks)]
     return [sentence for sentence in said if sentence is not None]
 
 
@@ -70,6 +76,19 @@ def second_looks(scenario: Scenario) -> list[SecondLook]:
         if look is not None and _is_allowed(look.other):
             looks.append(look)
     return looks
+
+
+def part_of_a_trace(scenario: Scenario) -> str | None:
+    """Return what to say of a recorded trace of which the runs meet the beginning alone."""
+    lasts_ns = trace_lasts_ns(scenario)
+    warm_up = scenario.horizon.warm_up
+    run_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
+    if lasts_ns is None or run_ns >= _WHOLE_TRACE * lasts_ns:
+        return None
+    return (
+        f"horizon.duration: runs meet the first {time_in_words(run_ns)} of a trace of {time_in_words(lasts_ns)}, and "
+        f"nothing of what comes behind. horizon={{duration: {write_time(lasts_ns // _S * _S)}, warm_up: 0s}} takes all."
+    )
 
 
 def _blocking(scenario: Scenario, figures: Figures) -> str | None:

@@ -18,6 +18,7 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
+from sim.forecast.warnings import part_of_a_trace
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.frontier import frontier_of
@@ -372,7 +373,7 @@ def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
 
 def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]:
     """Return what its user is to know besides."""
-    notes = []
+    notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
     doubtful = [
         tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
     ]

@@ -17,6 +17,7 @@ from sim.forecast.estimates import Figure
 from sim.forecast.intervals import EXCEEDANCES_MIN
 from sim.planner.bench import ScenarioBench
 from sim.planner.verdicts import quantile_of, shares_of_limits, stand_in_of, too_few
+from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import at_rate
 from sim.scenario.spec import Scenario
 
@@ -83,12 +84,12 @@ class TrafficBench:
 
     def _ask(self, rate_per_s: float) -> Standing:
         try:
-            scenario = at_rate(self._scenario, rate_per_s)
+            scenario = at_rate(_going_on(self._scenario), rate_per_s)
             bench = ScenarioBench([scenario], self._limits, seed=self._seed, runs=self._together)
             runs = bench.runs(0, self._indices)
             self.simulated += sum(run.simulated for run in runs)
             figures = bench.figures(0, runs)
-        except (RefusedToAnswer, ScenarioError):  # overloaded, or a trace that is too short when it is compressed
+        except (RefusedToAnswer, ScenarioError):  # overloaded
             return Standing(math.inf, math.inf, math.inf, None, {})
         for name, limit in self._limits.items():
             if figures[name].value is None and stand_in_of(name) not in figures:
@@ -97,6 +98,15 @@ class TrafficBench:
                     return Standing(math.inf, math.inf, math.inf, name, figures)
                 raise TooShort(name, figures[name], rate_per_s, len(runs))
         return _standing(figures, self._limits, self._confidence)
+
+
+def _going_on(scenario: Scenario) -> Scenario:
+    """Return the scenario with a trace that begins anew behind its end: compressed, it is shorter than the run."""
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace):
+        return scenario
+    arrivals = spec.model_copy(update={"repeat": True})
+    return scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"arrivals": arrivals})})
 
 
 def _standing(figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float) -> Standing:

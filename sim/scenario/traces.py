@@ -15,7 +15,7 @@ from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
-__all__ = ["check_trace", "load_trace", "recorded_sizes"]
+__all__ = ["check_trace", "load_trace", "recorded_sizes", "trace_lasts_ns"]
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
@@ -50,10 +50,21 @@ def check_trace(scenario: Scenario) -> None:
         _check_counts(trace, spec)
     elif spec.inside_bin is not None or spec.bin is not None:
         raise ScenarioError(f"{key}.inside_bin and {key}.bin belong to a trace of counts, and {spec.file} is none.")
+    _check_length(scenario, spec, _length_ns(trace, spec))
+
+
+def trace_lasts_ns(scenario: Scenario) -> int | None:
+    """Return how long the scenario's trace lasts at its stated rate; None without one. Raises as load_trace does."""
+    spec = scenario.traffic.arrivals
+    return round(_length_ns(load_trace(scenario, spec), spec)) if isinstance(spec, RecordedTrace) else None
+
+
+def _length_ns(trace: TimeFile | CountFile, spec: RecordedTrace) -> float:
+    """Return how long a trace lasts at its stated rate. Raises ScenarioError if it has no duration."""
     own_per_s, length_ns = trace_rate_per_s(trace), trace_length_ns(trace)
     if not own_per_s or not length_ns:
         raise ScenarioError(f"The trace {spec.file} has no duration: its requests all come at one moment.")
-    _check_length(scenario, spec, length_ns * own_per_s / (spec.rate or own_per_s))
+    return length_ns * own_per_s / (spec.rate or own_per_s)
 
 
 def _check_counts(trace: CountFile, spec: RecordedTrace) -> None:

@@ -119,3 +119,25 @@ def test_bursts_that_a_mean_rate_does_not_show(cv: float, count: int) -> None:
 def test_base_case_without_an_answer_is_not_warned_of() -> None:
     """An unstable load says enough by itself."""
     assert looked(traffic={"arrivals": {"process": "poisson", "rate": "9000/s"}}) == ()
+
+
+def recorded(folder: Path, seconds: int, **arrivals: object) -> dict[str, object]:
+    """Return traffic of a trace with ten requests in each of so many seconds."""
+    file = folder / "own.csv"
+    file.write_text("\n".join(["timestamp", *(f"{place / 10}" for place in range(10 * seconds))]) + "\n")
+    return {"arrivals": {"process": "trace", "file": str(file), **arrivals}}
+
+
+def test_trace_of_which_runs_meet_the_beginning_alone(tmp_path: Path) -> None:
+    """What comes behind, a burst perhaps, is in no figure."""
+    horizon = {"duration": "60s", "warm_up": "0s", "runs": 2}
+    (sentence,) = warned(traffic=recorded(tmp_path, 1_200), horizon=horizon)
+    assert "the first 1min of a trace of 20min" in sentence
+    assert "duration: 1199s" in sentence or "duration: 20min" in sentence
+
+
+@pytest.mark.parametrize(("seconds", "more"), [(61, {}), (10, {"repeat": True}), (600, {"rate": "100/s"})])
+def test_trace_that_runs_meet_whole_is_passed_over(tmp_path: Path, seconds: int, more: dict[str, object]) -> None:
+    """Also where it begins anew, or is compressed to the length of a run."""
+    horizon = {"duration": "60s" if "rate" not in more else "59s", "warm_up": "0s", "runs": 2}
+    assert warned(traffic=recorded(tmp_path, seconds, **more), horizon=horizon) == ()

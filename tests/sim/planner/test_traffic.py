@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import RefusedToAnswer
-from sim.planner.traffic import ascend, crossing, descend
+from sim.planner.traffic import TrafficBench, ascend, crossing, descend
+from sim.scenario.load import load_scenario
 
 
 @given(st.floats(0.012, 0.999))
@@ -47,3 +50,21 @@ def test_goals_that_overload_does_not_break_are_no_limit() -> None:
     """What a full queue refuses is no latency: a goal on that is needed."""
     with pytest.raises(RefusedToAnswer, match="four times what the fleet can take, no goal is missed"):
         descend(lambda rate: True, 1000.0)
+
+
+def test_compressed_trace_goes_on_for_as_long_as_the_run(tmp_path: Path) -> None:
+    """A trace as long as the run is shorter at twice its rate: it begins anew there, and its end is no limit."""
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *(f"{place / 50}" for place in range(1_001))]) + "\n")
+    scenario = load_scenario(
+        {
+            "traffic": {"arrivals": {"process": "trace", "file": str(file)}},
+            "model": {"pass_time": {"base": "5ms", "per_item": "0ms"}},
+            "batching": {"max_batch": 1, "max_wait": "0ms"},
+            "horizon": {"duration": "20s", "warm_up": "0s", "runs": 3},
+        }
+    )
+    bench = TrafficBench(scenario, {"latency_ms.p50": 10.0}, 0.95, seed=0, runs=3)
+    standing = bench.at(100.0)
+    assert standing.value < 1.0
+    assert standing.figures["latency_ms.p50"].samples == pytest.approx(3 * 20 * 100, rel=0.01)
