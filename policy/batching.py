@@ -6,7 +6,8 @@ freeze and which sizes are preferred are settings; Triton, TF Serving, TorchServ
 Mosec and KServe's batcher are settings of this one rule (tests/policy/test_batching.py names them).
 
 Here is decided: how many requests to take, whether to close and how many, and when to ask again. The driver asks
-after every change, and at the moment it was told; asking more often changes nothing.
+after every change, and at the moment it was told; asking more often changes nothing, and can_wait() tells of changes
+after which it need not ask.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "CollectorView",
     "Freeze",
     "TimerOrigin",
+    "can_wait",
     "closed_collector",
     "collector_count",
     "is_settled",
@@ -181,6 +183,20 @@ def step(
         return CollectorState(now_ns, first_taken_ns), BatchingDecision(collect, close, cause, NEVER_NS)
     ask_again_ns = NEVER_NS if due else due_ns
     return CollectorState(opened_ns, first_taken_ns), BatchingDecision(collect, 0, Cause.NONE, ask_again_ns)
+
+
+def can_wait(rule: BatchingRule, view: CollectorView) -> bool:
+    """Return whether a collector need not be asked about one request more in its queue before something else changes.
+
+    One that is not free to collect takes none, and one that must hold what it has closes nothing; whether the latter
+    takes the request into its hand now or when it is asked next comes to the same. `view` is as it was before the
+    request, and the collector was asked then.
+    """
+    if not view.collecting:
+        return rule.collector != Collector.COMPETING
+    if rule.collector != Collector.DISPATCHER or view.held == 0:
+        return False
+    return _must_hold(rule, view.parked + view.running, 0, 0)
 
 
 def is_settled(rule: BatchingRule, decision: BatchingDecision) -> bool:

@@ -85,26 +85,39 @@ def choose(
 
     The first `count` entries are the ready replicas: their serials, ascending, and their requests.
     """
-    able = 0
-    fewest = UNSET
-    for place in range(count):
-        if _is_able(rule, outstanding[place]):
-            able += 1
-            if fewest == UNSET or outstanding[place] < fewest:
-                fewest = outstanding[place]
-    if able == 0:
+    if count == 0:
+        return RoutingState(state.last), UNSET
+    fewest = outstanding[0] if count == 1 else _fewest(outstanding, count)
+    if not _is_able(rule, fewest):
         return RoutingState(state.last), UNSET
     if count == 1:
         return RoutingState(serials[0]), 0
     if rule.balance == Balance.LEAST_OUTSTANDING:
         chosen = _among_fewest(rule, state.last, serials, outstanding, count, fewest, die)
     elif rule.balance == Balance.POWER_OF_TWO:
-        chosen = _better_of_two(rule, outstanding, count, able, die)
+        chosen = _better_of_two(rule, outstanding, count, _count_able(rule, outstanding, count), die)
     elif rule.balance == Balance.RANDOM:
-        chosen = _nth_able(rule, outstanding, count, _part(die >> 31, able))
+        number = _part(die >> 31, _count_able(rule, outstanding, count))
+        chosen = _nth_able(rule, outstanding, count, number)
     else:
         chosen = _next_able(rule, state.last, serials, outstanding, count, UNSET)
     return RoutingState(serials[chosen]), chosen
+
+
+def _fewest(outstanding: Sequence[int], count: int) -> int:
+    """Return the fewest requests; of a loop that does nothing else compiled code looks at several at once."""
+    fewest = outstanding[0]
+    for place in range(count):
+        fewest = min(fewest, outstanding[place])
+    return fewest
+
+
+def _count_able(rule: RoutingRule, outstanding: Sequence[int], count: int) -> int:
+    able = 0
+    for place in range(count):
+        if _is_able(rule, outstanding[place]):
+            able += 1
+    return able
 
 
 def _is_able(rule: RoutingRule, outstanding: int) -> bool:
@@ -153,17 +166,18 @@ def _among_fewest(
     """Return the place of a replica with the fewest requests, as the rule breaks ties."""
     if rule.tie == Tie.ROTATE:
         return _next_able(rule, last, serials, outstanding, count, fewest)
-    tied = 0
+    number = 0
+    if rule.tie == Tie.RANDOM:
+        tied = 0
+        for place in range(count):
+            if outstanding[place] == fewest:
+                tied += 1
+        number = _part(die >> 31, tied)
+    before, chosen = 0, 0
     for place in range(count):
-        if outstanding[place] == fewest:
-            tied += 1
-    number = 0 if rule.tie == Tie.FIRST else _part(die >> 31, tied)
-    for place in range(count):
-        if outstanding[place] == fewest:
-            if number == 0:
-                return place
-            number -= 1
-    return UNSET
+        before += outstanding[place] == fewest
+        chosen += before <= number
+    return chosen
 
 
 def _better_of_two(rule: RoutingRule, outstanding: Sequence[int], count: int, able: int, die: int) -> int:

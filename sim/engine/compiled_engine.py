@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from policy.instant import NEVER_NS, UNSET
 from policy.timeline import COPIES_FROM
+from sim.engine.compiled.fixed_fleet import advance_fixed
+from sim.engine.compiled.fixed_state import FixedState, fits
 from sim.engine.compiled.kernel import Returned, advance
-from sim.engine.compiled.state import Capacity, Given, Rows, State
+from sim.engine.compiled.state import Capacity, Given, Ints, Rows, State
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import (
     ATTEMPT_COLUMNS,
@@ -31,8 +32,6 @@ from sim.engine.timelines import (
 from sim.engine.totals import Totals
 
 __all__ = ["run", "run_totals"]
-
-Ints = npt.NDArray[np.int64]
 
 _LEAST = Capacity(attempts=1024, entries=1024, replicas=64, log=256)
 _CHUNK = 1_000_000
@@ -73,7 +72,8 @@ def run_totals(
     k * batches // windows. Answers beyond `limit_ns` are counted apart. `arrivals`, in ascending pieces of any length,
     stand for those of the input: so they need not exist all at once.
     """
-    given, state = Given(engine_input, recycle=True), State(engine_input, _LEAST)
+    given = Given(engine_input, recycle=True)
+    state = FixedState(engine_input) if fits(engine_input) else State(engine_input, _LEAST)
     state.count_in(windows, windows if batches is None else batches, limit_ns)
     _advance_all(given, state, _chunks(engine_input, chunk) if arrivals is None else _joined(arrivals))
     return Totals(
@@ -87,8 +87,13 @@ def run_totals(
         batched=int(state.run["batched"]),
         busy_ns=int(state.run["busy_ns"]),
         born=int(state.run["born"]),
-        fleet=Timeline(attempts=no_rows(ATTEMPT_COLUMNS)(), passes=no_rows(PASS_COLUMNS)(), **_fleet_tables(state)),
+        fleet=state.fleet() if isinstance(state, FixedState) else _fleet(state),
     )
+
+
+def _fleet(state: State) -> Timeline:
+    """Return replicas and versions over time, without attempts and passes."""
+    return Timeline(attempts=no_rows(ATTEMPT_COLUMNS)(), passes=no_rows(PASS_COLUMNS)(), **_fleet_tables(state))
 
 
 def _fleet_tables(state: State) -> dict[str, Table]:
@@ -101,13 +106,16 @@ def _fleet_tables(state: State) -> dict[str, Table]:
     }
 
 
-def _advance_all(given: Given, state: State, chunks: Iterator[_Chunk]) -> None:
+def _advance_all(given: Given, state: State | FixedState, chunks: Iterator[_Chunk]) -> None:
     """Go on to the end of the run."""
+    go_on = advance_fixed if isinstance(state, FixedState) else advance
     returned = Returned.NEEDS_ARRIVALS.value
     while returned != Returned.FINISHED:
         if returned == Returned.NEEDS_ARRIVALS:
             chunk = next(chunks)
             state.hand_over(chunk.arrivals_ns, chunk.sizes, is_last=chunk.is_last)
+        elif isinstance(state, FixedState):
+            state.more()
         else:
             state.more(
                 attempts=returned == Returned.NEEDS_ATTEMPTS,
@@ -115,7 +123,7 @@ def _advance_all(given: Given, state: State, chunks: Iterator[_Chunk]) -> None:
                 replicas=returned == Returned.NEEDS_REPLICAS,
                 log=returned == Returned.NEEDS_LOG,
             )
-        returned = advance(given.record, state.record)
+        returned = go_on(given.record, state.record)
 
 
 def _chunks(engine_input: EngineInput, least: int) -> Iterator[_Chunk]:

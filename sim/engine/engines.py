@@ -63,7 +63,9 @@ def compile_engine() -> None:
 
     Raises ImportError where Numba is not installed.
     """
+    from sim.engine.compiled.fixed_fleet import compile_fixed
     from sim.engine.compiled.kernel import compile_kernel
 
     compile_kernel()
+    compile_fixed()
     cache.remove_others()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from policy.admission import NO_CAP
 from policy.autoscaling_rule import Activation, AutoscalingRule, NotReady
 from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.batching import Collector, Freeze, TimerOrigin
@@ -43,6 +44,10 @@ FLEET_QUIET_NS = 12_000
 
 COIN = [0] * (CELLS // 2) + [2 * GRID] * (LEVELS * (CELLS + 1) - CELLS // 2)
 """A table whose draws are 0 or 2 * GRID: drivers that roll with different keys soon differ."""
+
+
+SPREADS = [SPREAD_ONE] * (CELLS // 2) + [2 * SPREAD_ONE] * (LEVELS * (CELLS + 1) - CELLS // 2)
+"""The same of a factor: as it is, or twice as long."""
 
 
 def grid(least: int, most: int) -> st.SearchStrategy[int]:
@@ -142,6 +147,49 @@ def inputs(draw: st.DrawFn) -> EngineInput:
         measure_from_ns=0,
         measure_to_ns=measured_ns,
         stop_ns=2 * QUIET_NS,
+    )
+
+
+@st.composite
+def fixed_fleet_inputs(draw: st.DrawFn) -> EngineInput:
+    """A run of a fleet that never changes, behind a front end of one worker: to its end, or stopped before."""
+    given = draw(inputs().filter(lambda each: each.traffic.clients == 0))
+    gaps = draw(st.lists(grid(0, 4), min_size=10, max_size=60))
+    fleet, arrivals = given.fleet, np.append(np.cumsum(gaps), QUIET_NS)
+    if fleet.batching.collector == Collector.COMPETING:
+        fleet = replace(fleet, instances=1)
+    retried = fleet.admission.cap == NO_CAP and draw(st.booleans())
+    measure_from_ns = draw(st.sampled_from([0, 0, 0, 20 * GRID]))
+    measure_to_ns = draw(st.just(QUIET_NS) | grid(21, 150))
+    return replace(
+        given,
+        traffic=replace(
+            given.traffic,
+            arrivals_ns=arrivals.astype(np.int64),
+            sizes=np.resize([1, 2, 3], len(arrivals) if len(given.traffic.sizes) else 0).astype(np.int64),
+            retry=given.traffic.retry if retried else retry_rule(attempts=1),
+        ),
+        front_end=replace(
+            given.front_end,
+            workers=1,
+            blocking=False,
+            request_table=draw(st.sampled_from([[0], [0], [GRID], COIN])),
+            response_table=draw(st.sampled_from([[0], [0], [GRID], COIN])),
+        ),
+        fleet=replace(
+            fleet,
+            replicas=draw(st.integers(1, 4)),
+            routing=routing_rule(
+                balance=draw(st.sampled_from(Balance)).name.lower(), tie=draw(st.sampled_from(Tie)).name.lower()
+            ),
+            error_share=draw(st.sampled_from([0, 0, SHARE_ONE // 2])),
+            spread_table=draw(st.sampled_from([[SPREAD_ONE], [SPREAD_ONE * 2], SPREADS])),
+            batch_in_table=draw(st.sampled_from([[0], [2 * GRID], COIN])),
+            results_out_table=draw(st.sampled_from([[0], [2 * GRID], COIN])),
+        ),
+        measure_from_ns=measure_from_ns,
+        measure_to_ns=measure_to_ns,
+        stop_ns=measure_to_ns + draw(st.sampled_from([0, 3 * GRID, QUIET_NS, QUIET_NS])),
     )
 
 

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from policy import retries
 from policy.pass_time import pass_ns
-from policy.timeline import Attempt, Outcome
+from policy.settings import retry_rule
 from sim.engine import compiled_engine, process_engine
+from sim.engine.compiled.fixed_state import fits
 from sim.engine.engine_input import EngineInput
-from sim.engine.histogram import bucket_of
-from sim.engine.timelines import Timeline
-from sim.outcome.measures import measure
 from tests.parity.inputs import (
     busy_input,
     faulty_input,
     faulty_inputs,
     faulty_version_inputs,
+    fixed_fleet_inputs,
     fleet_inputs,
     front_end_input,
     inputs,
     version_inputs,
 )
 from tests.parity.same_bytes import assert_same
+from tests.parity.same_totals import LIMIT_NS, WINDOWS, assert_of_rows, assert_same_totals
 
 pytestmark = pytest.mark.slow  # the first one in a process loads the compiled code, or compiles it
 
@@ -72,53 +71,36 @@ def test_longer_input_gives_the_same_bytes(given_: EngineInput) -> None:
     assert_same(given_)
 
 
-WINDOWS = 3
-LIMIT_NS = 200  # some of the latencies are beyond it
-
-
-def totals_of(timeline: Timeline, given_: EngineInput) -> tuple[list[list[int]], list[Counter[int]], int]:
-    """Return what the rows of a run come to: outcomes and buckets of latencies by window, and who has no outcome."""
-    counts = [[0] * len(Outcome) for _ in range(WINDOWS)]
-    buckets: list[Counter[int]] = [Counter() for _ in range(WINDOWS)]
-    unresolved = 0
-    from_ns, to_ns = given_.measure_from_ns, given_.measure_to_ns
-    last = {row.request: row for row in map(Attempt._make, timeline.attempts.tolist())}
-    for row in last.values():
-        if not from_ns <= row.intended_ns < to_ns:
-            continue
-        retried = retries.wants_retry(given_.traffic.retry, row.attempt, row.outcome)
-        if row.outcome == Outcome.IN_FLIGHT or retried:
-            unresolved += 1
-            continue
-        window = (row.intended_ns - from_ns) * WINDOWS // (to_ns - from_ns)
-        counts[window][row.outcome] += 1
-        if row.outcome == Outcome.ANSWERED:
-            buckets[window][bucket_of(row.delivered_ns - row.intended_ns)] += 1
-    return counts, buckets, unresolved
-
-
 @settings(max_examples=300, deadline=None)
 @given(faulty_version_inputs() | inputs())
 def test_totals_are_those_of_the_rows(given_: EngineInput) -> None:
     """Rows that are used again, and arrivals in pieces: nothing is lost, and nothing is counted twice."""
-    timeline = process_engine.run(given_)
     arrivals = given_.traffic.arrivals_ns
     pieces = None if len(given_.traffic.sizes) else [arrivals[:5], arrivals[5:5], arrivals[5:6], arrivals[6:]]
     totals = compiled_engine.run_totals(given_, WINDOWS, limit_ns=LIMIT_NS, arrivals=pieces, chunk=3)
-    counts, buckets, unresolved = totals_of(timeline, given_)
-    assert totals.counts.tolist() == counts
-    assert [{place: n for place, n in enumerate(row) if n} for row in totals.latencies.tolist()] == buckets
-    assert totals.unresolved == unresolved
-    assert totals.born == len(timeline.attempts) + len(timeline.copies)
-    measures = measure(timeline, given_.measure_from_ns, given_.measure_to_ns, instances=given_.instances)
-    for flow in ("delivered", "passes", "batched", "busy_ns"):
-        assert getattr(totals, flow) == getattr(measures, flow), flow
-    answered_ns = measures.answered_latencies_ns
-    assert totals.latency_sum_ns == answered_ns.sum()
-    assert totals.beyond.sum() == np.count_nonzero(answered_ns > LIMIT_NS)
-    assert np.array_equal(totals.fleet.replicas, timeline.replicas)
-    assert np.array_equal(totals.fleet.scalings, timeline.scalings)
-    assert np.array_equal(totals.fleet.rollout, timeline.rollout)
+    assert_of_rows(totals, process_engine.run(given_), given_)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(fixed_fleet_inputs())
+def test_totals_of_a_fleet_that_never_changes_are_those_of_the_rows(given_: EngineInput) -> None:
+    """The kernel for such fleets alone comes to what the rows of the process engine say, in any chunks."""
+    assert fits(given_)
+    assert_same_totals(given_)
+
+
+def test_each_input_gets_the_kernel_that_is_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet that never changes is counted by the kernel for such fleets alone, and one with retries is not."""
+
+    def refuse(*_: object) -> int:
+        raise AssertionError("advance_fixed was called")
+
+    with_retries = busy_input()
+    once = replace(with_retries, traffic=replace(with_retries.traffic, retry=retry_rule(attempts=1)))
+    monkeypatch.setattr(compiled_engine, "advance_fixed", refuse)
+    compiled_engine.run_totals(with_retries, WINDOWS)
+    with pytest.raises(AssertionError, match="advance_fixed was called"):
+        compiled_engine.run_totals(once, WINDOWS)
 
 
 def test_histograms_may_be_of_several_windows_each() -> None:

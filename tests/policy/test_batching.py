@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from policy import batching
@@ -144,6 +144,69 @@ def test_settled_collector_has_nothing_more_to_say(
         assert batching.step(chosen, state, after, now_ns) == (state, decision._replace(collect=0))
     else:
         assert decision.close or chosen.collector == batching.Collector.COMPETING
+
+
+BUSY = view()._replace(collecting=False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("name", "options", "seen", "expected"),
+    [
+        ("nothing there: a timer would start", {}, view(), False),
+        ("it may become full", {}, view(held=1, oldest=5), False),
+        ("no slot, a hand", {}, view(held=1, oldest=5, running=1), True),
+        ("a parked batch holds the slot", {}, view(held=1, oldest=5, parked=1), True),
+        ("no slot, no hand: a timer would start", {}, view(running=1), False),
+        ("a slot is left", {"slots": 2}, view(held=1, oldest=5, running=1), False),
+        ("contents are final when it is full", {"freeze": "timer"}, view(held=1, oldest=5, running=1), False),
+        ("a worker that is busy", COLLECT, BUSY, True),
+        ("a worker that collects", COLLECT, view(held=1, oldest=5), False),
+        ("another one may take it", COMPETING, BUSY, False),
+    ],
+)
+def test_collector_that_can_wait(
+    way: str, name: str, options: dict[str, Any], seen: CollectorView, expected: bool
+) -> None:
+    """It need not be asked about one request more."""
+    assert bool(run_way(way, batching.can_wait)(rule(**options), seen)) == expected, name
+
+
+@settings(max_examples=500)
+@given(
+    options=st.fixed_dictionaries(
+        {
+            "freeze": st.sampled_from(["pull", "timer"]),
+            "collector": st.sampled_from(["dispatcher", "exclusive"]),
+            "timer_origin": st.sampled_from(["enqueue", "collect", "window"]),
+            "slots": st.sampled_from([0, 1, 2]),
+            "preferred_sizes": st.sampled_from([[], [2]]),
+        }
+    ),
+    is_collecting=st.booleans(),
+    queued=st.integers(0, 7),
+    more=st.integers(1, 5),
+    used=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    now_ns=st.integers(60, 200),
+)
+def test_collector_that_can_wait_decides_nothing_about_more(
+    options: dict[str, Any], is_collecting: bool, queued: int, more: int, used: tuple[int, int], now_ns: int
+) -> None:
+    """Asked all the same, once it was asked before, it closes nothing and keeps state and timer."""
+    try:
+        chosen = rule(instances=2, **options)
+    except SettingError:
+        reject()
+    seen = view(queued, 0, 50 if queued else UNSET, *used)._replace(collecting=is_collecting)
+    state, decision = batching.step(chosen, FRESH, seen, now_ns)
+    if decision.close:
+        reject()
+    after = seen._replace(held=decision.collect, queued=queued - decision.collect)
+    if batching.can_wait(chosen, after):
+        oldest_ns = seen.oldest_enqueued_ns if queued else now_ns
+        with_more = after._replace(queued=after.queued + more, oldest_enqueued_ns=oldest_ns)
+        state_then, then = batching.step(chosen, state, with_more, now_ns)
+        assert (state_then, then.close, then.ask_again_ns) == (state, 0, decision.ask_again_ns)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -73,6 +73,7 @@ ARGUMENTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     autoscaling_rule.moves_of: (SCALING,),
     autoscaling_rule.recommendations_of: (SCALING,),
     autoscaling_rule.samples_of: (SCALING,),
+    batching.can_wait: (BATCHING, VIEW),
     batching.closed_collector: (),
     batching.collector_count: (BATCHING, 2),
     batching.may_collect: (BATCHING, True, False),

@@ -196,6 +196,7 @@ def _add(g, t, version, now_ns):
     replica.parked_tail = NONE
     replica.ask_again_ns = NEVER_NS
     replica.place = NONE
+    replica.can_wait = 0
     replica.is_slow = slow_by_die(g, version, serial) if given.slow_possible else 0
     for place in range(given.instances):
         instance = instance_of(t, serial, place)

@@ -59,6 +59,8 @@ def refusal(g, t, serial):
 def enqueue(t, serial, slot, now_ns):
     """Take an attempt that was admitted."""
     attempt, replica = attempt_of(t, slot), replica_of(t, serial)
+    if replica.can_wait == 0:
+        touch(t, serial)
     attempt.replica = serial
     attempt.placed_ns = now_ns
     append(t, replica, slot, slot)
@@ -67,7 +69,6 @@ def enqueue(t, serial, slot, now_ns):
     fleet_of(t, replica.version).waiting += 1
     if replica.place != NONE:
         add_outstanding(t, replica.version, replica.place, 1)
-    touch(t, serial)
 
 
 @register_jitable
@@ -164,6 +165,7 @@ def decide_replica(g, t, serial, now_ns):
             quiet += 1
         else:
             quiet = 0
+    replica.can_wait = fleet.collectors == 1 and batching.can_wait(fleet.batching, _view(g, t, serial, 0))
     ask_again_ns = collector_of(t, serial, 0).ask_again_ns
     for collector in range(1, fleet.collectors):
         ask_again_ns = min(ask_again_ns, collector_of(t, serial, collector).ask_again_ns)
@@ -218,11 +220,10 @@ def _lowest_idle(fleet, t, serial):
 
 
 @register_jitable(forceinline=True)
-def _ask(g, t, serial, index, now_ns):
-    """Ask one collector and carry out what it decides; return whether it decides nothing more."""
+def _view(g, t, serial, index):
+    """Return what a collector sees."""
     replica, collector = replica_of(t, serial), collector_of(t, serial, index)
     fleet = given_fleet(g, replica.version)
-    rule = fleet.batching
     oldest_ns = UNSET
     if collector.head != NONE:
         oldest_ns = attempt_of(t, collector.head).placed_ns
@@ -231,14 +232,22 @@ def _ask(g, t, serial, index, now_ns):
     own_is_idle = False
     if index < fleet.instances:
         own_is_idle = instance_of(t, serial, index).idle_since_ns != UNSET
-    view = batching.CollectorView(
-        batching.may_collect(rule, replica.idle > 0, own_is_idle),
+    return batching.CollectorView(
+        batching.may_collect(fleet.batching, replica.idle > 0, own_is_idle),
         collector.held,
         replica.queued,
         oldest_ns,
         replica.parked,
         replica.running,
     )
+
+
+@register_jitable(forceinline=True)
+def _ask(g, t, serial, index, now_ns):
+    """Ask one collector and carry out what it decides; return whether it decides nothing more."""
+    replica, collector = replica_of(t, serial), collector_of(t, serial, index)
+    rule = given_fleet(g, replica.version).batching
+    view = _view(g, t, serial, index)
     state, decision = batching.step(
         rule, batching.CollectorState(collector.opened_ns, collector.first_taken_ns), view, now_ns
     )

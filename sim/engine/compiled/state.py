@@ -54,8 +54,11 @@ __all__ = [
     "TABLES",
     "Capacity",
     "Given",
+    "Ints",
+    "Owner",
     "Rows",
     "State",
+    "record",
 ]
 
 NONE = UNSET
@@ -65,11 +68,12 @@ Rows = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
 
-def _ints(*names: str) -> np.dtype[Any]:
+def record(*names: str) -> np.dtype[Any]:
+    """Return the dtype of a row of integers with these names."""
     return np.dtype([(name, np.int64) for name in names])
 
 
-ATTEMPT = _ints(
+ATTEMPT = record(
     "request",
     "attempt",
     "size",
@@ -94,7 +98,7 @@ ATTEMPT = _ints(
     "reason",
     "born",  # how many attempts came to be before: tells it from others that use the row
 )
-BATCH = _ints(
+BATCH = record(
     "serial",
     "version",
     "replica",
@@ -115,7 +119,7 @@ BATCH = _ints(
     "attempt",
     "next",  # of the list that it is in
 )
-REPLICA = _ints(
+REPLICA = record(
     "version",
     "ordered_ns",
     "ready_ns",
@@ -138,11 +142,12 @@ REPLICA = _ints(
     "is_touched",  # something has changed since it last decided
     "place",  # among the ready ones of its fleet
     "is_slow",
+    "can_wait",  # it need not decide about one request more
 )
-INSTANCE = _ints("idle_since_ns", "running", "passes_begun")
+INSTANCE = record("idle_since_ns", "running", "passes_begun")
 """Since when an instance is idle (UNSET: it is not), the batch that it runs, and its passes since it was ready."""
 
-COLLECTOR = _ints("opened_ns", "first_taken_ns", "head", "tail", "held", "ask_again_ns")
+COLLECTOR = record("opened_ns", "first_taken_ns", "head", "tail", "held", "ask_again_ns")
 FLEET = np.dtype(
     [
         *(
@@ -205,6 +210,10 @@ RUN = np.dtype(
                 "timer_ns",
                 "timers",
                 "measured_open",
+                "window_from_ns",  # of the request that was counted last
+                "window_to_ns",
+                "window_counts",  # where its counts and its latencies begin
+                "window_latencies",
                 "latency_sum_ns",  # of the answered requests that are counted
                 "delivered",  # answers inside the measured time, of all attempts
                 "passes_measured",  # those that started inside it
@@ -221,10 +230,10 @@ RUN = np.dtype(
         ("readiness", np.int64, (4,)),
     ]
 )
-CHANGE = _ints("change", "first", "second", "what", "more")
-SCALING, SHARE, MOVE = _ints(*Scaling._fields), _ints(*Share._fields), _ints(*RolloutMove._fields)
-KNOTS_AT = _ints("at", "length")
-ORDER = _ints("at_ns", "kind", "version", "value")
+CHANGE = record("change", "first", "second", "what", "more")
+SCALING, SHARE, MOVE = record(*Scaling._fields), record(*Share._fields), record(*RolloutMove._fields)
+KNOTS_AT = record("at", "length")
+ORDER = record("at_ns", "kind", "version", "value")
 
 
 def _record_of(rule: Any) -> np.dtype[Any]:
@@ -496,41 +505,18 @@ def _run_row(engine_input: EngineInput, knots: _Knots, *, recycle: bool) -> tupl
     )
 
 
-class State:
-    """All that changes: `record` has one row of TABLES, the tables are by name."""
+class Owner:
+    """Owns tables: `record` has one row, which holds their addresses and what is counted; the tables are by name."""
 
-    def __init__(self, engine_input: EngineInput, capacity: Capacity) -> None:
-        fleets = engine_input.fleets
-        self.record = np.zeros(1, TABLES)
-        row = self._row = self.record[0]
-        row["versions"] = len(fleets)
-        row["instances_each"] = max(fleet.instances for fleet in fleets)
-        row["collectors_each"] = max(collector_count(fleet.batching, fleet.instances) for fleet in fleets)
-        row["history_length"] = max(autoscaling.history_length(fleet.autoscaler) for fleet in fleets)
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.record = np.zeros(1, dtype)
         self.tables: dict[str, Rows] = {}
-        self._keep("fleets", np.zeros(len(fleets), FLEET))
-        self._keep("histories", np.zeros((len(fleets), int(row["history_length"])), np.int64))
-        self._keep("free_ns", np.zeros(engine_input.front_end.workers, np.int64))
-        self.grow(capacity)
-        run = self.run
-        run["free_attempt"] = run["free_batch"] = NONE
-        run["timer_ns"] = run["rollout_asks_ns"] = NEVER_NS
-        run["to_decide"] = 1
-        most = sum(_most_replicas(fleet) for fleet in fleets)
-        run["orderable"] = most * (2 + len(engine_input.versions.orders))
-        run["rollout"] = [int(value) for value in idle_rollout()]
-        weights, shadows = engine_input.versions.weights, engine_input.versions.shadows
-        self.tables["fleets"]["weight"] = weights.weights[: len(fleets)]
-        self.tables["fleets"]["shadow"][: len(shadows)] = shadows
+        self._row = self.record[0]
 
     @property
     def run(self) -> Any:
         """The numbers of the run, a row of RUN."""
         return self._row["run"]
-
-    def rows(self, name: str, count: str) -> Rows:
-        """Return the rows of a table that are in use, given the name of their number in RUN."""
-        return self.tables[name][: self.run[count]]
 
     def count_in(self, windows: int, batches: int, limit_ns: int) -> None:
         """Count the measured requests in so many windows, by intended send, rather than only keep their rows.
@@ -550,6 +536,42 @@ class State:
         self._keep("arrivals", np.ascontiguousarray(arrivals_ns, dtype=np.int64))
         self._keep("sizes", np.ascontiguousarray(sizes, dtype=np.int64))
         self._row["arrivals_count"], self._row["is_last"] = len(arrivals_ns), is_last
+
+    def _keep(self, name: str, table: Rows) -> None:
+        """Own a table, and tell its address."""
+        self.tables[name] = table
+        self._row[name] = table.ctypes.data
+
+
+class State(Owner):
+    """All that changes: `record` has one row of TABLES, the tables are by name."""
+
+    def __init__(self, engine_input: EngineInput, capacity: Capacity) -> None:
+        fleets = engine_input.fleets
+        super().__init__(TABLES)
+        row = self._row
+        row["versions"] = len(fleets)
+        row["instances_each"] = max(fleet.instances for fleet in fleets)
+        row["collectors_each"] = max(collector_count(fleet.batching, fleet.instances) for fleet in fleets)
+        row["history_length"] = max(autoscaling.history_length(fleet.autoscaler) for fleet in fleets)
+        self._keep("fleets", np.zeros(len(fleets), FLEET))
+        self._keep("histories", np.zeros((len(fleets), int(row["history_length"])), np.int64))
+        self._keep("free_ns", np.zeros(engine_input.front_end.workers, np.int64))
+        self.grow(capacity)
+        run = self.run
+        run["free_attempt"] = run["free_batch"] = NONE
+        run["timer_ns"] = run["rollout_asks_ns"] = NEVER_NS
+        run["to_decide"] = 1
+        most = sum(_most_replicas(fleet) for fleet in fleets)
+        run["orderable"] = most * (2 + len(engine_input.versions.orders))
+        run["rollout"] = [int(value) for value in idle_rollout()]
+        weights, shadows = engine_input.versions.weights, engine_input.versions.shadows
+        self.tables["fleets"]["weight"] = weights.weights[: len(fleets)]
+        self.tables["fleets"]["shadow"][: len(shadows)] = shadows
+
+    def rows(self, name: str, count: str) -> Rows:
+        """Return the rows of a table that are in use, given the name of their number in RUN."""
+        return self.tables[name][: self.run[count]]
 
     def more(self, *, attempts: bool = False, entries: bool = False, replicas: bool = False, log: bool = False) -> None:
         """Make the tables that are named twice as large."""
@@ -606,11 +628,6 @@ class State:
         self.tables[f"{name}.ring"], self.tables[f"{name}.heap"] = ring, heap
         calendar["ring"], calendar["heap"] = ring.ctypes.data, heap.ctypes.data
         calendar["room"], calendar["head"] = room, 0
-
-    def _keep(self, name: str, table: Rows) -> None:
-        """Own a table, and tell its address."""
-        self.tables[name] = table
-        self._row[name] = table.ctypes.data
 
 
 def _most_replicas(fleet: FleetInput) -> int:
