@@ -18,7 +18,7 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import part_of_a_trace
+from sim.forecast.warnings import RECORDED_ARRIVALS, part_of_a_trace
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.frontier import frontier_of
@@ -30,6 +30,7 @@ from sim.planner.verdicts import worst_goal
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
 from sim.scenario.spare import spare_of
+from sim.scenario.traces import meets_one_trace
 
 __all__ = ["PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
 
@@ -166,9 +167,9 @@ def plan(
 
     `goals` (p99=200ms,refused=0.1%) go before the scenario's. A goal is met where the one-sided upper end of its figure
     is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs). The cost is
-    that of the measured time at the scenario's prices, or its GPU hours. `progress` is called with the share that is
-    settled, of 1000. Raises ScenarioError for bad input, and RefusedToAnswer if the runs support no configuration's
-    figures.
+    that of the measured time at the scenario's prices, or its GPU hours; of several that cost the same the one with the
+    lowest p99 is taken. `progress` is called with the share that is settled, of 1000. Raises ScenarioError for bad
+    input, and RefusedToAnswer if the runs support no configuration's figures.
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     if not question.axes:
@@ -176,7 +177,7 @@ def plan(
     cost = "cost" if question.first.cost is not None else "gpu_hours"
     scenarios = [one.scenario for one in question.configurations]
     bench = ScenarioBench(scenarios, question.limits, seed=question.seed, runs=question.runs, more=[P99, *_LOSSES])
-    goal = Wanted(question.limits, confidence, question.runs, cost)
+    goal = Wanted(question.limits, confidence, question.runs, cost, prefer=P99)
     tell = None if progress is None else lambda share: progress(round(900 * share), 1000)
     search = Search(_candidates(question, cost), bench, goal, tell)
     found = search.run()
@@ -374,6 +375,8 @@ def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
 def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]:
     """Return what its user is to know besides."""
     notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
+    if meets_one_trace(question.first):
+        notes.append(f"{RECORDED_ARRIVALS} Another day may be busier.")
     doubtful = [
         tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
     ]

@@ -3,7 +3,8 @@
 Candidates are looked at by what they cost, the cheapest first, each with a run or three before it gets more; whoever
 misses a goal surely is dropped. Where more replicas never hurt, those of a family are bisected. Where the cost of a
 candidate must be simulated, it is compared run by run with that of the best one: both met the same dice. Who is found
-is confirmed with fresh runs, and if they say no, the next one's turn comes.
+is confirmed with fresh runs, and if they say no, the next one's turn comes. Of several that cost the same the best one
+is taken, as another figure says.
 
 It knows nothing of scenarios: a Bench makes the runs. When more replicas never hurt is said by arithmetic.py.
 """
@@ -54,6 +55,9 @@ _SURE_OF_COST: Final = 0.95
 _FAR: Final = 0.05
 """One pair of runs is enough to drop a candidate that is dearer by this share."""
 
+_FINALISTS: Final = 4
+"""So many of those that cost the same get more than one run."""
+
 _NEIGHBOURS: Final = 2
 """So many members of a family below the one that was found are looked at, although theory says that they miss."""
 
@@ -100,6 +104,7 @@ class Wanted:
     confidence: float  # one-sided, of each limit
     runs: int  # of a configuration that is looked at to the end, and of its confirmation
     cost: str = "cost"  # the figure that is to be small
+    prefer: str | None = None  # the one that is to be small where the cost is the same; None: it does not matter
 
 
 class State(StrEnum):
@@ -111,6 +116,7 @@ class State(StrEnum):
     MISSED = "misses a goal"
     UNKNOWN = "cannot be judged"
     DEARER = "costs more"
+    SLOWER = "costs the same, and is slower"
     PASSED = "meets the goals, not confirmed"
     FAILED = "misses a goal in fresh runs"
     CONFIRMED = "meets the goals"
@@ -165,6 +171,7 @@ class Search:
                 self._wait(tried)
         if self.found is not None:
             self._look_for_cheaper()
+            self._look_for_faster(self.found)
         return self.found
 
     def figures(self, tried: Tried) -> Mapping[str, Figure]:
@@ -326,11 +333,48 @@ class Search:
         for each in sorted(waiting, key=self.cost):
             best = self.found
             assert best is not None
+            if self._is_equal(each, best):
+                continue
             if self._is_dearer(each, best):
                 each.state = State.DEARER if each.state == State.OPEN else each.state
                 continue
             if self._settle(each) and self._hold(each) and self.cost(each) >= self.cost(best):
                 self.found = best
+
+    # Costs that are the same
+
+    def _look_for_faster(self, best: Tried) -> None:
+        """Take the one that does best of all that cost the same, if its fresh runs, too, meet the goals."""
+        if self._goal.prefer is None or not best.candidate.is_cost_exact:
+            return
+        rivals = [
+            each for each in self.tried if each.state in {State.OPEN, State.PASSED} and self._is_equal(each, best)
+        ]
+        for count in (1, _SEVERAL):
+            for each in (best, *rivals):
+                self.extend(each, count)
+            least = self._preferred(best, count)
+            faster = [each for each in rivals if self._preferred(each, count) < least]
+            faster = sorted(faster, key=lambda each: self._preferred(each, count))[:_FINALISTS]
+            for each in rivals:
+                if each.state == State.OPEN and each not in faster:
+                    each.state = State.SLOWER
+            rivals = faster
+        for place, each in enumerate(rivals):
+            if self._settle(each) and self._hold(each):
+                for slower in rivals[place + 1 :]:
+                    slower.state = State.SLOWER if slower.state == State.OPEN else slower.state
+                return
+
+    def _is_equal(self, tried: Tried, best: Tried) -> bool:
+        is_exact = tried is not best and tried.candidate.is_cost_exact
+        return is_exact and math.isclose(tried.candidate.least_cost, best.candidate.least_cost, rel_tol=1e-9)
+
+    def _preferred(self, tried: Tried, count: int) -> float:
+        """Return what is to be small, on the mean of a candidate's first runs."""
+        assert self._goal.prefer is not None
+        mean = _mean(run.figures.get(self._goal.prefer, math.nan) for run in tried.runs[:count])
+        return math.inf if math.isnan(mean) else mean
 
     def _is_dearer(self, tried: Tried, best: Tried) -> bool:
         """Return whether a candidate is not cheaper by what matters, surely so, than the best one."""

@@ -18,8 +18,8 @@ def goal_words(figures: Mapping[str, Figure], name: str, limit: float, confidenc
     label = FIGURE_NAMES[name].removesuffix(" latency")
     if figure.value is not None:
         end = quantity(name, upper_end(figure, confidence))
-        return f"{label} {quantity(name, figure.value)} (at most {end} of {quantity(name, limit)})"
+        return f"{label} {quantity(name, figure.value)} (at most {end}; the goal is {quantity(name, limit)})"
     if stand_in is None or stand_in.value is None or q is None:
         return f"{label} not known"
     share, most = (f"{digits_of(100 * each)} %" for each in (stand_in.value, upper_end(stand_in, confidence)))
-    return f"{share} (at most {most} of {100 * (1 - q):g} %) slower than {quantity(name, limit)}"
+    return f"{share} slower than {quantity(name, limit)} (at most {most}; the goal allows {100 * (1 - q):g} %)"

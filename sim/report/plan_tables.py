@@ -24,6 +24,7 @@ _STATES: Final = {
     State.CONFIRMED: "confirmed",
     State.PASSED: "seem to meet the goals",
     State.DEARER: "cost more",
+    State.SLOWER: "cost the same and are slower",
     State.FAILED: "miss a goal in fresh runs",
     State.MISSED: "miss a goal",
     State.INFERRED: "miss one as more replicas do",

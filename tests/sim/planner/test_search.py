@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -81,6 +82,27 @@ def test_cheaper_neighbour_that_theory_wrote_off_is_looked_at() -> None:
     found = Search(fixed([float(place) for place in range(16)]), bench, GOAL).run()
     assert found is not None
     assert found.candidate.place == 6
+
+
+def test_of_those_that_cost_the_same_the_fastest_is_found() -> None:
+    """All of them but one meet the goal at one cost; whoever is asked first is not the answer, nor who misses."""
+    truths = [90.0, 70.0, 130.0, 40.0, 60.0, 80.0]
+    goal = replace(GOAL, prefer=P99)
+    search = Search([Candidate(place, 2.0) for place in range(6)], FakeBench(lambda place: {P99: truths[place]}), goal)
+    found = search.run()
+    assert found is not None
+    assert (found.candidate.place, found.state) == (3, State.CONFIRMED)
+    assert search.tried[0].state == State.CONFIRMED  # it was found first, and is the next best
+    assert search.tried[5].state == State.SLOWER
+
+
+def test_a_faster_one_that_misses_a_goal_is_not_taken() -> None:
+    """Lower p99 does not help whoever refuses too many."""
+    truths = [{P99: 90.0, "refused_share": 0.0}, {P99: 30.0, "refused_share": 0.5}, {P99: 60.0, "refused_share": 0.0}]
+    goal = Wanted({P99: 100.0, "refused_share": 0.01}, 0.95, RUNS, prefer=P99)
+    found = Search([Candidate(place, 2.0) for place in range(3)], FakeBench(truths.__getitem__), goal).run()
+    assert found is not None
+    assert found.candidate.place == 2
 
 
 def test_costs_that_must_be_simulated_are_compared_in_pairs() -> None:
