@@ -85,7 +85,7 @@ digit-cnn: $(VENV)/.models | $(OUT) ## train the small image classifier anew, on
 	$(BIN)/python -m reference_server.models.train_cnn $(OUT)/scikit_learn-1.9.0-*.whl
 
 bench: $(VENV)/.base | $(OUT) ## how fast the engines are, against SimPy, Ciw and a bare loop; 3 minutes, for a quiet machine
-	@$(BIN)/python -m pip install --quiet --quiet --no-deps --target $(OUT)/ciw ciw==3.2.7
+	@$(BIN)/python -m pip install --quiet --quiet --no-deps --target $(OUT)/ciw ciw==3.2.7 networkx tqdm
 	@$(BIN)/servecast warm
 	$(BIN)/python -m tests.benchmarks.engine_speed --text docs/engine-speed.txt --json docs/engine-speed.json
 

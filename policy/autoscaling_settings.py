@@ -311,7 +311,9 @@ def _direction(
 def _whole_percent(signal: Signal, name: str, share: float) -> float:
     """Return a target share of one device in whole per cent."""
     if signal != Signal.BUSY:
-        raise SettingError(f"{KEY}.signal", "busy where formula is utilisation", name)
+        raise SettingError(
+            f"{KEY}.signal", "busy where formula is utilisation (with another one say formula: ratio)", name
+        )
     percent = round(100.0 * share)
     if percent < 1 or abs(100.0 * share - percent) > 1e-6:
         raise SettingError(f"{KEY}.target", "in whole per cent (0.8: 80 %) where formula is utilisation", share)

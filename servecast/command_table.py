@@ -31,6 +31,7 @@ COMMANDS = (
     Command("calibrate", "servecast.commands.calibrate", "measure a server, and write a calibration file"),
     Command("replay", "servecast.commands.replay", "confirm every decision in the journal of a live server"),
     Command("rollout", "servecast.commands.rollout", "order versions and rollout of a running server, or ask of them"),
+    Command("example", "servecast.commands.example", "print a scenario to begin one's own with"),
     Command("schema", "servecast.commands.schema", "print the JSON Schema of a scenario"),
     Command("selftest", "servecast.commands.selftest", "compare the simulator with the known answers of theory"),
     Command("warm", "servecast.commands.warm", "compile the fast engine, once: about a minute"),

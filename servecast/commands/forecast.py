@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from typing import TYPE_CHECKING
 
 from servecast.api import forecast, latency_picture, load_scenario
 from servecast.command_line import (
@@ -33,6 +34,11 @@ from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.outputs import show
 from servecast.streams import Talk
+
+if TYPE_CHECKING:
+    from sim.forecast.forecast import Forecast
+    from sim.report.document import Document
+    from sim.scenario.spec import Scenario
 
 __all__ = ["add_arguments", "run"]
 
@@ -79,7 +85,6 @@ def run(options: argparse.Namespace) -> Exit:
             workers=options.workers or None,
             progress=progress,
         )
-    from sim.report.forecast_document import forecast_document
     from sim.report.tables import forecast_report
 
     show(
@@ -87,9 +92,16 @@ def run(options: argparse.Namespace) -> Exit:
         talk,
         text=partial(forecast_report, answer),
         json=answer.to_json,
-        document=partial(forecast_document, answer, scenario, command=options.command_line),
+        document=partial(_document, answer, scenario, options.command_line),
     )
     if options.picture is not None:
         latency_picture(answer).save(options.picture)
         talk.say(f"The latency distribution is drawn in {options.picture}")
     return Exit.DONE if answer.goals_met else Exit.MISSED
+
+
+def _document(answer: Forecast, scenario: Scenario, command: str) -> Document:
+    """Return the forecast as a document; what it takes is imported for it alone."""
+    from sim.report.forecast_document import forecast_document
+
+    return forecast_document(answer, scenario, command=command)

@@ -14,6 +14,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from servecast.command_line import (
     Parser,
@@ -27,7 +28,7 @@ from servecast.command_line import (
     share,
 )
 from servecast.engine_choice import choose_engine
-from servecast.errors import Exit
+from servecast.errors import Exit, UsageError
 from servecast.streams import Talk, print_json, print_text
 
 __all__ = ["add_arguments", "add_goals", "run"]
@@ -61,10 +62,20 @@ def add_goals(parser: Parser) -> None:
     )
 
 
+def _check_single(overrides: Sequence[str]) -> None:
+    """Raise UsageError where --set has several values, which are what --vary is for."""
+    from sim.planner.grid import parse_axis
+
+    for text in overrides:
+        if len(parse_axis(text).values) > 1:
+            raise UsageError(f"--set must have one value, in all configurations: --vary {text} compares several")
+
+
 def run(options: argparse.Namespace) -> Exit:
     """Plan and print."""
     from servecast.api import frontier_picture, plan
 
+    _check_single(options.overrides)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
     with talk.progress("planning") as progress:

@@ -31,6 +31,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("scenario", metavar="SCENARIO", help="a scenario file (YAML, TOML, JSON), or an example's name")
     parser.add_argument(
         "--set",
+        "--vary",
         dest="varied",
         metavar="KEY=VALUES",
         action="append",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from servecast.errors import UsageError
 
-__all__ = ["EXAMPLES", "example_path", "scenario_source"]
+__all__ = ["EXAMPLES", "example_path", "example_text", "scenario_source"]
 
 EXAMPLES = {
     "sentiment": "one replica of a small model under Poisson traffic",
@@ -32,6 +32,13 @@ def example_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.yaml")
 
 
+def example_text(name: str) -> str:
+    """Return an example as its file has it. Raises UsageError if there is none of that name."""
+    if name not in EXAMPLES:
+        raise UsageError(f"{name} is no example: {_hint(name)}")
+    return example_path(name).read_text(encoding="utf-8")
+
+
 def scenario_source(text: str) -> Path:
     """Return the file that a user means by a path or by an example's name. A file of that name comes first.
 
@@ -42,8 +49,12 @@ def scenario_source(text: str) -> Path:
         return path
     if text in EXAMPLES:
         return example_path(text)
+    raise UsageError(f"{text} is neither a scenario file nor an example: {_hint(text)}")
+
+
+def _hint(name: str) -> str:
+    """Return the closest name, or all of them."""
     from difflib import get_close_matches
 
-    close = get_close_matches(text, EXAMPLES, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"examples are {', '.join(EXAMPLES)}"
-    raise UsageError(f"{text} is neither a scenario file nor an example: {hint}")
+    close = get_close_matches(name, EXAMPLES, n=1)
+    return f"did you mean {close[0]}?" if close else f"examples are {', '.join(EXAMPLES)}"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sim.errors import ScenarioError
 
-__all__ = ["CountFile", "TimeFile", "read_trace_file"]
+__all__ = ["COUNT_NAMES", "TIME_NAMES", "CountFile", "TimeFile", "read_trace_file"]
 
 TIME_NAMES: Final = ("timestamp", "time", "arrival", "arrived_at", "ts")
 COUNT_NAMES: Final = ("value", "count", "requests", "invocations")
@@ -177,7 +177,10 @@ def _times_ns(rows: _Rows, column: list[str]) -> npt.NDArray[np.int64]:
     for row, text in enumerate(column):
         time_ns = read(text)
         if time_ns is None:
-            kind = "an ISO date and time" if read is _date_ns else "a number of seconds"
+            kind = "an ISO date and time"
+            if read is _second_ns:
+                is_number = re.fullmatch(r"[0-9]+(?:\.[0-9]*)?", text)
+                kind = "a number of seconds" + (f" up to {SECONDS_MAX}, not of milliseconds" if is_number else "")
             raise rows.wrong(row, f"a timestamp must be {kind}", text)
         times_ns[row] = time_ns
     return times_ns

@@ -36,6 +36,7 @@ from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.costs import profile_of
 from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
+from sim.scenario.traces import meets_one_trace
 from sim.scenario.versions import version_names
 
 __all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
@@ -301,7 +302,5 @@ def _provenance(
 
 def _chance(scenario: Scenario) -> list[str]:
     """Return what differs from run to run, and so what the intervals speak of."""
-    arrivals = scenario.traffic.arrivals
-    recorded = arrivals is not None and arrivals.process == "trace" and arrivals.inside_bin in {None, "even"}
     calibrated = ["calibration"] if scenario.model.profile is not None else []
-    return (["dice"] if recorded else ["arrivals", "dice"]) + calibrated
+    return (["dice"] if meets_one_trace(scenario) else ["arrivals", "dice"]) + calibrated

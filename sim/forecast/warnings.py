@@ -24,10 +24,10 @@ from sim.scenario.distributions import mean_of
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import trace_lasts_ns
-from sim.scenario.units import time_in_words, write_time
+from sim.scenario.units import time_in_words
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["SecondLook", "part_of_a_trace", "plain_warnings", "second_looks"]
+__all__ = ["RECORDED_ARRIVALS", "SecondLook", "part_of_a_trace", "plain_warnings", "second_looks"]
 
 Figures = Mapping[str, Figure]
 Differences = Mapping[str, Difference]
@@ -45,7 +45,9 @@ _THROUGHPUT_SAME: Final = 0.01
 _LATENCY_MATTERS: Final = 1.2
 _BURSTS_DOUBLE: Final = 2.0
 _BATCHES_QUEUED: Final = 2
-_S: Final = 10**9
+
+RECORDED_ARRIVALS: Final = "The arrivals are those recorded, in every run: the intervals hold for this trace."
+"""What to say where every run meets the same trace."""
 
 _WHOLE_TRACE: Final = 0.95
 """Share of a trace from which it is as good as all of it."""
@@ -87,7 +89,7 @@ def part_of_a_trace(scenario: Scenario) -> str | None:
         return None
     return (
         f"horizon.duration: runs meet the first {time_in_words(run_ns)} of a trace of {time_in_words(lasts_ns)}, and "
-        f"nothing of what comes behind. horizon={{duration: {write_time(lasts_ns // _S * _S)}, warm_up: 0s}} takes all."
+        "nothing of what comes behind. Without that key they meet all of it."
     )
 
 

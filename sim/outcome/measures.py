@@ -138,7 +138,7 @@ class RunMeasures(MeasuredRun):
 
     def count(self, outcome: Outcome) -> int:
         """Return how many requests ended so."""
-        return int(np.count_nonzero(self.outcomes == outcome))
+        return int(np.count_nonzero(self.outcomes == int(outcome)))  # NumPy is slow to see that an enum is a number
 
     @property
     def latencies(self) -> ListedLatencies:
@@ -148,7 +148,7 @@ class RunMeasures(MeasuredRun):
     @property
     def answered_latencies_ns(self) -> Column:
         """Latencies of the answered requests, in the order of their intended sends."""
-        return self.latency_ns.compress(self.outcomes == Outcome.ANSWERED)
+        return self.latency_ns.compress(self.outcomes == Outcome.ANSWERED.value)
 
     @property
     def answered_server_latencies_ns(self) -> Column:
@@ -157,7 +157,7 @@ class RunMeasures(MeasuredRun):
         They run from the enqueue, the first moment that a simulated and a live server stamp alike: how long a request
         lay in a socket before, a live server cannot see.
         """
-        return self.server_latency_ns.compress(self.outcomes == Outcome.ANSWERED)
+        return self.server_latency_ns.compress(self.outcomes == Outcome.ANSWERED.value)
 
     def count_within(self, limit_ns: int) -> int:
         """Return how many requests were answered within a time."""

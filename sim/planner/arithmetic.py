@@ -112,7 +112,7 @@ def _too_slow(scenario: Scenario, limits: Mapping[str, float]) -> str | None:
     name = min(wanted, key=lambda each: wanted[each])
     if least_ms <= wanted[name]:
         return None
-    return f"a pass takes {least_ms:.4g} ms, and {name} may be {wanted[name]:.4g}"
+    return f"a pass takes {least_ms:.4g} ms, and {name.removeprefix('latency_ms.')} may be {wanted[name]:.4g} ms"
 
 
 def _has_room_for_timer(scenario: Scenario, limits: Mapping[str, float]) -> bool:

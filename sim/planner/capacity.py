@@ -122,7 +122,7 @@ def capacity(
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     scenario = question.first
-    at_rate(scenario, max(mean_rate_per_s(scenario), 1.0))  # a closed loop is refused here
+    at_rate(scenario, mean_rate_per_s(scenario) or 1.0)  # a closed loop is refused here
     times, simulated = 1.0, 0
     while True:
         search = _Search(_longer(scenario, times), question.limits, confidence, question.seed, question.runs, progress)

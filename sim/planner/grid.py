@@ -32,6 +32,7 @@ _FORMS: Final = "batching.max_batch=4,8,16, batching.max_wait=0ms..10ms:5 or fle
 _NUMBER = r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})"
 _UNIT = r"(?: ?/ ?[A-Za-z]+| ?[A-Za-zµ]+| ?%)?"
 _RANGE = re.compile(rf"({_NUMBER})({_UNIT})\.\.({_NUMBER})({_UNIT})(?::(.*))?", re.DOTALL)
+_WITH_A_DASH = re.compile("[0-9]+-[0-9]+(?::.*)?")
 _BEGINS_AS_RANGE = re.compile(rf"{_NUMBER}{_UNIT}\.\.")
 
 _DIGITS = 6
@@ -75,6 +76,8 @@ def parse_axis(text: str) -> Axis:
     key, equals, written = (part.strip() for part in text.partition("="))
     if not equals or not key or any(not step for step in key.split(".")):
         raise ScenarioError(f"A varied key must be like {_FORMS}. Got {in_words(text)}.")
+    if _WITH_A_DASH.fullmatch(written):
+        raise ScenarioError(f"{key} must have a range written with two dots: {written.replace('-', '..')}.")
     return Axis(key, tuple(_values_of_range(key, written) if _BEGINS_AS_RANGE.match(written) else _listed(written)))
 
 

@@ -18,9 +18,11 @@ from sim.forecast.enough_runs import Why
 from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
+from sim.forecast.warnings import RECORDED_ARRIVALS
 from sim.report.units import digits_of, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
+from sim.scenario.units import time_in_words
 
 if TYPE_CHECKING:
     from sim.forecast.selftest import SelftestRow
@@ -118,6 +120,7 @@ def figures_table(forecast: Forecast) -> RenderableType:
         if figure is None:
             continue  # one that only a goal makes possible
         unit = f" {forecast.currency}" if name == "cost" and forecast.currency else ""
+        label = f"{label} of {_lasts(forecast)}" if name == "cost" else label
         if name in _OF_THE_FLEET and figure.prediction is not None and figure.prediction.method == "exact":
             continue  # the scenario says it
         if figure.value is not None:
@@ -128,8 +131,13 @@ def figures_table(forecast: Forecast) -> RenderableType:
             table.add_row(label, "-")
             reasons.append(f"No {label}: {figure.why}.")
     if "arrivals" not in forecast.provenance.get("intervals_over", ["arrivals"]):
-        reasons.append("The arrivals are those recorded, in every run: the intervals hold for this trace.")
+        reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
+
+
+def _lasts(forecast: Forecast) -> str:
+    """Return how long the measured time is."""
+    return time_in_words(round(forecast.provenance["duration_s"] * 1e9))
 
 
 def _what_it_rests_on(forecast: Forecast) -> list[str]:

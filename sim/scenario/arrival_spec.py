@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sim.arrivals.trace_file import COUNT_NAMES, TIME_NAMES
 from sim.scenario.fields import (
     Duration,
     PositiveDuration,
@@ -149,7 +150,11 @@ class RecordedTrace(Section):
         ),
     )
     column: str | None = Field(
-        None, description="The column of the timestamps, or of the counts. Default: by its usual names."
+        None,
+        description=(
+            f"The column of the timestamps, or of the counts. Default: {', '.join(TIME_NAMES)}, or the only one; of "
+            f"counts: {', '.join(COUNT_NAMES)}."
+        ),
     )
     rate: PositiveRate | None = Field(
         None, description="Stretch or compress the time of the whole trace to this mean rate. Default: as recorded."

@@ -18,7 +18,7 @@ from sim.scenario.fleet_spec import COLD_START_PARTS, RESTART_FROM
 from sim.scenario.rules import serving_rules
 from sim.scenario.schedule import expected_requests
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import check_trace, recorded_sizes
+from sim.scenario.traces import recorded_sizes, with_checked_trace
 from sim.scenario.versions import each_version, load_shares
 
 __all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s"]
@@ -91,9 +91,7 @@ def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:
         case _:
             change = {"rate": float(rate_per_s)}
     traffic = scenario.traffic.model_copy(update={"arrivals": arrivals.model_copy(update=change)})
-    changed = scenario.model_copy(update={"traffic": traffic})
-    check_trace(changed)
-    return changed
+    return with_checked_trace(scenario.model_copy(update={"traffic": traffic}))
 
 
 def _availability(scenario: Scenario) -> float:

@@ -140,7 +140,7 @@ class Autoscaler(Section):
         None,
         description=(
             "The load per replica that is aimed at: requests (waiting, in_flight), requests per second (rate), busy "
-            "devices (busy; 80% of one). Needed without a preset that has one."
+            "devices (busy; 80% of one, and at most instances). Needed without a preset that has one."
         ),
     )
     max_replicas: Annotated[int | None, count_up_to(REPLICAS_MAX)] = Field(
@@ -276,7 +276,11 @@ class Fleet(Section):
     """What serves."""
 
     replicas: Annotated[int, count_up_to(REPLICAS_MAX, 0)] = Field(
-        1, description="Replicas, each with its own queue. With an autoscaler those at the start, which are ready."
+        1,
+        description=(
+            "Replicas, each with its own queue; at least 1, or 0 with an autoscaler that scales to zero. With an "
+            "autoscaler those at the start, which are ready."
+        ),
     )
     instances: Count = Field(1, description="Instances of the model in a replica; they share its queue.")
     turnaround: Turnaround = Field(default_factory=Turnaround, description="Between two passes of an instance.")

@@ -19,7 +19,7 @@ from sim.scenario.overrides import with_overrides
 from sim.scenario.rules import check_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.strict_yaml import SIZE_MAX_BYTES, read_yaml
-from sim.scenario.traces import check_trace
+from sim.scenario.traces import with_checked_trace
 from sim.scenario.units import in_words
 from sim.scenario.versions import check_versions
 
@@ -53,8 +53,7 @@ def checked_scenario(content: dict[str, object], folder: Path, overrides: Sequen
     scenario = _checked(with_overrides(content, overrides)).at(folder)
     check_rules(scenario)
     check_versions(scenario)
-    check_trace(scenario)
-    return scenario
+    return with_checked_trace(scenario)
 
 
 def _checked(content: dict[str, object]) -> Scenario:

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from policy.autoscaler_presets import PRESETS
 from sim.scenario.arrival_spec import Arrivals, RateStep, Steps
 from sim.scenario.distribution_spec import SizeLaw, Spread, TimeLaw
 from sim.scenario.fields import Section, Words
-from sim.scenario.spec import Scenario
+from sim.scenario.spec import Autoscaler, Scenario
+from sim.scenario.units import write_time
 
 __all__ = ["scenario_reference"]
 
@@ -33,6 +35,22 @@ ARRIVALS: Final = """\
 
 `traffic.arrivals` is a mapping; its `process` says which of these it is. Every process starts at time 0 of a run, in
 its stationary state where it has one.
+"""
+
+PRESETS_HEAD: Final = """\
+#### Presets
+
+What each preset stands for; a key that it leaves out has the default above. Written beside a preset, a key goes before
+it, as here the signal (and with it the formula and the target):
+
+    fleet:
+      replicas: 2
+      autoscaler:
+        preset: kubernetes_hpa
+        signal: in_flight
+        formula: ratio
+        target: 8
+        max_replicas: 10
 """
 
 DISTRIBUTIONS: Final = """\
@@ -75,6 +93,8 @@ def _sections(path: str, section: type[Section], places: dict[type[Section], str
             places[inner] = place
     title = f"## `{path}`" if path else "## The top level"
     yield _table(title, section, places)
+    if section is Autoscaler:
+        yield _presets()
     for inner in below.values():
         yield from _sections(places[inner], inner, places)
 
@@ -90,6 +110,27 @@ def _table(title: str, section: type[Section], places: Mapping[type[Section], st
     if rows:
         lines += ["| key | value | range | default | meaning |", "|---|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
+
+
+def _presets() -> str:
+    """Return what the presets of an autoscaler stand for, a column for each."""
+    keys = dict.fromkeys(key for settings in PRESETS.values() for key in settings)
+    lines = [
+        PRESETS_HEAD,
+        f"| key | {' | '.join(f'`{name}`' for name in PRESETS)} |",
+        "|---" * (len(PRESETS) + 1) + "|",
+    ]
+    for key in keys:
+        cells = [_preset_value(key, settings[key]) if key in settings else "" for settings in PRESETS.values()]
+        lines.append(f"| `{key.removesuffix('_ns')}` | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _preset_value(key: str, value: Any) -> str:
+    """Return a setting of a rule as a user writes it."""
+    if key.endswith("_ns"):
+        return write_time(value)
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _row(key: str, field: FieldInfo, places: Mapping[type[Section], str]) -> str:

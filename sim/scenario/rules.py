@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from policy.admission import AdmissionRule
 from policy.autoscaler_presets import preset
-from policy.autoscaling_rule import REPLICAS_MAX, AutoscalingRule
+from policy.autoscaling_rule import REPLICAS_MAX, AutoscalingRule, Formula, Signal
 from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
@@ -147,6 +147,8 @@ def _check_fleet(scenario: Scenario) -> None:
         raise SettingError(
             "fleet.spare", f"from 0 to {there - 1}, fewer than the replicas that there can be", fleet.spare
         )
+    if rule.signal == Signal.BUSY and fleet.autoscaler is not None:
+        _check_busy_target(fleet.autoscaler, rule, fleet.instances)
     machines = {} if scenario.cost is None else scenario.cost.machines
     if fleet.machine is not None and fleet.machine not in machines:
         raise SettingError("fleet.machine", f"one of cost.machines ({', '.join(machines) or 'none'})", fleet.machine)
@@ -155,6 +157,21 @@ def _check_fleet(scenario: Scenario) -> None:
         raise SettingError("fleet.crash_every", allowed, f"{fleet.crash_every / 1e9:g}s")
     for part in COLD_START_PARTS:
         time_table(getattr(fleet.cold_start, part), f"fleet.cold_start.{part}")
+
+
+def _check_busy_target(written: Autoscaler, rule: AutoscalingRule, instances: int) -> None:
+    """Raise SettingError for a target that the devices of a replica cannot reach, all of them busy."""
+    target = rule.target / 100.0 if rule.formula == Formula.UTILISATION else rule.target
+    if target > instances:
+        of_preset = (
+            f", as preset {written.preset} has it" if written.preset is not None and written.signal is None else ""
+        )
+        raise SettingError(
+            "fleet.autoscaler.target",
+            f"at most {instances} where signal is busy{of_preset}: busy devices of a replica (80 %: 0.8); a target in "
+            "requests needs signal: in_flight and formula: ratio",
+            target,
+        )
 
 
 def _faults(fleet: Fleet, costs: Costs) -> FaultRule:

@@ -151,7 +151,7 @@ def _auto_or_time(value: object) -> str:
 class Horizon(Section):
     """How much is simulated."""
 
-    duration: PositiveDuration = written("60s", "The measured part of a run.")
+    duration: PositiveDuration = written("60s", "The measured part of a run. Of a trace: all of it.")
     warm_up: Annotated[
         Annotated[Literal["auto"], Tag("auto")] | Annotated[Duration, Tag("time")],
         Discriminator(_auto_or_time),

@@ -22,6 +22,8 @@ SIZE_MAX_BYTES: Final = 1_000_000
 
 DEPTH_MAX: Final = 50
 
+_BY_TAB: Final = "a tab indents the line, where YAML takes spaces alone"
+
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?(?:[eE][+-]?[0-9]{1,3})?")
 _WORDS: Final = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -37,7 +39,8 @@ def read_yaml(text: str, source: str) -> object:
         reader = _Reader(events, source)
         return reader.document()
     except yaml.MarkedYAMLError as error:
-        raise ScenarioError(f"{source} is not valid YAML{_place(error.problem_mark)}: {error.problem}.") from None
+        what = _BY_TAB if _is_tab(text, error.problem_mark) else error.problem
+        raise ScenarioError(f"{source} is not valid YAML{_place(error.problem_mark)}: {what}.") from None
     except yaml.YAMLError as error:
         raise ScenarioError(f"{source} is not valid YAML: {str(error).splitlines()[0]}.") from None
 
@@ -110,6 +113,12 @@ def _plain(text: str) -> object:
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+def _is_tab(text: str, mark: Any) -> bool:
+    """Return whether a tab stands where the parser stumbled."""
+    line = "" if mark is None else (text.splitlines() or [""])[min(mark.line, text.count("\n"))]
+    return line[mark.column : mark.column + 1] == "\t" if line else False
 
 
 def _place(mark: Any) -> str:

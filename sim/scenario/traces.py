@@ -1,4 +1,4 @@
-"""The trace that a scenario names: read once, checked against the scenario, replayed."""
+"""The trace that a scenario names: read once, checked against the scenario, replayed, the whole of it if not stated."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from policy.settings import TIME_MAX_NS
 from sim.arrivals.trace import trace_length_ns, trace_rate_per_s
 from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
 from sim.errors import ScenarioError
@@ -15,7 +16,7 @@ from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
-__all__ = ["check_trace", "load_trace", "recorded_sizes", "trace_lasts_ns"]
+__all__ = ["load_trace", "meets_one_trace", "recorded_sizes", "trace_lasts_ns", "with_checked_trace"]
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
@@ -39,32 +40,53 @@ def recorded_sizes(scenario: Scenario) -> npt.NDArray[np.int64]:
     return np.empty(0, dtype=np.int64)
 
 
-def check_trace(scenario: Scenario) -> None:
-    """Raise ScenarioError unless the scenario's trace, if it has one, can be replayed the way it asks for."""
+def with_checked_trace(scenario: Scenario) -> Scenario:
+    """Return the scenario; where it has a trace and states no horizon.duration, with runs over the whole of that.
+
+    Raises ScenarioError unless the trace can be replayed the way it asks for.
+    """
     spec = scenario.traffic.arrivals
     if not isinstance(spec, RecordedTrace):
-        return
+        return scenario
     trace = load_trace(scenario, spec)
     key = "traffic.arrivals"
     if isinstance(trace, CountFile):
         _check_counts(trace, spec)
     elif spec.inside_bin is not None or spec.bin is not None:
         raise ScenarioError(f"{key}.inside_bin and {key}.bin belong to a trace of counts, and {spec.file} is none.")
-    _check_length(scenario, spec, _length_ns(trace, spec))
+    lasts_ns = _length_ns(trace, spec)
+    if "duration" not in scenario.horizon.model_fields_set:
+        scenario = _over_all_of(scenario, lasts_ns)
+    _check_length(scenario, spec, lasts_ns)
+    return scenario
+
+
+def meets_one_trace(scenario: Scenario) -> bool:
+    """Return whether the arrivals are the same in every run, those that were recorded."""
+    spec = scenario.traffic.arrivals
+    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"}
 
 
 def trace_lasts_ns(scenario: Scenario) -> int | None:
     """Return how long the scenario's trace lasts at its stated rate; None without one. Raises as load_trace does."""
     spec = scenario.traffic.arrivals
-    return round(_length_ns(load_trace(scenario, spec), spec)) if isinstance(spec, RecordedTrace) else None
+    return _length_ns(load_trace(scenario, spec), spec) if isinstance(spec, RecordedTrace) else None
 
 
-def _length_ns(trace: TimeFile | CountFile, spec: RecordedTrace) -> float:
+def _over_all_of(scenario: Scenario, lasts_ns: int) -> Scenario:
+    """Return the scenario with runs, a stated warm-up included, as long as its trace."""
+    horizon = scenario.horizon
+    warm_up_ns = horizon.warm_up if isinstance(horizon.warm_up, int) else 0
+    duration_ns = min(max(lasts_ns - warm_up_ns, 1), TIME_MAX_NS)
+    return scenario.model_copy(update={"horizon": horizon.model_copy(update={"duration": duration_ns})})
+
+
+def _length_ns(trace: TimeFile | CountFile, spec: RecordedTrace) -> int:
     """Return how long a trace lasts at its stated rate. Raises ScenarioError if it has no duration."""
     own_per_s, length_ns = trace_rate_per_s(trace), trace_length_ns(trace)
     if not own_per_s or not length_ns:
         raise ScenarioError(f"The trace {spec.file} has no duration: its requests all come at one moment.")
-    return length_ns * own_per_s / (spec.rate or own_per_s)
+    return round(length_ns * own_per_s / (spec.rate or own_per_s))
 
 
 def _check_counts(trace: CountFile, spec: RecordedTrace) -> None:
@@ -80,13 +102,13 @@ def _check_counts(trace: CountFile, spec: RecordedTrace) -> None:
         raise ScenarioError(f"traffic.arrivals.inside_bin must be poisson where {spec.file} has counts with fractions.")
 
 
-def _check_length(scenario: Scenario, spec: RecordedTrace, length_ns: float) -> None:
+def _check_length(scenario: Scenario, spec: RecordedTrace, lasts_ns: int) -> None:
     """Raise ScenarioError if the trace ends before the run: what follows would be silence."""
     warm_up = scenario.horizon.warm_up
     wanted_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
-    if not spec.repeat and length_ns < wanted_ns:
+    if not spec.repeat and lasts_ns < wanted_ns:
         raise ScenarioError(
-            f"horizon.duration must fit into the trace {spec.file}, which lasts {time_in_words(round(length_ns))} "
+            f"horizon.duration must fit into the trace {spec.file}, which lasts {time_in_words(lasts_ns)} "
             f"(or set traffic.arrivals.repeat: true). Got {time_in_words(wanted_ns)} with warm-up."
         )
 

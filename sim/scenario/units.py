@@ -93,7 +93,7 @@ def parse_rate_per_s(value: object) -> float:
 
 def parse_share(value: object) -> float:
     """Return a percentage such as 95% as a share of 1. Raises ValueError like parse_time_ns."""
-    number, _ = _split(value, _SHARE, "95%")
+    number, _ = _split(value, _SHARE, _share_example(value))
     return float(number / 100)
 
 
@@ -178,6 +178,14 @@ def _split(value: object, form: re.Pattern[str], example: str) -> tuple[Fraction
     if isinstance(value, (int, float, str)) and not isinstance(value, bool) and _is_number(value):
         raise ValueError(f"must carry a unit, for example {example}. Got {shown(value)}.")
     raise ValueError(f"must be a number with a unit, for example {example}. Got {shown(value)}.")
+
+
+def _share_example(value: object) -> str:
+    """Return what a number without its unit may have meant, else what a share looks like: 0.1 may be 0.1% or 10%."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not _is_number(value):
+        return "95%"
+    percent = Decimal(str(value))
+    return f"{_plain(percent)}%" if percent > 1 else f"{_plain(percent)}% or {_plain(100 * percent)}%"
 
 
 def _is_number(value: float | str) -> bool:

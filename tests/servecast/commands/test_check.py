@@ -193,7 +193,7 @@ def test_json_and_picture_are_written(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--loads", "30"], "must carry a unit, for example 95%"),
+        (["--loads", "30"], "must carry a unit, for example 30%"),
         (["--draws", "5"], "--draws must be at least 20"),
         (["--loads", "30%,0%"], "must be shares above 0%"),
         (["--duration", "10"], "must carry a unit, for example 5ms"),

@@ -88,7 +88,7 @@ def test_trace_without_arrivals_is_one_sentence(
         (["--set", "batching.max_batch"], "--set must be like batching.max_batch=8"),
         (["--set", "queue.cap=-1"], "queue.cap"),
         (["--runs", "1"], "runs must be at least 2"),
-        (["--precision", "2"], "--precision: must carry a unit, for example 95%. Got 2"),
+        (["--precision", "2"], "--precision: must carry a unit, for example 2%. Got 2"),
         (["--precision", "0%"], "--precision: must be a share above 0% and below 100%. Got 0%"),
         (["--precision", "100%"], "Got 100%"),
         (["--budget", "0s"], "--budget: must be a time above 0s. Got 0s"),

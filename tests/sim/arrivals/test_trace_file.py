@@ -103,6 +103,11 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
         (b"timestamp\n", "auto", "holds no requests: it has no rows."),
         (b"timestamp\n1\nx\n", "auto", "line 3: a timestamp must be a number of seconds. Got 'x'."),
         (b"timestamp\n1\nnan\n", "auto", "line 3: a timestamp must be a number of seconds. Got 'nan'."),
+        (
+            b"timestamp\n1764250000000\n",
+            "auto",
+            "line 2: a timestamp must be a number of seconds up to 4000000000, not of",
+        ),
         (b"timestamp\n1\n1_000\n", "auto", "line 3: a timestamp must be a number of seconds. Got '1_000'."),
         (
             b"timestamp\n2026-01-01 00:00:00\n5\n",

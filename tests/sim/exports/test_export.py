@@ -96,7 +96,9 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"cost": {"replica_hour": 1, "machines": {"a100": {"replica_hour": 2}}}},
         {"cost": {"replica_hour": 1, "machines": {"a100": {"replica_hour": 2}}}, "fleet": {"machine": "a100"}},
     ),
-    "fleet.autoscaler.preset": with_autoscaler(HPA, preset="kubernetes_hpa_behavior"),
+    "fleet.autoscaler.preset": with_autoscaler(
+        {**HPA, "signal": "in_flight"}, preset="kubernetes_hpa_behavior"
+    ),
     "fleet.autoscaler.target": with_autoscaler(HPA, target=6),
     "fleet.autoscaler.min_replicas": with_autoscaler(KPA, min_replicas=1),
     "fleet.autoscaler.max_replicas": with_autoscaler(HPA, max_replicas=10),

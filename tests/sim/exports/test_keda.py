@@ -58,18 +58,18 @@ def test_preset_of_keda_comes_back(own: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signal", "window", "query"),
+    ("signal", "own", "query"),
     [
         ("in_flight", {}, "sum(requests_in_flight)"),
         ("in_flight", {"window": "1min", "sample": "1500ms"}, "avg_over_time(sum(requests_in_flight)[60s:1500ms])"),
         ("rate", {"window": "1min"}, "sum(rate(requests_total[60s]))"),
         ("rate", {}, "sum(irate(requests_total[5m]))"),
-        ("busy", {"window": "30s"}, "sum(rate(device_busy_seconds_total[30s]))"),
+        ("busy", {"window": "30s", "target": 0.5}, "sum(rate(device_busy_seconds_total[30s]))"),
     ],
 )
-def test_query_asks_for_the_load_of_all_pods(signal: str, window: dict[str, str], query: str) -> None:
+def test_query_asks_for_the_load_of_all_pods(signal: str, own: dict[str, Any], query: str) -> None:
     """A level is summed and averaged over its window, a counter's rate is summed."""
-    autoscaler = {"preset": "keda", "signal": signal, "target": 5, **window}
+    autoscaler = {"preset": "keda", "signal": signal, "target": 5, **own}
     (trigger,) = exported_kinds(scaled(autoscaler), "keda")["ScaledObject"]["spec"]["triggers"]
     assert trigger["metadata"]["query"] == query
     assert trigger["metricType"] == "AverageValue"

@@ -107,7 +107,7 @@ def test_what_arithmetic_excludes_is_not_simulated() -> None:
     found = planned(REPLICAS, goals="p90=20ms")
     assert found.states == {State.EXCLUDED.value: 6}
     assert found.closest is None
-    assert found.excluded_why == "a pass takes 21 ms, and latency_ms.p90 may be 20"
+    assert found.excluded_why == "a pass takes 21 ms, and p90 may be 20 ms"
     assert sum(found.simulated.values()) == 0
 
 

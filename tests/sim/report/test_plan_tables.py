@@ -119,7 +119,7 @@ def test_share_stands_in_for_a_quantile_that_is_not_known() -> None:
     changed = replace(row(2, 80.0, State.CONFIRMED), figures=figures)
     found = plan(rows=(row(1, 150.0, State.MISSED), changed, row(3, 60.0, State.PASSED)), frontier=(0, 2))
     words = said(found)
-    assert "0.500 % (at most 0.669 % of 1 %) slower than 100 ms" in words
+    assert "0.500 % slower than 100 ms (at most 0.669 %; the goal allows 1 %)" in words
     assert "the goal is judged by the share of answers beyond it, of all runs together: too few." in words
 
 
@@ -168,7 +168,7 @@ def test_capacity_is_told_for_fleet_and_replica() -> None:
     for part in (
         "fleet 200/s 190 .. 210/s 250/s 80.0 %",
         "each of 2 replicas 100/s 95.0 .. 105/s 125/s 80.0 %",
-        "In fresh runs at 190/s: p99 95.0 ms (at most 96.7 ms of 100 ms).",
+        "In fresh runs at 190/s: p99 95.0 ms (at most 96.7 ms; the goal is 100 ms).",
         "The scenario's own traffic of 95.0/s is 50 % of that.",
         "Runs of 60 s show too little so near to saturation, and were made 120 s long.",
     ):

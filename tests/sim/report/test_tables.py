@@ -16,6 +16,8 @@ from sim.forecast.latency_curve import LatencyCurve
 from sim.report.tables import answer_of, as_text, figures_table, forecast_report
 from sim.report.units import quantity
 
+LASTS = {"duration_s": 60.0}
+
 
 def figure_of(value: float, half: float) -> Figure:
     """Return a figure with its intervals: confidence +- half, prediction +- twice that."""
@@ -41,7 +43,7 @@ def forecast_of(**changes: Figure) -> Forecast:
         timeline=[],
         breakdown_ms={"retry": 0.0, "queue": 2.5, "batch_wait": 2.5, "pass": 5.0},
         latency_curve=LatencyCurve(nothing, nothing, nothing, nothing),
-        provenance={},
+        provenance=LASTS,
         currency="EUR",
     )
 
@@ -98,7 +100,7 @@ def test_interval_gets_a_digit_more_where_both_ends_would_look_the_same() -> Non
 def test_figure_that_the_scenario_fixes_has_no_interval() -> None:
     """What cannot vary shows its value alone; the cost carries its currency."""
     lines = as_text(figures_table(forecast_of())).splitlines()
-    assert next(line for line in lines if line.startswith("cost")).split() == ["cost", "0.500", "EUR"]
+    assert next(line for line in lines if line.startswith("cost")).split() == ["cost", "of", "1min", "0.500", "EUR"]
     assert next(line for line in lines if line.startswith("timed out")).split()[-2:] == ["0", "%"]
 
 
@@ -114,15 +116,15 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
 
 def test_recorded_arrivals_are_said_beside_the_intervals() -> None:
     """Every run of a trace meets the same arrivals: its narrow intervals promise nothing for another day."""
-    recorded = replace(forecast_of(), provenance={"intervals_over": ["dice"]})
-    drawn = replace(forecast_of(), provenance={"intervals_over": ["arrivals", "dice"]})
+    recorded = replace(forecast_of(), provenance={**LASTS, "intervals_over": ["dice"]})
+    drawn = replace(forecast_of(), provenance={**LASTS, "intervals_over": ["arrivals", "dice"]})
     assert "the intervals hold for this trace" in as_text(figures_table(recorded))
     assert "the intervals hold for this trace" not in as_text(figures_table(drawn))
 
 
 def test_both_parts_of_an_interval_are_named() -> None:
     """With a calibration that tells how sure it is each part has a column; else a sentence says what is left out."""
-    calibrated = replace(forecast_of(), provenance={"runs": 10})
+    calibrated = replace(forecast_of(), provenance={**LASTS, "runs": 10})
     calibrated.figures["latency_ms.p99"] = replace(figure_of(45.6, 2.0), sampling=Bounds(44.6, 46.6))
     text = as_text(figures_table(calibrated))
     header, row = text.splitlines()[0], next(line for line in text.splitlines() if line.startswith("p99 latency"))
@@ -142,11 +144,11 @@ def test_both_parts_of_an_interval_are_named() -> None:
 def test_rarest_quantile_says_what_it_rests_on() -> None:
     """How many answers, and how many independent ones lie beyond it; where it has no value it says why instead."""
     rare = replace(figure_of(80.0, 4.0), samples=160_000, effective_samples=15_000.0)
-    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=rare), provenance={"runs": 10})))
+    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=rare), provenance={**LASTS, "runs": 10})))
     words = "rests on 160 000 answers, worth 150 000 independent ones, of which 150 lie beyond it."
     assert f"The p99.9 latency {words}" in text
     none = Figure(None, samples=1_000, effective_samples=100.0, why="a run is worth 100 independent requests")
-    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=none), provenance={"runs": 10})))
+    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=none), provenance={**LASTS, "runs": 10})))
     assert "rests on" not in text
     assert "No p99.9 latency: a run is worth 100 independent requests." in text
 
@@ -169,7 +171,7 @@ def test_rarest_quantile_says_what_it_rests_on() -> None:
 def test_wanted_precision_is_answered(stopped: str, reached: dict[str, float], missed: list[str], words: str) -> None:
     """Reached, or how far it is and what stopped it; of a share in points."""
     told = {"wanted": 0.02, "budget_s": 60.0, "max_runs": 40, "stopped": stopped, "reached": reached, "missed": missed}
-    found = replace(forecast_of(), provenance={"runs": 40, "precision": told})
+    found = replace(forecast_of(), provenance={**LASTS, "runs": 40, "precision": told})
     assert words in as_text(figures_table(found), width=200)
 
 

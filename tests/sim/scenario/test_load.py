@@ -185,7 +185,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("horizon.warm_up=-3s", "horizon.warm_up must be a time from 0s to 31d. Got -3s."),
         ("horizon.runs=1", "horizon.runs must be a whole number from 2 to 10000. Got 1."),
         ("goals.p99=200", "goals.p99 must carry a unit, for example 5ms. Got 200."),
-        ("goals.refused=0.001", "goals.refused must carry a unit, for example 95%. Got 0.001."),
+        ("goals.refused=0.001", "goals.refused must carry a unit, for example 0.001% or 0.1%. Got 0.001."),
         ("goals.refused=150%", "goals.refused must be a percentage from 0% to 100%. Got 150%."),
         ("cost={currency: USD}", "cost.replica_hour is missing: it has no default."),
         ("cost.replica_hour=-1", "cost.replica_hour must be a number above 0. Got -1."),

@@ -81,3 +81,29 @@ def test_recorded_sizes_bound_the_pass_time() -> None:
     with pytest.raises(SettingError, match="at most 1h for the largest batch and request"):
         scenario(trace("azure_llm.csv", ", repeat: true"), "model.pass_time.per_unit=1s")
     check_rules(scenario(trace("azure_llm.csv", ", repeat: true"), "model.pass_time.per_unit=1ms"))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "{preset: kubernetes_hpa, target: 10, max_replicas: 4}",
+            "at most 2 where signal is busy, as preset kubernetes_hpa",
+        ),
+        ("{signal: busy, target: 2.5, max_replicas: 4}", "at most 2 where signal is busy: busy devices of a replica"),
+    ],
+)
+def test_busy_target_that_no_replica_reaches_is_refused(written: str, said: str) -> None:
+    """With two devices to a replica no more than two are ever busy: such a fleet would never grow."""
+    with pytest.raises(SettingError, match=r"fleet\.autoscaler\.target must be .* Got ") as error:
+        scenario("fleet.instances=2", f"fleet.autoscaler={written}")
+    assert said in str(error.value)
+    assert "signal: in_flight and formula: ratio" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["{preset: kubernetes_hpa, target: 1.6, max_replicas: 4}", "{target: 10, max_replicas: 4}"]
+)
+def test_target_within_reach_is_taken(written: str) -> None:
+    """Of two devices 1.6 may be busy; requests in flight have no such limit."""
+    scenario("fleet.instances=2", f"fleet.autoscaler={written}")

@@ -10,9 +10,12 @@ import pytest
 from sim.arrivals.trace_file import CountFile, TimeFile
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import check_trace, load_trace, recorded_sizes
+from sim.scenario.traces import load_trace, recorded_sizes, with_checked_trace
 from tests.sim.scenario.example import scenario, trace
+
+MIN_NS = 60 * 10**9
 
 
 def read(loaded: Scenario) -> TimeFile | CountFile:
@@ -46,7 +49,7 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
     """A trace of counts that is as long as the run needs no repetition."""
     loaded = scenario(trace("counts.csv", ", inside_bin: uniform"), "horizon.duration=20min", "horizon.warm_up=5min")
     assert isinstance(read(loaded), CountFile)
-    check_trace(loaded)
+    assert with_checked_trace(loaded) == loaded
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,11 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
         ("counts.csv, inside_bin: even", ("horizon.duration=1h",), "horizon.duration must fit into the trace "),
         ("counts.csv, inside_bin: even", ("horizon.duration=24min", "horizon.warm_up=2min"), "lasts 25min"),
         ("counts.csv, inside_bin: even, rate: 12/s", ("horizon.duration=2s",), "lasts 1s"),
-        ("timestamps_seconds.csv", (), "which lasts 1.33s (or set traffic.arrivals.repeat: true). Got 1min"),
+        (
+            "timestamps_seconds.csv",
+            ("horizon.duration=1min",),
+            "which lasts 1.33s (or set traffic.arrivals.repeat: true)",
+        ),
         ("timestamps_seconds.csv, inside_bin: even, repeat: true", (), "belong to a trace of counts"),
         ("timestamps_seconds.csv, bin: 5min, repeat: true", (), "belong to a trace of counts"),
         ("timestamps_seconds.csv, column: absent", (), "has no column absent: it has timestamp, user."),
@@ -93,9 +100,35 @@ def test_fractions_of_requests_are_means_of_poisson_counts(tmp_path: Path) -> No
     """An averaged profile has fractions; poisson draws whole numbers around them."""
     file = tmp_path / "trace.csv"
     file.write_text("timestamp,value\n0,1.5\n60,2.25\n")
-    check_trace(scenario(f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: poisson}}"))
+    scenario(f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: poisson}}")
 
 
 def test_trace_may_end_in_the_tail_of_a_run() -> None:
     """The measured part must be covered; behind it a trace may end."""
-    check_trace(scenario(trace("timestamps_seconds.csv"), "horizon.duration=1.3s"))
+    scenario(trace("timestamps_seconds.csv"), "horizon.duration=1.3s")
+
+
+@pytest.mark.parametrize(
+    ("more", "overrides", "duration_ns", "warm_up"),
+    [
+        ("counts.csv, inside_bin: uniform", (), 25 * MIN_NS, "auto"),
+        ("counts.csv, inside_bin: uniform", ("horizon.warm_up=5min",), 20 * MIN_NS, 5 * MIN_NS),
+        ("counts.csv, inside_bin: uniform, repeat: true", ("horizon.runs=4",), 25 * MIN_NS, "auto"),
+        ("counts.csv, inside_bin: uniform", ("horizon.duration=2min",), 2 * MIN_NS, "auto"),
+    ],
+)
+def test_runs_take_the_whole_trace_unless_a_duration_is_stated(
+    more: str, overrides: tuple[str, ...], duration_ns: int, warm_up: object
+) -> None:
+    """Whoever names a file means all of it; a stated warm-up is part of it."""
+    name, _, rest = more.partition(",")
+    horizon = scenario(trace(name, "," + rest), *overrides).horizon
+    assert (horizon.duration, horizon.warm_up) == (duration_ns, warm_up)
+
+
+def test_a_stretched_trace_lasts_longer() -> None:
+    """At half its rate it takes twice as long, and so do the runs."""
+    as_recorded = scenario(trace("counts.csv", ", inside_bin: uniform"))
+    rate = mean_rate_per_s(as_recorded)
+    stretched = scenario(trace("counts.csv", f", inside_bin: uniform, rate: {rate / 2}/s"))
+    assert stretched.horizon.duration == pytest.approx(2 * as_recorded.horizon.duration, rel=1e-9)
