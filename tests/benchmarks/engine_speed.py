@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.arrivals.rate_curve import day_curve
+from sim.arrivals.rate_curve import day_curve, pieces_along
 from sim.engine import compiled_engine, process_engine
 from sim.outcome.quantiles import histogram_quantile
 from sim.scenario.load import load_scenario
@@ -31,7 +31,6 @@ from tests.benchmarks.engines_compared import (
     PlainModel,
     ciw_served,
     engine_input_of,
-    pieces_along,
     poisson,
     rate_per_s,
     recursion,
@@ -126,9 +125,10 @@ def simulated_day() -> Row:
     )
     engine_input = lower(scenario, seed=1, warm_up_ns=0, arrivals_ns=np.empty(0, dtype=np.int64))
     curve = day_curve(DAY_PER_S, 2.0, DAY_NS // 2, DAY_NS)
+    until_ns = engine_input.measure_to_ns + 10 * 10**9
     began = time.perf_counter()
     totals = compiled_engine.run_totals(
-        engine_input, 1_440, arrivals=pieces_along(curve, engine_input.measure_to_ns + 10 * 10**9)
+        engine_input, 1_440, arrivals=pieces_along(curve, 1.0, until_ns, np.random.default_rng(1))
     )
     took_s = time.perf_counter() - began
     requests = int(totals.counts.sum()) + totals.unresolved

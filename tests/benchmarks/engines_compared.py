@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numba
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
-from sim.arrivals.rate_curve import RateCurve
 from sim.engine.engine_input import EngineInput
 from sim.scenario.load import load_scenario
 from sim.scenario.lower import lower
@@ -94,18 +93,6 @@ def poisson(rate: float, requests: int) -> Ints:
     """Return Poisson arrivals, in ns."""
     gaps = np.random.default_rng(1).exponential(1e9 / rate, requests)
     return np.cumsum(gaps).astype(np.int64)
-
-
-def pieces_along(curve: RateCurve, until_ns: int, piece: int = 1_000_000) -> Iterator[Ints]:
-    """Return Poisson arrivals along a curve in pieces, so that they need not exist all at once."""
-    generator, reached = np.random.default_rng(1), 0.0
-    while True:
-        epochs = reached + np.cumsum(generator.standard_exponential(piece))
-        reached = float(epochs[-1])
-        times_ns = np.rint(curve.times_ns(epochs)).astype(np.int64)
-        yield times_ns[times_ns < until_ns]
-        if times_ns[-1] >= until_ns:
-            return
 
 
 # Others

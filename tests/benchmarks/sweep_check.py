@@ -61,8 +61,8 @@ CAPS = ["--set", "queue.cap=32..320:10"]
 def main() -> None:
     """Check, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=Path)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--text", type=_from_here)
+    parser.add_argument("--json", type=_from_here)
     parser.add_argument("--small", action="store_true", help="100 configurations in place of 1,000")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -93,6 +93,11 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     sys.exit(0 if agrees(result) else 1)
+
+
+def _from_here(text: str) -> Path:
+    """Return a path that holds after a change of folder, too."""
+    return Path(text).resolve()
 
 
 def write_scenarios() -> None:
