@@ -104,7 +104,7 @@ variance: $(VENV)/.base | $(OUT) ## what common random numbers and antithetic ar
 	$(BIN)/servecast warm
 	$(BIN)/python -m tests.benchmarks.variance --text docs/variance.txt
 
-parity: $(VENV)/.all | $(OUT) ## do the engines give the same bytes: 50,000 generated inputs; half an hour of one core
+parity: $(VENV)/.all | $(OUT) ## do the engines give the same bytes: 60,000 generated inputs; an hour of one core
 	$(BIN)/servecast warm
 	$(BIN)/python -m tests.parity.many_inputs --text docs/parity.txt
 
@@ -151,11 +151,17 @@ schema: $(VENV)/.base ## write docs/scenario.schema.json and docs/scenario.md an
 	$(BIN)/servecast schema > docs/.new && mv docs/.new docs/scenario.schema.json
 	$(BIN)/servecast schema --reference > docs/.new && mv docs/.new docs/scenario.md
 
-notebooks: $(VENV)/.all | $(OUT) ## run the notebooks and keep them with their outputs
+# The pages ask no other site for anything: the scripts for formulas and widgets, which are not used, are left out.
+PAGES := $(OUT)/pages
+notebooks: $(VENV)/.all | $(OUT) ## run the notebooks and keep them with their outputs, as pages too; 3 minutes
 	for name in $(basename $(notdir $(wildcard notebooks/*.py))); do \
 		$(BIN)/jupytext --quiet --to ipynb --output $(OUT)/$$name.ipynb notebooks/$$name.py && \
 		$(BIN)/jupyter-execute --inplace $(OUT)/$$name.ipynb || exit 1; \
 	done
+	@test -x $(PAGES)/bin/python || $(PYTHON) -m venv $(PAGES)
+	@$(PAGES)/bin/python -m pip install --quiet --quiet --disable-pip-version-check nbconvert==7.17.2
+	$(PAGES)/bin/jupyter-nbconvert --to html --embed-images --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
+		$(OUT)/*.ipynb
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) $(OUT) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
