@@ -169,5 +169,5 @@ def _time(plan: Plan) -> str:
     seconds = plan.provenance["duration_s"]
     for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= (2 * length if unit == "days" else length):
-            return f"{seconds / length:g} {unit}"
-    return f"{seconds:g} s"
+            return f"{seconds / length:.4g} {unit}"
+    return f"{seconds:.4g} s"

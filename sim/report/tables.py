@@ -76,6 +76,7 @@ _PARTS = {
     "batch_wait": "waiting for company",
     "queue": "waiting for a device",
 }
+_ALL_THE_SAME = "All of them are the same: nothing in this scenario is left to chance, and one would do."
 _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 
 
@@ -130,9 +131,20 @@ def figures_table(forecast: Forecast) -> RenderableType:
         elif name != "cost":
             table.add_row(label, "-")
             reasons.append(f"No {label}: {figure.why}.")
-    if "arrivals" not in forecast.provenance.get("intervals_over", ["arrivals"]):
+    if _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
+
+
+def _is_recorded(forecast: Forecast) -> bool:
+    """Return whether every run meets the same arrivals: what follows one another there is no independent sample."""
+    return "arrivals" not in forecast.provenance.get("intervals_over", ["arrivals"])
+
+
+def _is_certain(forecast: Forecast) -> bool:
+    """Return whether all runs came to the very same in each figure."""
+    runs = [figure.runs for figure in forecast.figures.values() if figure.runs]
+    return bool(runs) and all(len(set(each)) == 1 for each in runs)
 
 
 def _lasts(forecast: Forecast) -> str:
@@ -145,11 +157,11 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
     runs = forecast.provenance.get("runs")
     if runs is None:
         return []
-    lines = [f"{runs} runs. {_parts_named(forecast)}"]
+    lines = [f"{runs} runs. {_ALL_THE_SAME if _is_certain(forecast) else _parts_named(forecast)}"]
     if "precision" in forecast.provenance:
         lines.append(_precision_words(forecast.provenance["precision"], runs))
     rare = forecast["latency_ms.p999"]
-    if rare.value is not None and rare.effective_samples is not None:
+    if rare.value is not None and rare.effective_samples is not None and not _is_recorded(forecast):
         worth = rare.effective_samples * runs
         lines.append(
             f"The p99.9 latency rests on {_whole(rare.samples)} answers, worth {_whole(worth)} independent ones, of "

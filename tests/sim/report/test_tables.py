@@ -122,6 +122,16 @@ def test_recorded_arrivals_are_said_beside_the_intervals() -> None:
     assert "the intervals hold for this trace" not in as_text(figures_table(drawn))
 
 
+@pytest.mark.parametrize(("others", "is_said"), [((5.0, 5.0), True), ((5.0, 5.1), False)])
+def test_runs_that_are_all_the_same_are_said_to_be(others: tuple[float, float], is_said: bool) -> None:
+    """A trace and constant times: nothing is left to chance, and no interval means anything."""
+    forecast = replace(forecast_of(), provenance={**LASTS, "runs": 2})
+    runs = {"latency_ms.mean": others, "refused_share": (0.0, 0.0)}
+    figures = {name: replace(figure, runs=runs.get(name, ())) for name, figure in forecast.figures.items()}
+    text = as_text(figures_table(replace(forecast, figures=figures)))
+    assert ("nothing in this scenario is left to chance" in text) == is_said
+
+
 def test_both_parts_of_an_interval_are_named() -> None:
     """With a calibration that tells how sure it is each part has a column; else a sentence says what is left out."""
     calibrated = replace(forecast_of(), provenance={**LASTS, "runs": 10})
@@ -147,6 +157,9 @@ def test_rarest_quantile_says_what_it_rests_on() -> None:
     text = as_text(figures_table(replace(forecast_of(latency_ms__p999=rare), provenance={**LASTS, "runs": 10})))
     words = "rests on 160 000 answers, worth 150 000 independent ones, of which 150 lie beyond it."
     assert f"The p99.9 latency {words}" in text
+    recorded = {**LASTS, "runs": 10, "intervals_over": ["dice"]}
+    text = as_text(figures_table(replace(forecast_of(latency_ms__p999=rare), provenance=recorded)))
+    assert "rests on" not in text  # ten times the same arrivals are no ten samples
     none = Figure(None, samples=1_000, effective_samples=100.0, why="a run is worth 100 independent requests")
     text = as_text(figures_table(replace(forecast_of(latency_ms__p999=none), provenance={**LASTS, "runs": 10})))
     assert "rests on" not in text
