@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -49,22 +50,31 @@ class RateCurve:
 
     def times_ns(self, expected: Floats) -> Floats:
         """Return when the expected count reaches each value; infinity where it never does."""
-        areas = self._areas()
-        until = self._starts(areas)  # (pieces + 1,) expected count at the start of each piece, and behind the last
-        shift_ns = np.zeros_like(expected)
+        until, start_per_s, slope_per_s2, starts_ns = self._tables
+        shift_ns: Floats | float = 0.0
         if self.repeats:
             cycles = np.floor(expected / until[-1])
             shift_ns, expected = cycles * self.lengths_ns.sum(), expected - cycles * until[-1]
-        piece = np.minimum(np.searchsorted(until, expected, side="right") - 1, len(areas))
+        piece = np.minimum(np.searchsorted(until, expected, side="right") - 1, len(self.lengths_ns))
+        if len(piece) and piece.min() == piece.max():
+            piece = piece[:1]  # one for all of them, which is quicker
         rest = expected - until[piece]
-        # The piece behind the last one goes on at the last rate.
-        start = np.append(self.from_per_s, self.to_per_s[-1])[piece]
-        slope = np.append((self.to_per_s - self.from_per_s) / (self.lengths_ns / NS_PER_S), 0.0)[piece]
+        start, slope = start_per_s[piece], slope_per_s2[piece]
         # The root of start x + slope x**2 / 2 = rest, in the form that loses no digits when the slope is small.
         divisor = start + np.sqrt(np.maximum(start**2 + 2 * slope * rest, 0))
         inside_s = np.divide(2 * rest, divisor, out=np.full_like(rest, np.inf), where=divisor > 0)
-        times: Floats = shift_ns + self._starts(self.lengths_ns)[piece] + inside_s * NS_PER_S
+        times: Floats = shift_ns + starts_ns[piece] + inside_s * NS_PER_S
         return times
+
+    @cached_property
+    def _tables(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Expected count, rate per second, its slope and moment at the start of each piece, (pieces + 1,).
+
+        What stands behind the last piece goes on at its last rate.
+        """
+        start_per_s = np.append(self.from_per_s, self.to_per_s[-1])
+        slope_per_s2 = np.append((self.to_per_s - self.from_per_s) / (self.lengths_ns / NS_PER_S), 0.0)
+        return self._starts(self._areas()), start_per_s, slope_per_s2, self._starts(self.lengths_ns)
 
     def _areas(self) -> Floats:
         """Return the expected count of each piece."""

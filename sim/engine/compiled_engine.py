@@ -7,6 +7,7 @@ is bookkeeping: rows of tables where the process engine has objects, calendars w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ __all__ = ["run", "run_totals"]
 
 _LEAST = Capacity(attempts=1024, entries=1024, replicas=64, log=256)
 _CHUNK = 1_000_000
+_DRAWN_TOGETHER = 400_000
+"""Arrivals; a run of fewer needs no thread."""
 
 
 class _Chunk(NamedTuple):
@@ -75,7 +78,8 @@ def run_totals(
     given = Given(engine_input, recycle=True)
     state = FixedState(engine_input) if fits(engine_input) else State(engine_input, _LEAST)
     state.count_in(windows, windows if batches is None else batches, limit_ns)
-    _advance_all(given, state, _chunks(engine_input, chunk) if arrivals is None else _joined(arrivals))
+    chunks = _chunks(engine_input, chunk) if arrivals is None else _joined(_drawn_ahead(arrivals))
+    _advance_all(given, state, chunks)
     return Totals(
         counts=state.tables["counts"][:, :-1],
         beyond=state.tables["counts"][:, -1],
@@ -136,6 +140,28 @@ def _chunks(engine_input: EngineInput, least: int) -> Iterator[_Chunk]:
             end = int(np.searchsorted(arrivals_ns, arrivals_ns[end - 1], side="right"))
         is_last = end >= len(arrivals_ns)
         yield _Chunk(arrivals_ns[begin:end], sizes[begin:end], is_last)
+
+
+def _drawn_ahead(pieces: Iterable[Ints]) -> Iterator[Ints]:
+    """Yield the pieces, many at a time; a thread draws the next ones while the kernel, which needs no lock, runs."""
+    together = _together(pieces)
+    yield next(together)
+    with ThreadPoolExecutor(max_workers=1) as drawer:
+        coming = drawer.submit(next, together, None)
+        while (piece := coming.result()) is not None:
+            coming = drawer.submit(next, together, None)
+            yield piece
+
+
+def _together(pieces: Iterable[Ints]) -> Iterator[Ints]:
+    """Yield the pieces in larger ones."""
+    kept: list[Ints] = []
+    for piece in pieces:
+        kept.append(piece)
+        if sum(map(len, kept)) >= _DRAWN_TOGETHER:
+            yield np.concatenate(kept)
+            kept = []
+    yield np.concatenate([np.empty(0, dtype=np.int64), *kept])
 
 
 def _joined(pieces: Iterable[Ints]) -> Iterator[_Chunk]:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 
 from policy.pass_time import pass_ns
-from policy.settings import retry_rule
+from policy.settings import admission_rule, batching_rule, deadline_rule, pass_time_rule, retry_rule
 from sim.engine import compiled_engine, process_engine
 from sim.engine.compiled.fixed_state import fits
-from sim.engine.engine_input import EngineInput
+from sim.engine.engine_input import EngineInput, FrontEndInput
 from tests.parity.inputs import (
     busy_input,
     faulty_input,
@@ -85,6 +85,26 @@ def test_totals_are_those_of_the_rows(given_: EngineInput) -> None:
 @given(fixed_fleet_inputs())
 def test_totals_of_a_fleet_that_never_changes_are_those_of_the_rows(given_: EngineInput) -> None:
     """The kernel for such fleets alone comes to what the rows of the process engine say, in any chunks."""
+    assert fits(given_)
+    assert_same_totals(given_)
+
+
+def test_client_that_hangs_up_as_a_request_comes_is_seen_before_it() -> None:
+    """The hang-up at 100 calls the dispatcher, whose late 504 holds up the request that comes: one of 10,000 inputs."""
+    busy = busy_input()
+    arrivals_ns = np.array([0, 0, 0, 40, 80, 80, 80, 90, 100, 120, 10_000], dtype=np.int64)
+    once = replace(busy.traffic, arrivals_ns=arrivals_ns, timeout_table=[60], retry=retry_rule(attempts=1))
+    fleet = replace(
+        busy.fleet,
+        instances=1,
+        batching=batching_rule(max_batch=1, max_wait_ns=0),
+        admission=admission_rule(cap=None),
+        deadline=deadline_rule(deadline_ns=10),
+        pass_time=pass_time_rule(base_ns=20, per_item_ns=0, max_batch=1),
+        results_out_table=[20],
+    )
+    front_end = FrontEndInput(1, request_table=[0], response_table=[10], pass_result_table=[0], timer_table=[30])
+    given_ = replace(busy, traffic=once, fleet=fleet, front_end=front_end, measure_to_ns=10_000, stop_ns=10_000)
     assert fits(given_)
     assert_same_totals(given_)
 

@@ -46,7 +46,7 @@ def advance_fixed(given_record, fixed_record):
             return Returned.NEEDS_ARRIVALS.value
         others_ns = _next_of_others(t)
         if run.arrival_ns < others_ns:
-            _let_come_alone(g, t, min(others_ns, given.stop_ns))
+            _let_come_alone(g, t, min(others_ns, run.hang_up_ns, given.stop_ns))
             if run.is_finished == 1 or run.next_arrival == t.arrivals_count:
                 continue
             others_ns = _next_of_others(t)
@@ -110,7 +110,7 @@ def _let_come_alone(g, t, others_ns):
 
 @register_jitable(forceinline=True)
 def _next_of_others(t):
-    """Return when something happens next other than that a request comes."""
+    """Return when something happens next other than that a request comes; a hang-up behind the next one is left out."""
     run = t.run
     next_ns = min(earliest_ns(t.ends), run.timer_ns)
     if run.jobs > 0:
