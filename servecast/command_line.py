@@ -69,6 +69,8 @@ class Parser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"servecast {command} --help lists them"
+        if name == "--vary":
+            hint = "servecast whatif compares several values, servecast plan finds the cheapest"
         return f"{command} has no option {name}: {hint}"
 
 

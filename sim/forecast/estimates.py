@@ -309,9 +309,10 @@ def _with_unseen(
 def _too_few(worth: float, q: float) -> str:
     """Say how far the runs are from supporting a quantile."""
     times = EXCEEDANCES_MIN / max(worth * (1.0 - q), 1e-9)
+    about = f"{math.ceil(10 * times) / 10:.1f}" if times < 10 else f"{times:.0f}"
     return (
         f"a run is worth {worth:.0f} independent requests, of which {worth * (1.0 - q):.1f} lie beyond this quantile: "
-        f"{EXCEEDANCES_MIN:.0f} are needed, in runs about {times:.2g} times as long (horizon.duration)"
+        f"{EXCEEDANCES_MIN:.0f} are needed, in runs about {about} times as long (horizon.duration)"
     )
 
 

@@ -14,20 +14,22 @@ from typing import Final
 from policy.autoscaling_rule import Signal
 from policy.errors import SettingError
 from policy.versions import WEIGHT_ONE
+from sim.arrivals.trace import trace_rate_per_s
+from sim.arrivals.trace_file import TimeFile
 from sim.errors import ScenarioError
 from sim.forecast.estimates import Figure
 from sim.forecast.paired import Difference
-from sim.scenario.arrival_spec import Arrivals, DayCurve, GammaGaps, Mmpp, Poisson, Spike, Steps
+from sim.scenario.arrival_spec import Arrivals, DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
 from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.costs import costs_of, profile_of
 from sim.scenario.distributions import mean_of
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import trace_lasts_ns
+from sim.scenario.traces import load_trace, trace_lasts_ns
 from sim.scenario.units import time_in_words
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["RECORDED_ARRIVALS", "SecondLook", "part_of_a_trace", "plain_warnings", "second_looks"]
+__all__ = ["RECORDED_ARRIVALS", "STRETCHED_TRACE", "SecondLook", "part_of_a_trace", "plain_warnings", "second_looks"]
 
 Figures = Mapping[str, Figure]
 Differences = Mapping[str, Difference]
@@ -45,9 +47,19 @@ _THROUGHPUT_SAME: Final = 0.01
 _LATENCY_MATTERS: Final = 1.2
 _BURSTS_DOUBLE: Final = 2.0
 _BATCHES_QUEUED: Final = 2
+_S: Final = 10**9
 
 RECORDED_ARRIVALS: Final = "The arrivals are those recorded, in every run: the intervals hold for this trace."
 """What to say where every run meets the same trace."""
+
+STRETCHED_TRACE: Final = (
+    "Another rate of a trace is the same arrivals, stretched or compressed in time: its bursts last longer, or shorter."
+)
+"""What to say where a trace is asked about at other rates than its own."""
+
+_SLOW_TRACE: Final = 1.0
+_MANY: Final = 100
+"""A trace of so many requests with less than so many a second, all in whole seconds, may be one in milliseconds."""
 
 _WHOLE_TRACE: Final = 0.95
 """Share of a trace from which it is as good as all of it."""
@@ -67,7 +79,7 @@ class SecondLook:
 def plain_warnings(scenario: Scenario, figures: Figures) -> list[str]:
     """Return what a scenario and its figures show."""
     checks = (_blocking, _busy_signal, _small_version, _not_calibrated)
-    said = [part_of_a_trace(scenario), *(check(scenario, figures) for check in checks)]
+    said = [part_of_a_trace(scenario), _in_milliseconds(scenario), *(check(scenario, figures) for check in checks)]
     return [sentence for sentence in said if sentence is not None]
 
 
@@ -90,6 +102,24 @@ def part_of_a_trace(scenario: Scenario) -> str | None:
     return (
         f"horizon.duration: runs meet the first {time_in_words(run_ns)} of a trace of {time_in_words(lasts_ns)}, and "
         "nothing of what comes behind. Without that key they meet all of it."
+    )
+
+
+def _in_milliseconds(scenario: Scenario) -> str | None:
+    """Timestamps without fractions so far apart that their unit is probably another one."""
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace):
+        return None
+    trace = load_trace(scenario, spec)
+    if not isinstance(trace, TimeFile) or len(trace.times_ns) < _MANY or (trace.times_ns % _S).any():
+        return None
+    own_per_s = trace_rate_per_s(trace)
+    if own_per_s is None or own_per_s >= _SLOW_TRACE:
+        return None
+    lasts = time_in_words(int(trace.times_ns[-1]))
+    return (
+        f"traffic.arrivals.file: {len(trace.times_ns)} requests in {lasts}, all at whole seconds. Are they "
+        "milliseconds? They are read as seconds."
     )
 
 

@@ -17,10 +17,12 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.settling import is_steady
+from sim.forecast.spending import fleet_changes
 from sim.planner.grid import Axis
 from sim.planner.question import CONFIDENCE, Source, asked
 from sim.planner.search import FRESH_FROM
 from sim.planner.traffic import Standing, TooShort, TrafficBench, ascend, crossing, descend
+from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
 from sim.scenario.identity import scenario_hash
 from sim.scenario.rules import serving_rules
@@ -46,6 +48,9 @@ _REQUESTS_MOST: Final = 5_000_000
 _CONFIRM_STEP: Final = 0.99
 _CONFIRM_MOST: Final = 10
 
+_GAPS_AT: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Shares of the capacity of a fleet that scales at which it is looked whether the goals hold there too."""
+
 _QUESTIONS: Final = 25
 """About so many rates are asked for, by which progress is told."""
 
@@ -63,6 +68,7 @@ class Capacity:
     low_per_s: float | None  # up to here all goals are met with confidence, in fresh runs too
     high_per_s: float | None  # from here on one is missed with confidence
     binding: str | None  # the figure that reaches its limit first
+    gaps_per_s: tuple[float, ...]  # rates below that were asked for and miss a goal: an autoscaler may come late there
     saturation_per_s: float  # above which the backlog grows, by arithmetic
     stated_per_s: float  # the scenario's own
     replicas: int  # that serve; of an autoscaled fleet the most
@@ -84,6 +90,7 @@ class Capacity:
             "replicas": self.replicas,
             "autoscaled": self.is_autoscaled,
             "binding": self.binding,
+            "gaps_per_s": list(self.gaps_per_s),
             "stated_per_s": self.stated_per_s,
             "figures": tree_of(self.figures),
             "simulated": self.simulated,
@@ -164,6 +171,7 @@ class _Search:
         saturation = capacity_per_s(tested)
         bracket = descend(lambda rate: self._at(rate).high <= 1.0, saturation)
         low = rate = high = None
+        gaps: tuple[float, ...] = ()
         if bracket is None:
             standing = self._at_lowest()
             binding = standing.figure
@@ -172,6 +180,8 @@ class _Search:
             rate = ascend(lambda each: self._at(each).value <= 1.0, low, _PRECISION)
             high = ascend(lambda each: self._at(each).low <= 1.0, rate, _PRECISION)
             low, standing = self._confirmed(low)
+            if fleet_changes(tested):
+                gaps = self._gaps_below(low)
             binding = self._at(rate).figure
         return Capacity(
             name=self._scenario.name,
@@ -181,6 +191,7 @@ class _Search:
             low_per_s=low,
             high_per_s=high,
             binding=binding,
+            gaps_per_s=gaps,
             saturation_per_s=saturation,
             stated_per_s=mean_rate_per_s(stated),
             replicas=_replicas(tested),
@@ -195,6 +206,7 @@ class _Search:
                 "duration_s": self._scenario.horizon.duration / 1e9,
                 "stated_duration_s": stated.horizon.duration / 1e9,
                 "spare": spare_of(self._scenario),
+                "trace": isinstance(stated.traffic.arrivals, RecordedTrace),
                 "initial_state": "empty",
                 "engine": chosen_engine().value,
                 "versions": versions(),
@@ -215,6 +227,17 @@ class _Search:
         if self._progress is not None:
             self._progress(min(self._asked, _QUESTIONS - 1), _QUESTIONS)
         return self._bench.at(rate_per_s)
+
+    def _gaps_below(self, low: float) -> tuple[float, ...]:
+        """Return rates below one that meets the goals at which a figure is beyond its limit."""
+        gaps = []
+        for share in _GAPS_AT:
+            try:
+                if self._at(share * low).value > 1.0:
+                    gaps.append(share * low)
+            except TooShort:
+                continue
+        return tuple(gaps)
 
     def _at_lowest(self) -> Standing:
         return self._bench.at(min(self._bench.missed()))

@@ -18,19 +18,19 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import RECORDED_ARRIVALS, part_of_a_trace
+from sim.forecast.warnings import RECORDED_ARRIVALS, STRETCHED_TRACE, part_of_a_trace
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.frontier import frontier_of
 from sim.planner.grid import Axis
 from sim.planner.question import CONFIDENCE, Question, Source, asked
 from sim.planner.search import Candidate, Search, State, Tried, Wanted
-from sim.planner.traffic import TrafficBench, crossing
+from sim.planner.traffic import TrafficBench, crossing, first_miss
 from sim.planner.verdicts import worst_goal
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
 from sim.scenario.spare import spare_of
-from sim.scenario.traces import meets_one_trace
+from sim.scenario.traces import meets_one_trace, trace_lasts_ns
 
 __all__ = ["PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
 
@@ -287,6 +287,8 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
             met = crossing(is_met, met, missed, _HEADROOM_PRECISION)
             break
         met = missed
+    if fleet_changes(scenario):
+        met = first_miss(is_met, 1.0, met, _HEADROOM_PRECISION)
     search.simulated["headroom"] = bench.simulated
     breaks_per_s = min(bench.missed(), default=math.inf)
     is_known = breaks_per_s < rate * min(too_short, default=math.inf)
@@ -377,6 +379,8 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
     notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
     if meets_one_trace(question.first):
         notes.append(f"{RECORDED_ARRIVALS} Another day may be busier.")
+    if row is not None and trace_lasts_ns(question.first) is not None:
+        notes.append(STRETCHED_TRACE)
     doubtful = [
         tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
     ]

@@ -21,11 +21,14 @@ from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import at_rate
 from sim.scenario.spec import Scenario
 
-__all__ = ["Standing", "TooShort", "TrafficBench", "ascend", "crossing", "descend"]
+__all__ = ["Standing", "TooShort", "TrafficBench", "ascend", "crossing", "descend", "first_miss"]
 
 _STEPS: Final = (1.0, 0.97, 0.93, 0.88, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 """Shares of saturation at which the goals are asked for, from above."""
 
+
+_BETWEEN: Final = 8
+"""So many rates are asked for between two that meet the goals, where there may be gaps."""
 
 _OVERLOAD_MOST: Final = 4.0
 """So many times the rate from which it is searched upwards: what no goal forbids there has no limit."""
@@ -150,6 +153,20 @@ def ascend(is_met: Callable[[float], bool], met: float, precision: float) -> flo
         if not is_met(missed):
             return crossing(is_met, met, missed, precision)
         met = missed
+    return met
+
+
+def first_miss(is_met: Callable[[float], bool], begin: float, met: float, precision: float) -> float:
+    """Return up to where goals hold without a gap, between two rates that meet them.
+
+    Where a fleet scales, a rate may be worse than a higher one, at which the autoscaler takes a step in time.
+    """
+    before = begin
+    for part in range(1, _BETWEEN + 1):
+        between = begin + (met - begin) * part / (_BETWEEN + 1)
+        if not is_met(between):
+            return crossing(is_met, before, between, precision)
+        before = between
     return met
 
 

@@ -85,7 +85,7 @@ def too_few(name: str, figure: Figure, runs: int) -> str:
         return f"{name} is not known: {figure.why}"
     return (
         f"{name} is not known: {runs} runs show {runs * worth * (1.0 - q):.1f} independent answers beyond it, and "
-        f"{EXCEEDANCES_MIN:.0f} are needed, in more runs (horizon.runs) or longer ones (horizon.duration)"
+        f"{EXCEEDANCES_MIN:.0f} are needed, in more runs (--runs) or longer ones (horizon.duration)"
     )
 
 

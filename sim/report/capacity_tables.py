@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sim.forecast.warnings import STRETCHED_TRACE
 from sim.planner.capacity import Capacity
 from sim.report.goal_words import goal_words
 from sim.report.tables import FIGURE_NAMES
@@ -52,10 +53,11 @@ def capacity_answer(found: Capacity) -> str:
             f"{quantity(name, figure.value)}, and the limit is {limit}."
         )
     binding = "" if name is None else f", where {FIGURE_NAMES[name]} reaches its limit"
-    return (
-        f"{found.name}: the goals hold up to {quantity('rate_per_s', found.rate_per_s)} "
-        f"[{span('rate_per_s', found.low_per_s, found.high_per_s)}]{binding}."
-    )
+    highest = f"{quantity('rate_per_s', found.rate_per_s)} [{span('rate_per_s', found.low_per_s, found.high_per_s)}]"
+    if found.gaps_per_s:
+        missed = ", ".join(quantity("rate_per_s", rate) for rate in found.gaps_per_s)
+        return f"{found.name}: the goals hold at {highest}, and not at all rates below: they are missed at {missed}."
+    return f"{found.name}: the goals hold up to {highest}{binding}."
 
 
 def _replica_words(found: Capacity) -> str:
@@ -67,6 +69,11 @@ def _replica_words(found: Capacity) -> str:
 def _notes(found: Capacity) -> Iterator[str]:
     """Yield what the answer rests on."""
     provenance = found.provenance
+    if found.gaps_per_s:
+        yield (
+            "Less traffic may be worse for a fleet that scales: just below what brings one replica more, fewer of them "
+            "meet nearly as much."
+        )
     if found.low_per_s is not None:
         said = [goal_words(found.figures, name, limit, found.confidence) for name, limit in found.limits.items()]
         yield f"In fresh runs at {quantity('rate_per_s', found.low_per_s)}: {', '.join(said)}."
@@ -78,6 +85,8 @@ def _notes(found: Capacity) -> Iterator[str]:
             f"Runs of {provenance['stated_duration_s']:g} s show too little so near to saturation, and were made "
             f"{provenance['duration_s']:.4g} s long."
         )
+    if provenance.get("trace"):
+        yield STRETCHED_TRACE
     if provenance["spare"]:
         yield f"With {provenance['spare']} spare down; a replica's share is that of those that serve."
     yield f"{provenance['runs']} runs at each rate, {found.simulated / 1e6:.3g} million requests in all."

@@ -141,3 +141,20 @@ def test_trace_that_runs_meet_whole_is_passed_over(tmp_path: Path, seconds: int,
     """Also where it begins anew, or is compressed to the length of a run."""
     horizon = {"duration": "60s" if "rate" not in more else "59s", "warm_up": "0s", "runs": 2}
     assert warned(traffic=recorded(tmp_path, seconds, **more), horizon=horizon) == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "is_said"),
+    [
+        ([7 * place for place in range(200)], True),
+        ([7.25 * place for place in range(200)], False),
+        ([place // 3 for place in range(600)], False),
+        ([7 * place for place in range(50)], False),
+    ],
+)
+def test_trace_that_may_be_in_milliseconds(tmp_path: Path, times: list[float], is_said: bool) -> None:
+    """Whole seconds, far apart; not where there are fractions, several a second, or too few to tell."""
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *map(str, times)]) + "\n")
+    said = warned(traffic={"arrivals": {"process": "trace", "file": str(file)}}, horizon={"warm_up": "0s", "runs": 2})
+    assert any("milliseconds?" in sentence for sentence in said) == is_said

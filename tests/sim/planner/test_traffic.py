@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import RefusedToAnswer
-from sim.planner.traffic import TrafficBench, ascend, crossing, descend
+from sim.planner.traffic import TrafficBench, ascend, crossing, descend, first_miss
 from sim.scenario.load import load_scenario
 
 
@@ -28,6 +28,13 @@ def test_crossing_is_found_from_below(limit: float) -> None:
     """From a rate that meets the goals upwards."""
     met = ascend(lambda rate: rate <= limit, max(limit / 3.9, 1.0), 0.001)
     assert met <= limit <= 1.001 * met
+
+
+@pytest.mark.parametrize(("gap", "expected"), [((1.2, 1.3), 1.2), ((2.5, 3.0), 2.0), ((0.0, 0.0), 2.0)])
+def test_headroom_ends_at_the_first_gap(gap: tuple[float, float], expected: float) -> None:
+    """A fleet that scales may miss its goals at a rate below one that meets them."""
+    found = first_miss(lambda rate: not gap[0] < rate < gap[1], 1.0, 2.0, 0.01)
+    assert found == pytest.approx(expected, rel=0.01)
 
 
 def test_goal_that_overload_does_not_break_ends_the_search() -> None:

@@ -150,6 +150,7 @@ def capacity(**changes: object) -> Capacity:
         low_per_s=190.0,
         high_per_s=210.0,
         binding=P99,
+        gaps_per_s=(),
         saturation_per_s=250.0,
         stated_per_s=95.0,
         replicas=2,
@@ -159,6 +160,15 @@ def capacity(**changes: object) -> Capacity:
         provenance={"duration_s": 120.0, "stated_duration_s": 60.0, "spare": 0, "runs": 10},
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_capacity_with_gaps_says_where() -> None:
+    """It does not say that the goals hold up to there."""
+    words = " ".join(as_text(capacity_report(capacity(gaps_per_s=(120.0, 150.0))), width=200).split())
+    assert words.startswith(
+        "shop: the goals hold at 200/s [190 .. 210/s], and not at all rates below: they are missed at 120/s, 150/s."
+    )
+    assert "Less traffic may be worse for a fleet that scales" in words
 
 
 def test_capacity_is_told_for_fleet_and_replica() -> None:
