@@ -117,8 +117,8 @@ def _plain(text: str) -> object:
 
 def _is_tab(text: str, mark: Any) -> bool:
     """Return whether a tab stands where the parser stumbled."""
-    line = "" if mark is None else (text.splitlines() or [""])[min(mark.line, text.count("\n"))]
-    return line[mark.column : mark.column + 1] == "\t" if line else False
+    lines = text.splitlines()
+    return mark is not None and mark.line < len(lines) and lines[mark.line].startswith("\t", mark.column)
 
 
 def _place(mark: Any) -> str:

@@ -92,6 +92,7 @@ def test_values_are_what_was_written(text: str, value: object, loader: str) -> N
         ("[" * 60 + "]" * 60, "x.yaml has a nesting of more than 50 levels at line 1, column 52"),
         ("a: [1, 2\nb: 3", "x.yaml is not valid YAML at line "),
         ("a:\n\t- 1", "x.yaml is not valid YAML at line 2, column 1: a tab indents the line"),
+        ("a: [1\n", "x.yaml is not valid YAML at line 2, column 1"),
         ("a: \x01", "x.yaml is not valid YAML: "),
         ("a: b: c", "x.yaml is not valid YAML at line 1, column 5"),
     ],
