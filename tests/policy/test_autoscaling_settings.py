@@ -51,7 +51,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"panic_window_ns": 9 * S, "window_ns": 9 * S}, "panic_window must be shorter than window"),
     ({"panic_threshold": 0.5}, "panic_threshold must be a number from 1"),
-    ({"formula": "utilisation"}, "signal must be busy where formula is utilisation (with"),
+    (
+        {"formula": "utilisation"},
+        "signal must be busy where formula is utilisation (with another one say formula: ratio). Got in_flight.",
+    ),
     ({"formula": "utilisation", "signal": "busy", "target": 0.805}, "target must be in whole per cent"),
     ({"zero_from": "two"}, "zero_from must be one of one, any. Got two."),
     ({"activation": "never"}, "activation must be one of at_once, at_poll. Got never."),
