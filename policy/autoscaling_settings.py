@@ -26,7 +26,7 @@ from policy.errors import SettingError
 from policy.recommendation import ceil_replicas
 from policy.settings import COUNT_MAX, check_count, check_name, check_time_ns
 
-__all__ = ["ENTRIES_MAX", "PERIOD_MIN_NS", "autoscaling_in_words", "autoscaling_rule", "fixed_fleet"]
+__all__ = ["ENTRIES_MAX", "PERIOD_MIN_NS", "autoscaling_in_words", "autoscaling_rule", "fixed_fleet", "target_in_words"]
 
 PERIOD_MIN_NS = 1_000_000
 """The shortest period of samples, ticks and polls: a millisecond."""
@@ -232,7 +232,7 @@ def autoscaling_in_words(rule: AutoscalingRule) -> dict[str, Any] | None:
     words: dict[str, Any] = {
         "formula": _word(Formula, rule.formula),
         "signal": _word(Signal, rule.signal),
-        "target": rule.target / 100.0 if rule.formula == Formula.UTILISATION else rule.target,
+        "target": target_in_words(rule),
         "mean": _word(Mean, rule.mean),
         "not_ready": _word(NotReady, rule.not_ready),
         "stabilisation": _word(Stabilisation, rule.stabilisation),
@@ -258,6 +258,11 @@ def autoscaling_in_words(rule: AutoscalingRule) -> dict[str, Any] | None:
             words[f"step_{side}_{key}"] = getattr(direction, f"step_{key}")
         words[f"step_{side}_select"] = _word(Select, direction.step_select)
     return words
+
+
+def target_in_words(rule: AutoscalingRule) -> float:
+    """Return the target as settings have it: the rule of a utilisation holds per cent."""
+    return rule.target / 100.0 if rule.formula == Formula.UTILISATION else rule.target
 
 
 def _direction(

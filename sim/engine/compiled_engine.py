@@ -7,7 +7,6 @@ is bookkeeping: rows of tables where the process engine has objects, calendars w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -146,6 +145,8 @@ def _drawn_ahead(pieces: Iterable[Ints]) -> Iterator[Ints]:
     """Yield the pieces, many at a time; a thread draws the next ones while the kernel, which needs no lock, runs."""
     together = _together(pieces)
     yield next(together)
+    from concurrent.futures import ThreadPoolExecutor  # most runs end before, and it brings the whole of logging along
+
     with ThreadPoolExecutor(max_workers=1) as drawer:
         coming = drawer.submit(next, together, None)
         while (piece := coming.result()) is not None:
@@ -156,11 +157,13 @@ def _drawn_ahead(pieces: Iterable[Ints]) -> Iterator[Ints]:
 def _together(pieces: Iterable[Ints]) -> Iterator[Ints]:
     """Yield the pieces in larger ones."""
     kept: list[Ints] = []
+    count = 0
     for piece in pieces:
         kept.append(piece)
-        if sum(map(len, kept)) >= _DRAWN_TOGETHER:
+        count += len(piece)
+        if count >= _DRAWN_TOGETHER:
             yield np.concatenate(kept)
-            kept = []
+            kept, count = [], 0
     yield np.concatenate([np.empty(0, dtype=np.int64), *kept])
 
 

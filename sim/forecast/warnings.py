@@ -95,8 +95,7 @@ def second_looks(scenario: Scenario) -> list[SecondLook]:
 def part_of_a_trace(scenario: Scenario) -> str | None:
     """Return what to say of a recorded trace of which the runs meet the beginning alone."""
     lasts_ns = trace_lasts_ns(scenario)
-    warm_up = scenario.horizon.warm_up
-    run_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
+    run_ns = scenario.horizon.stated_ns
     if lasts_ns is None or run_ns >= _WHOLE_TRACE * lasts_ns:
         return None
     return (
@@ -111,10 +110,10 @@ def _in_milliseconds(scenario: Scenario) -> str | None:
     if not isinstance(spec, RecordedTrace):
         return None
     trace = load_trace(scenario, spec)
-    if not isinstance(trace, TimeFile) or len(trace.times_ns) < _MANY or (trace.times_ns % _S).any():
+    if not isinstance(trace, TimeFile) or len(trace.times_ns) < _MANY:
         return None
     own_per_s = trace_rate_per_s(trace)
-    if own_per_s is None or own_per_s >= _SLOW_TRACE:
+    if own_per_s is None or own_per_s >= _SLOW_TRACE or (trace.times_ns % _S).any():
         return None
     lasts = time_in_words(int(trace.times_ns[-1]))
     return (

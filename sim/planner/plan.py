@@ -27,10 +27,11 @@ from sim.planner.question import CONFIDENCE, Question, Source, asked
 from sim.planner.search import Candidate, Search, State, Tried, Wanted
 from sim.planner.traffic import TrafficBench, crossing, first_miss
 from sim.planner.verdicts import worst_goal
+from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
 from sim.scenario.spare import spare_of
-from sim.scenario.traces import meets_one_trace, trace_lasts_ns
+from sim.scenario.traces import meets_one_trace
 
 __all__ = ["PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
 
@@ -379,7 +380,7 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
     notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
     if meets_one_trace(question.first):
         notes.append(f"{RECORDED_ARRIVALS} Another day may be busier.")
-    if row is not None and trace_lasts_ns(question.first) is not None:
+    if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):
         notes.append(STRETCHED_TRACE)
     doubtful = [
         tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0

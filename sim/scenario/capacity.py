@@ -29,8 +29,7 @@ def mean_rate_per_s(scenario: Scenario) -> float:
 
     Of a trace it is the mean of all of it. A closed loop has no rate of its own and counts as 0.
     """
-    warm_up = scenario.horizon.warm_up
-    horizon_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
+    horizon_ns = scenario.horizon.stated_ns
     return expected_requests(scenario, horizon_ns) / horizon_ns * NS_PER_S
 
 

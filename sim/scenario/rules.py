@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from policy.admission import AdmissionRule
 from policy.autoscaler_presets import preset
-from policy.autoscaling_rule import REPLICAS_MAX, AutoscalingRule, Formula, Signal
-from policy.autoscaling_settings import autoscaling_rule, fixed_fleet
+from policy.autoscaling_rule import REPLICAS_MAX, AutoscalingRule, Signal
+from policy.autoscaling_settings import autoscaling_rule, fixed_fleet, target_in_words
 from policy.batching import BatchingRule
 from policy.deadlines import DeadlineRule
 from policy.errors import SettingError
@@ -161,7 +161,7 @@ def _check_fleet(scenario: Scenario) -> None:
 
 def _check_busy_target(written: Autoscaler, rule: AutoscalingRule, instances: int) -> None:
     """Raise SettingError for a target that the devices of a replica cannot reach, all of them busy."""
-    target = rule.target / 100.0 if rule.formula == Formula.UTILISATION else rule.target
+    target = target_in_words(rule)
     if target > instances:
         of_preset = (
             f", as preset {written.preset} has it" if written.preset is not None and written.signal is None else ""

@@ -165,6 +165,16 @@ class Horizon(Section):
     )
     runs: Annotated[int, count_up_to(10_000, 2)] = Field(10, description="Independent runs.")
 
+    @property
+    def stated_warm_up_ns(self) -> int:
+        """The warm-up, 0 where it is still to be found."""
+        return self.warm_up if isinstance(self.warm_up, int) else 0
+
+    @property
+    def stated_ns(self) -> int:
+        """How long a run is, its stated warm-up included."""
+        return self.duration + self.stated_warm_up_ns
+
 
 class Goals(Section):
     """What is wanted, each value at most. Latencies are those of answered requests."""

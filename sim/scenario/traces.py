@@ -76,8 +76,7 @@ def trace_lasts_ns(scenario: Scenario) -> int | None:
 def _over_all_of(scenario: Scenario, lasts_ns: int) -> Scenario:
     """Return the scenario with runs, a stated warm-up included, as long as its trace."""
     horizon = scenario.horizon
-    warm_up_ns = horizon.warm_up if isinstance(horizon.warm_up, int) else 0
-    duration_ns = min(max(lasts_ns - warm_up_ns, 1), TIME_MAX_NS)
+    duration_ns = min(max(lasts_ns - horizon.stated_warm_up_ns, 1), TIME_MAX_NS)
     return scenario.model_copy(update={"horizon": horizon.model_copy(update={"duration": duration_ns})})
 
 
@@ -104,8 +103,7 @@ def _check_counts(trace: CountFile, spec: RecordedTrace) -> None:
 
 def _check_length(scenario: Scenario, spec: RecordedTrace, lasts_ns: int) -> None:
     """Raise ScenarioError if the trace ends before the run: what follows would be silence."""
-    warm_up = scenario.horizon.warm_up
-    wanted_ns = scenario.horizon.duration + (warm_up if isinstance(warm_up, int) else 0)
+    wanted_ns = scenario.horizon.stated_ns
     if not spec.repeat and lasts_ns < wanted_ns:
         raise ScenarioError(
             f"horizon.duration must fit into the trace {spec.file}, which lasts {time_in_words(lasts_ns)} "

@@ -17,8 +17,13 @@ __all__ = ["add_files", "circumstances", "publish"]
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the result is kept."""
-    parser.add_argument("--text", type=Path, metavar="FILE", help="for the table")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="for all figures")
+    parser.add_argument("--text", type=_from_here, metavar="FILE", help="for the table")
+    parser.add_argument("--json", type=_from_here, metavar="FILE", help="for all figures")
+
+
+def _from_here(text: str) -> Path:
+    """Return a path that holds after a change of folder, too."""
+    return Path(text).resolve()
 
 
 def circumstances(*distributions: str) -> dict[str, Any]:

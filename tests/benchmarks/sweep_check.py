@@ -19,14 +19,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sim.forecast.provenance import host, versions
+from tests.benchmarks.results import add_files, circumstances, publish
 
 Result = dict[str, Any]
 
@@ -61,8 +59,7 @@ CAPS = ["--set", "queue.cap=32..320:10"]
 def main() -> None:
     """Check, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=_from_here)
-    parser.add_argument("--json", type=_from_here)
+    add_files(parser)
     parser.add_argument("--small", action="store_true", help="100 configurations in place of 1,000")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -70,9 +67,7 @@ def main() -> None:
         write_scenarios()
         result: Result = {
             "version": "servecast-sweep-check/1",
-            "date": datetime.now(UTC).date().isoformat(),
-            "host": host(),
-            "versions": versions() | {name: version(name) for name in ("numba", "joblib", "distributed", "ray")},
+            **circumstances("numba", "joblib", "distributed", "ray"),
             "same_bytes": [],
             "broken_off": [],
             "large": [],
@@ -86,18 +81,8 @@ def main() -> None:
             digests = {backend: hashlib.sha256(told[name]).hexdigest()[:16] for backend, told in answers.items()}
             result["same_bytes"].append({"question": name, "sha256": digests})
         result["broken_off"] = [broken_off(backend) for backend in ("loky", "dask")]
-    text = as_text(result)
-    print(text)
-    if options.text:
-        options.text.write_text(text + "\n", encoding="utf-8")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    publish(result, as_text(result), options)
     sys.exit(0 if agrees(result) else 1)
-
-
-def _from_here(text: str) -> Path:
-    """Return a path that holds after a change of folder, too."""
-    return Path(text).resolve()
 
 
 def write_scenarios() -> None:

@@ -9,7 +9,20 @@ from policy.timeline import Outcome
 from sim.engine.compiled.memory import int_at, set_int
 from sim.engine.histogram import BUCKETS, HALF, MANTISSA_BITS
 
-__all__ = ["count_delivery", "count_pass", "count_request"]
+__all__ = ["count_delivery", "count_pass", "count_request", "end_when_all_are_over", "is_measured"]
+
+
+@register_jitable(forceinline=True)
+def is_measured(given, intended_ns):
+    """Return whether a request of that moment counts."""
+    return given.measure_from_ns <= intended_ns < given.measure_to_ns
+
+
+@register_jitable(forceinline=True)
+def end_when_all_are_over(given, t, now_ns):
+    """End the run when all measured requests have come, and are over."""
+    if t.run.measured_open == 0 and now_ns >= given.measure_to_ns + given.there_ns:
+        t.run.is_finished = 1
 
 
 @register_jitable(forceinline=True)

@@ -20,7 +20,7 @@ from policy.rollout import SHARE_ONE, Tally, tally
 from policy.timeline import Outcome, Reason, copy_number, is_copy
 from sim.engine.compiled.calendar import heap_push, push
 from sim.engine.compiled.changes import note_change
-from sim.engine.compiled.counting import count_delivery, count_pass, count_request
+from sim.engine.compiled.counting import count_delivery, count_pass, count_request, is_measured
 from sim.engine.compiled.dice import die, roll, sticky_bits, unsigned_die
 from sim.engine.compiled.memory import int_at, row_at, set_int
 from sim.engine.compiled.rows import attempt_of, batch_of, fleet_of, given_fleet, instance_of, replica_of
@@ -122,7 +122,7 @@ def new_attempt(g, t, request, number, size, intended_ns, sent_ns, now_ns):
         attempt.key_bits = _key_bits(given, request)
         if given.any_pinned:
             attempt.pinned = _pinned_to(given, request)
-    if number == 0 and _is_measured(given, intended_ns):
+    if number == 0 and is_measured(given, intended_ns):
         run.measured_open += 1
     return slot
 
@@ -144,11 +144,6 @@ def new_copy(t, of, version):
     attempt.pinned = UNSET
     attempt.version = version
     return slot
-
-
-@register_jitable(forceinline=True)
-def _is_measured(given, intended_ns):
-    return given.measure_from_ns <= intended_ns < given.measure_to_ns
 
 
 @register_jitable(forceinline=True)
@@ -196,7 +191,7 @@ def settle(g, t, slot, outcome, delivered_ns):
     if retries.wants_retry(given.retry, attempt.attempt, outcome):
         _retry(g, t, slot, delivered_ns)
         return
-    if _is_measured(given, attempt.intended_ns):
+    if is_measured(given, attempt.intended_ns):
         run.measured_open -= 1
         if t.windows > 0:
             count_request(given, t, attempt.intended_ns, outcome, delivered_ns)

@@ -18,6 +18,7 @@ from policy.dice import Stream
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.timeline import Outcome
 from sim.engine.compiled.cache import cache_directory
+from sim.engine.compiled.counting import end_when_all_are_over, is_measured
 from sim.engine.compiled.dice import roll
 from sim.engine.compiled.fixed_front_end import enter_front_end, note_job, respond, serve_in_order, settle
 from sim.engine.compiled.fixed_replicas import admit, ask_replicas, decide_replica, take_in_batch, touch, withdraw
@@ -101,8 +102,8 @@ def _let_come_alone(g, t, others_ns):
             others_ns = min(others_ns, done_ns)
         place += 1
         intended_ns = behind_ns
-        if run.measured_open == 0 and now_ns >= given.measure_to_ns + given.there_ns:
-            run.is_finished = 1
+        end_when_all_are_over(given, t, now_ns)
+        if run.is_finished == 1:
             break
     run.next_arrival = place
     run.arrival_ns = intended_ns + given.there_ns
@@ -167,7 +168,7 @@ def _receive_last(g, t):
             return
         run.next_arrival += 1
         run.born += 1
-        if given.measure_from_ns <= intended_ns < given.measure_to_ns:
+        if is_measured(given, intended_ns):
             run.measured_open += 1
 
 
@@ -191,8 +192,7 @@ def _end_instant(g, t, arriving, others, now_ns):
         if not looked:
             _time_out(g, t, now_ns)
         _decide(g, t, now_ns)
-    if run.measured_open == 0 and now_ns >= given.measure_to_ns + given.there_ns:
-        run.is_finished = 1
+    end_when_all_are_over(given, t, now_ns)
 
 
 @register_jitable

@@ -10,7 +10,7 @@ from numba.extending import register_jitable
 from policy.dice import Stream
 from policy.instant import NEVER_NS, Change
 from policy.timeline import Outcome
-from sim.engine.compiled.counting import count_delivery, count_request
+from sim.engine.compiled.counting import count_delivery, count_request, is_measured
 from sim.engine.compiled.dice import roll
 from sim.engine.compiled.fixed_state import JOB, Stage
 from sim.engine.compiled.memory import int_at, row_at
@@ -47,7 +47,7 @@ def enter_front_end(g, t, row, place, intended_ns, now_ns):
         else:
             row.size = roll(g.knots, given.sizes, given.seed, Stream.SIZE.value, request, 0)
     run.born += 1
-    if given.measure_from_ns <= intended_ns < given.measure_to_ns:
+    if is_measured(given, intended_ns):
         run.measured_open += 1
     work_ns = roll(g.knots, given.request, given.seed, Stream.FRONT_END_REQUEST.value, request, 0)
     done_ns = serve_in_order(t, work_ns, now_ns)
@@ -80,6 +80,6 @@ def settle(g, t, intended_ns, outcome, delivered_ns):
     """Count how a request ends for its client."""
     given = g.run
     count_delivery(given, t, outcome, delivered_ns)
-    if given.measure_from_ns <= intended_ns < given.measure_to_ns:
+    if is_measured(given, intended_ns):
         t.run.measured_open -= 1
         count_request(given, t, intended_ns, outcome, delivered_ns)

@@ -15,7 +15,7 @@ from policy.faults import FAULTLESS
 from policy.instant import NEVER_NS, UNSET, Change
 from policy.routing import NO_LIMIT
 from policy.timeline import ReplicaLife, Scaling, Share
-from sim.engine.compiled.state import NONE, Owner, record
+from sim.engine.compiled.state import COUNTED, NONE, OWNED_ADDRESSES, OWNED_NUMBERS, Owner, record
 from sim.engine.compiled.tournament import leaves_for, tournament
 from sim.engine.engine_input import EngineInput
 from sim.engine.timelines import Timeline, timeline_from_rows
@@ -121,16 +121,7 @@ _RUN = record(
     "batches",  # rows in use, or once used
     "free_batch",
     "born",
-    "measured_open",
-    "window_from_ns",  # of the request that was counted last
-    "window_to_ns",
-    "window_counts",  # where its counts and its latencies begin
-    "window_latencies",
-    "latency_sum_ns",
-    "delivered",
-    "passes_measured",
-    "batched",
-    "busy_ns",
+    *COUNTED,
 )
 FIXED = np.dtype(
     [
@@ -149,11 +140,7 @@ FIXED = np.dtype(
                 "asks",  # when the replicas ask for a decision, a tournament
                 "serials",  # (replicas,)
                 "outstanding",  # (replicas,)
-                "arrivals",
-                "sizes",
-                "counts",  # as in state.TABLES, these three
-                "batch_of",
-                "latencies",
+                *OWNED_ADDRESSES,
                 "room",  # numbers; this and the next a power of two
                 "mask",  # room - 1
                 "jobs_room",
@@ -163,12 +150,7 @@ FIXED = np.dtype(
                 "asks_leaves",
                 "patience_ns",
                 "needs_sizes",
-                "arrivals_count",  # as in state.TABLES, all of these
-                "is_last",
-                "windows",
-                "outcomes",
-                "buckets",
-                "limit_ns",
+                *OWNED_NUMBERS,
             )
         ),
     ]

@@ -19,7 +19,7 @@ from policy.timeline import Outcome, Reason
 from sim.engine.compiled.cache import cache_directory
 from sim.engine.compiled.calendar import has_room, next_ns, pop, top
 from sim.engine.compiled.changes import drop_first_change, note_change
-from sim.engine.compiled.counting import count_pass
+from sim.engine.compiled.counting import count_pass, end_when_all_are_over
 from sim.engine.compiled.devices import (
     Event,
     block_front_end,
@@ -357,8 +357,7 @@ def _end_instant(g, t, now_ns):
         run.to_decide = 0
         ask_again_ns = decide(g, t, now_ns)
         run.timer_ns = min(ask_again_ns, _next_in_flight_ns(t, t.deadlines))
-    if run.measured_open == 0 and now_ns >= given.measure_to_ns + given.there_ns:
-        run.is_finished = 1
+    end_when_all_are_over(given, t, now_ns)
 
 
 @register_jitable(forceinline=True)

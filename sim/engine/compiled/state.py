@@ -52,6 +52,9 @@ __all__ = [
     "SCALING",
     "SHARE",
     "TABLES",
+    "COUNTED",
+    "OWNED_ADDRESSES",
+    "OWNED_NUMBERS",
     "Capacity",
     "Given",
     "Ints",
@@ -72,6 +75,37 @@ def record(*names: str) -> np.dtype[Any]:
     """Return the dtype of a row of integers with these names."""
     return np.dtype([(name, np.int64) for name in names])
 
+
+COUNTED = (
+    "measured_open",
+    "window_from_ns",  # of the request that was counted last
+    "window_to_ns",
+    "window_counts",  # where its counts and its latencies begin
+    "window_latencies",
+    "latency_sum_ns",  # of the answered requests that are counted
+    "delivered",  # answers inside the measured time, of all attempts
+    "passes_measured",  # those that started inside it
+    "batched",
+    "busy_ns",
+)
+"""Numbers of a run that compiled/counting.py needs, whichever kernel calls it."""
+
+OWNED_ADDRESSES = (
+    "counts",  # (windows, outcomes + 1) measured requests by their outcome; last, the answers beyond the limit
+    "batch_of",  # (windows,) to which batch each belongs
+    "latencies",  # (batches, BUCKETS) histograms of the answered ones
+    "arrivals",  # the chunk of them
+    "sizes",
+)
+OWNED_NUMBERS = (
+    "arrivals_count",
+    "is_last",  # no more chunks of arrivals follow
+    "windows",  # equally long ones of the measured time, in which requests are counted; 0: they are not
+    "outcomes",
+    "buckets",
+    "limit_ns",  # answers beyond it are counted by themselves
+)
+"""Tables and numbers that an Owner keeps, whichever kernel takes them."""
 
 ATTEMPT = record(
     "request",
@@ -209,16 +243,7 @@ RUN = np.dtype(
                 "touched",
                 "timer_ns",
                 "timers",
-                "measured_open",
-                "window_from_ns",  # of the request that was counted last
-                "window_to_ns",
-                "window_counts",  # where its counts and its latencies begin
-                "window_latencies",
-                "latency_sum_ns",  # of the answered requests that are counted
-                "delivered",  # answers inside the measured time, of all attempts
-                "passes_measured",  # those that started inside it
-                "batched",
-                "busy_ns",
+                *COUNTED,
                 "in_front",  # attempts on their way through the front end
                 "rollout_asks_ns",
                 "scalings",
@@ -352,11 +377,7 @@ _ADDRESSES = (
     "scalings",
     "shares",
     "moves",
-    "counts",  # (windows, outcomes + 1) measured requests by their outcome; last, the answers beyond the limit
-    "batch_of",  # (windows,) to which batch each belongs
-    "latencies",  # (batches, BUCKETS) histograms of the answered ones
-    "arrivals",  # the chunk of them
-    "sizes",
+    *OWNED_ADDRESSES,
 )
 _TABLE_NUMBERS = (
     "versions",
@@ -366,12 +387,7 @@ _TABLE_NUMBERS = (
     "attempts_room",
     "replicas_room",
     "log_room",
-    "arrivals_count",
-    "is_last",  # no more chunks of arrivals follow
-    "windows",  # equally long ones of the measured time, in which requests are counted; 0: they are not
-    "outcomes",
-    "buckets",
-    "limit_ns",  # answers beyond it are counted by themselves
+    *OWNED_NUMBERS,
 )
 TABLES = np.dtype(
     [
