@@ -10,11 +10,23 @@ from typing import Final
 
 from sim.errors import ScenarioError
 from sim.forecast.goals import figures_needed, wanted_figures
+from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, configurations
+from sim.planner.verdicts import LONGER_RUNS
+from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.spec import Scenario
 
-__all__ = ["CONFIDENCE", "Question", "Source", "asked", "check_confidence", "limits_of", "parse_goals"]
+__all__ = [
+    "CONFIDENCE",
+    "Question",
+    "Source",
+    "asked",
+    "check_confidence",
+    "limits_of",
+    "longer_runs",
+    "parse_goals",
+]
 
 CONFIDENCE: Final = 0.95
 """How sure it must be that a goal is met, where nothing else is said."""
@@ -121,6 +133,14 @@ def limits_of(scenario: Scenario) -> dict[str, float]:
                 f"Got {limits[lower]:g}ms and {limits[higher]:g}ms."
             )
     return dict(zip(figures_needed(goals), limits.values(), strict=True))
+
+
+def longer_runs(scenario: Scenario) -> str:
+    """Return what makes runs longer, in words: a trace that runs meet to its end is as long as it is."""
+    spec = scenario.traffic.arrivals
+    if isinstance(spec, RecordedTrace) and not spec.repeat and part_of_a_trace(scenario) is None:
+        return "a longer trace"
+    return LONGER_RUNS
 
 
 def check_confidence(confidence: float) -> None:

@@ -11,6 +11,7 @@ from sim.forecast.estimates import Figure, mean_of_runs
 from sim.planner.capacity import Capacity
 from sim.planner.plan import Headroom, Plan, PlanRow
 from sim.planner.search import State
+from sim.planner.traffic import Unknown
 from sim.report.capacity_tables import capacity_report
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import plan_answer, plan_report
@@ -150,6 +151,7 @@ def capacity(**changes: object) -> Capacity:
         low_per_s=190.0,
         high_per_s=210.0,
         binding=P99,
+        unknown=None,
         gaps_per_s=(),
         saturation_per_s=250.0,
         stated_per_s=95.0,
@@ -183,6 +185,23 @@ def test_capacity_is_told_for_fleet_and_replica() -> None:
         "Runs of 60 s show too little so near to saturation, and were made 120 s long.",
     ):
         assert part in words
+
+
+def test_capacity_that_is_known_in_part_says_what_and_why_not_more() -> None:
+    """From where to where nothing is known; the reason is a sentence of its own."""
+    unknown = Unknown(195.0, "at 195/s p999 is not known: 3 runs show too few", 2.0)
+    part = capacity(rate_per_s=None, unknown=unknown)
+    words = " ".join(as_text(capacity_report(part), width=200).split())
+    assert words.startswith(
+        "shop: the goals hold up to 190/s and are missed from 210/s on, with 95 % confidence each; between, it is not "
+        "known. Not known: at 195/s p999 is not known: 3 runs show too few."
+    )
+    assert "fleet - 190 .. 210/s 250/s -" in words
+    words = " ".join(as_text(capacity_report(replace(part, high_per_s=None)), width=200).split())
+    assert "up to 190/s with 95 % confidence; above that it is not known." in words
+    assert "190/s .. not known" in words
+    words = " ".join(as_text(capacity_report(replace(part, low_per_s=None)), width=200).split())
+    assert words.startswith("shop: whether any rate meets the goals is not known; they are missed from 210/s on.")
 
 
 def test_capacity_that_is_none_says_so() -> None:
