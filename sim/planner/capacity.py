@@ -42,7 +42,7 @@ from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version
 
-__all__ = ["CAPACITY_VERSION", "GAPS_AT", "Capacity", "capacity"]
+__all__ = ["CAPACITY_VERSION", "Capacity", "capacity"]
 
 CAPACITY_VERSION: Final = "servecast-capacity/1"
 
@@ -64,7 +64,7 @@ _CONFIRM_STEP: Final = 0.99
 _CONFIRM_MOST: Final = 10
 """Where fresh runs do not confirm a rate, lower ones are tried, in so many steps that grow from this one."""
 
-GAPS_AT: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+_GAPS_AT: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Shares of the capacity of a fleet that scales at which it is looked whether the goals hold there too."""
 
 _QUESTIONS: Final = 25
@@ -211,6 +211,7 @@ class _Search:
                 "scenario_hash": scenario_hash(stated),
                 "seed": question.seed,
                 "runs": question.runs,
+                "gaps_at": list(_GAPS_AT) if bracket is not None and fleet_changes(tested) else [],
                 "runs_most": self._bench.runs_most,
                 "duration_s": self._scenario.horizon.duration / 1e9,
                 "stated_duration_s": stated.horizon.duration / 1e9,
@@ -251,7 +252,7 @@ class _Search:
     def _gaps_below(self, low: float) -> tuple[float, ...]:
         """Return rates below one that meets the goals at which a figure is beyond its limit."""
         gaps = []
-        for share in GAPS_AT:
+        for share in _GAPS_AT:
             try:
                 if self._bench.at(share * low).value > 1.0:
                     gaps.append(share * low)

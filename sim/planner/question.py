@@ -26,6 +26,7 @@ __all__ = [
     "limits_of",
     "longer_runs",
     "parse_goals",
+    "taken_apart",
 ]
 
 CONFIDENCE: Final = 0.95
@@ -75,7 +76,7 @@ def asked(
     """
     check_confidence(confidence)
     axes = [*axes, *([] if goals is None else parse_goals(goals))]
-    made = [one for together in _taken_apart(axes) for one in configurations(source, together)]
+    made = [one for together in taken_apart(axes) for one in configurations(source, together)]
     if len(made) > CONFIGURATIONS_MAX:
         raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {len(made)}.")
     first = made[0].scenario
@@ -149,7 +150,7 @@ def check_confidence(confidence: float) -> None:
         raise ScenarioError(f"confidence must be from 50% to 99.9%. Got {100 * confidence:g}%.")
 
 
-def _taken_apart(axes: Sequence[Axis]) -> Iterator[list[Axis]]:
+def taken_apart(axes: Sequence[Axis]) -> Iterator[list[Axis]]:
     """Yield the axes once for each value of keys that change together, with each of these keys fixed by itself.
 
     A kind of machine has its own times and its own price: fleet.machine+model.profile=t4+t4.json,l4+l4.json. Raises

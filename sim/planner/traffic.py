@@ -156,9 +156,13 @@ class TrafficBench:
         """Return what was asked for and is not known."""
         return [standing.unknown for standing in self._known.values() if standing.unknown is not None]
 
+    def asked_above(self, rate_per_s: float) -> list[float]:
+        """Return the rates above one that were asked for, ascending."""
+        return sorted(rate for rate in self._known if rate > rate_per_s)
+
     def next_above(self, rate_per_s: float) -> tuple[float, Standing]:
         """Return the lowest rate above one that was asked for, and how the goals stand there. There must be one."""
-        above = min(rate for rate in self._known if rate > rate_per_s)
+        above = self.asked_above(rate_per_s)[0]
         return above, self._known[above]
 
     def _ask(self, rate_per_s: float) -> Standing:
@@ -309,7 +313,15 @@ def reach(bench: TrafficBench, low: float, precision: float, *, most: float | No
 
 def surely_missed(bench: TrafficBench, begin: float, precision: float, most: float) -> float | None:
     """Return the rate from which a goal is missed with confidence, above one where it is not; None up to `most`."""
-    before = ascend(lambda rate: not bench.at(rate).is_missed, begin, precision, most=most)
+
+    def is_open(rate_per_s: float) -> bool:
+        return not bench.at(rate_per_s).is_missed
+
+    for rate in bench.asked_above(begin):  # what was asked before saves questions
+        if not is_open(rate):
+            return bench.next_above(crossing(is_open, begin, rate, precision))[0]
+        begin = rate
+    before = ascend(is_open, begin, precision, most=most)
     return bench.next_above(before)[0] if before < most else None
 
 
@@ -325,13 +337,13 @@ def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: 
     Where a fleet scales, a rate may be worse than a higher one, at which the autoscaler takes a step in time.
     """
     end = found.low if found.value is None else found.value
-    low = min(found.low, first_miss(lambda rate: bench.at(rate).is_met, begin, end, precision))
+    low = first_miss(lambda rate: rate > found.low or bench.at(rate).is_met, begin, end, precision)
     value = first_miss(lambda rate: not bench.at(rate).value > 1.0, begin, end, precision)
     high = first_miss(lambda rate: not bench.at(rate).is_missed, begin, end, precision)
     is_gap, is_sure_gap = value < end, high < end
     return (
         Reach(
-            low=low,
+            low=min(low, found.low),
             value=value if is_gap else found.value,
             high=bench.next_above(high)[0] if is_sure_gap else found.high,
             binding=bench.at(value).figure if is_gap else found.binding,

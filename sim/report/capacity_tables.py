@@ -104,6 +104,12 @@ def _notes(found: Capacity) -> Iterator[str]:
             "Less traffic may be worse for a fleet that scales: just below what brings one replica more, fewer of them "
             "meet nearly as much."
         )
+    if found.low_per_s is not None and provenance.get("gaps_at"):
+        shares = provenance["gaps_at"]
+        yield (
+            f"Below, {len(shares)} rates from {100 * shares[0]:g} to {100 * shares[-1]:g} % of the highest were asked "
+            "for: narrower gaps are not seen."
+        )
     if found.low_per_s is not None:
         said = [goal_words(found.figures, name, limit, found.confidence) for name, limit in found.limits.items()]
         yield f"In fresh runs at {quantity('rate_per_s', found.low_per_s)}: {', '.join(said)}."
