@@ -3,7 +3,8 @@
 Each --vary names a key and its values: a list (4,8,16), a range with so many values (0ms..10ms:5), or whole numbers
 (1..20). Keys that belong together, as a kind of machine and its calibration do, change together with a + between them.
 The cost is that of the measured time at the scenario's prices; without prices, GPU hours. A goal is met where the upper
-end of its figure is within the limit, in runs by which nothing was chosen. Exit code 1 if nothing in range meets them.
+end of its figure is within the limit, in runs by which nothing was chosen; a cheaper configuration of which they do not
+tell gets more of them. Exit code 1 if nothing in range meets the goals.
 
 Examples:
   servecast plan sentiment --vary fleet.replicas=1..8 --vary batching.max_batch=4,8,16
@@ -47,7 +48,12 @@ def add_arguments(parser: Parser) -> None:
     )
     add_goals(parser)
     add_seed(parser)
-    parser.add_argument("--runs", type=count, metavar="N", help="runs that confirm the answer (default: horizon.runs)")
+    parser.add_argument(
+        "--runs",
+        type=count,
+        metavar="N",
+        help="runs that confirm the answer, up to 8 times as many where they do not tell (default: horizon.runs)",
+    )
     parser.add_argument("--picture", type=output_file, metavar="FILE", help="draw cost against p99 (.png, .svg)")
     add_engine(parser)
     add_json(parser)

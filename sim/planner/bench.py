@@ -80,6 +80,8 @@ class ScenarioBench:
     def figures(self, place: int, runs: Sequence[Run]) -> Mapping[str, Figure]:
         """Return the wanted figures, and what stands in for those that the runs are too short for.
 
+        It does where all runs that there will be, or those here if they are more, show enough.
+
         Raises RefusedToAnswer where requests have no outcome.
         """
         scenario = self._scenarios[place]
@@ -87,7 +89,7 @@ class ScenarioBench:
         central, drawn = [run.central for run in made], [run.drawn for run in made if run.drawn is not None]
         figures = counted_figures(scenario, central, drawn or None, only=self._wanted)
         for name, limit in self._limits.items():
-            if figures[name].value is None and _is_enough(figures[name], name, self._count):
+            if figures[name].value is None and _is_enough(figures[name], name, max(self._count, len(made))):
                 beyond = Metric(partial(_beyond_share, limit_ns=round(limit * 1e6)), _answered, most=1.0, cases=_CASES)
                 figures[stand_in_of(name)] = estimate(
                     beyond, [run.counts for run in central], [run.counts for run in drawn] or None

@@ -55,10 +55,10 @@ _FRONTIER_MORE: Final = 6
 _FRONTIER_COST: Final = 2.5
 """Of the answer's cost: what costs more is not shown."""
 
-_HEADROOM_MOST: Final = 4.0
+_HEADROOM_MOST: Final = 3.0
 _HEADROOM_STEP: Final = 1.15
 _HEADROOM_PRECISION: Final = 0.02
-_HEADROOM_RUNS: Final = 3
+_HEADROOM_RUNS: Final = 4
 
 Progress = Callable[[int, int], None]
 
@@ -183,8 +183,9 @@ def plan(
     """Return the cheapest of the configurations of a scenario that meets its goals.
 
     `goals` (p99=200ms,refused=0.1%) go before the scenario's. A goal is met where the one-sided upper end of its figure
-    is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs). The cost is
-    that of the measured time at the scenario's prices, or its GPU hours; of several that cost the same the one with the
+    is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs), up to
+    search.MORE_RUNS_MOST times as many where they do not tell of one that would be cheaper. The cost is that of the
+    measured time at the scenario's prices, or its GPU hours; of several that cost the same the one with the
     lowest p99 is taken. `progress` is called with the share that is settled, of 1000. Raises ScenarioError for bad
     input, and RefusedToAnswer if the runs support no configuration's figures.
     """
@@ -289,9 +290,9 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
         question.limits,
         question.confidence,
         seed=question.seed,
-        runs=min(max(_HEADROOM_RUNS, question.runs // 4), question.runs),
-        most=question.runs,
-        together=question.runs,
+        runs=min(_HEADROOM_RUNS, question.runs),
+        most=len(found.fresh),
+        together=len(found.fresh),
     )
     most, precision, apart = _HEADROOM_MOST * rate, _HEADROOM_PRECISION, None
     # At the scenario's own rate fresh runs have met the goals.

@@ -3,8 +3,8 @@
 Candidates are looked at by what they cost, the cheapest first, each with a run or three before it gets more; whoever
 misses a goal surely is dropped. Where more replicas never hurt, those of a family are bisected. Where the cost of a
 candidate must be simulated, it is compared run by run with that of the best one: both met the same dice. Who is found
-is confirmed with fresh runs, and if they say no, the next one's turn comes. Of several that cost the same the best one
-is taken, as another figure says.
+is confirmed with fresh runs, and if they say no, the next one's turn comes. Whoever would be cheaper, and whose runs do
+not tell, gets more of them. Of several that cost the same the best one is taken, as another figure says.
 
 It knows nothing of scenarios: a Bench makes the runs. When more replicas never hurt is said by arithmetic.py.
 """
@@ -21,9 +21,18 @@ from typing import Final, Protocol
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
 from sim.forecast.intervals import spread
-from sim.planner.verdicts import LONGER_RUNS, Prospect, one_sided_t, prospect, why_unknown, worst_goal
+from sim.planner.verdicts import (
+    LONGER_RUNS,
+    MORE_THAN_NEEDED,
+    Prospect,
+    one_sided_t,
+    prospect,
+    times_needed,
+    why_unknown,
+    worst_goal,
+)
 
-__all__ = ["FRESH_FROM", "Bench", "Candidate", "Wanted", "Run", "Search", "State", "Tried"]
+__all__ = ["FRESH_FROM", "MORE_RUNS_MOST", "Bench", "Candidate", "Wanted", "Run", "Search", "State", "Tried"]
 
 FRESH_FROM: Final = 1_000_000
 """The first run that confirms: no search ever makes it."""
@@ -57,6 +66,12 @@ _FAR: Final = 0.05
 
 _FINALISTS: Final = 4
 """So many of those that cost the same get more than one run."""
+
+MORE_RUNS_MOST: Final = 8
+"""Where its runs do not tell, a candidate that would be cheaper gets up to so many times as many."""
+
+_INSISTED: Final = 4
+"""So many candidates whose runs do not tell get more, the cheapest first."""
 
 _NEIGHBOURS: Final = 2
 """So many members of a family below the one that was found are looked at, although theory says that they miss."""
@@ -170,6 +185,7 @@ class Search:
                 self._progress(1.0 - len(self._waiting) / len(self.tried))
             if not (self._settle(tried) and self._hold(tried)):
                 self._wait(tried)
+        self._look_longer()
         if self.found is not None:
             self._look_for_cheaper()
             self._look_for_faster(self.found)
@@ -291,22 +307,23 @@ class Search:
 
     def _judged(self, place: int, runs: Sequence[Run]) -> tuple[State, str]:
         """Return what the runs so far say, and of which figure."""
-        goal = self._goal
+        goal, made = self._goal, len(runs)
         try:
             figures = self._bench.figures(place, runs)
         except RefusedToAnswer as error:
             return State.UNKNOWN, str(error)
-        verdict = prospect(figures, goal.limits, goal.confidence, made=len(runs), runs=goal.runs)
+        verdict = prospect(figures, goal.limits, goal.confidence, made=made, runs=max(made, goal.runs))
         if verdict == Prospect.UNKNOWN:
             beyond = _surely_beyond(runs, goal)
-            return (State.UNKNOWN, _unsupported(figures, goal, len(runs))) if beyond is None else (State.MISSED, beyond)
+            return (State.UNKNOWN, _unsupported(figures, goal, made)) if beyond is None else (State.MISSED, beyond)
         if verdict == Prospect.MISSED:
             return State.MISSED, worst_goal(figures, goal.limits, goal.confidence)[0] or ""
         return (State.PASSED if verdict == Prospect.MET else State.OPEN), ""
 
     def _hold(self, tried: Tried) -> bool:
         """Confirm a candidate with fresh runs; return whether it is found."""
-        for count in _rounds(self._goal.runs)[1:]:
+        made, wanted = len(tried.runs), self._goal.runs
+        for count in _rounds(wanted)[1:] if made <= wanted else [made]:
             self.extend(tried, count, "confirmation")
             state, why = self._judged(tried.candidate.place, tried.fresh)
             if state in {State.MISSED, State.UNKNOWN}:
@@ -325,6 +342,37 @@ class Search:
         """Look at a candidate that was inferred to miss a goal; return whether it does."""
         tried.state = State.OPEN
         return not self._settle(tried)
+
+    # Runs that do not tell
+
+    def _look_longer(self) -> None:
+        """Insist on an answer of those whose runs do not tell, and that would be cheaper than what is found."""
+        most = math.inf if self.found is None else (1.0 - TOLERANCE) * self.cost(self.found)
+        unknown = [each for each in self.tried if each.state == State.UNKNOWN and self.cost(each) < most]
+        for each in sorted(unknown, key=self.cost)[:_INSISTED]:
+            if self._insist(each) and self._hold(each):
+                return
+
+    def _insist(self, tried: Tried) -> bool:
+        """Have more runs made of a candidate, as many as seem to be needed; return whether it passes."""
+        while tried.state == State.UNKNOWN:
+            count = self._needed(tried)
+            if count is None or not len(tried.runs) < count <= MORE_RUNS_MOST * self._goal.runs:
+                return False
+            self.extend(tried, count)
+            tried.state, tried.why = self._judged(tried.candidate.place, tried.runs)
+        return tried.state == State.PASSED
+
+    def _needed(self, tried: Tried) -> int | None:
+        """Return how many runs of a candidate would tell whether it meets its goals, None if no number does."""
+        goal, made = self._goal, len(tried.runs)
+        try:
+            figures = self._bench.figures(tried.candidate.place, tried.runs)
+        except RefusedToAnswer:
+            return None
+        times = [times_needed(figures, name, limit, goal.confidence, made) for name, limit in goal.limits.items()]
+        needed = MORE_THAN_NEEDED * made * max((each for each in times if each is not None), default=1.0)
+        return None if math.isinf(needed) else max(math.ceil(needed), goal.runs)
 
     # Costs that have to be simulated
 
@@ -439,10 +487,10 @@ def _unsupported(figures: Mapping[str, Figure], goal: Wanted, made: int) -> str:
     name = next(
         name
         for name, limit in goal.limits.items()
-        if prospect(figures, {name: limit}, goal.confidence, made=made, runs=goal.runs) == Prospect.UNKNOWN
+        if prospect(figures, {name: limit}, goal.confidence, made=made, runs=max(made, goal.runs)) == Prospect.UNKNOWN
     )
     limit = goal.limits[name]
-    return why_unknown(figures, name, limit, goal.confidence, made=made, runs=goal.runs, longer=goal.longer)
+    return why_unknown(figures, name, limit, goal.confidence, made=made, runs=max(made, goal.runs), longer=goal.longer)
 
 
 def _mean(values: Iterable[float]) -> float:

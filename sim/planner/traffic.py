@@ -18,7 +18,14 @@ from sim.forecast.estimates import Figure
 from sim.planner.bench import ScenarioBench
 from sim.planner.question import longer_runs
 from sim.planner.search import Run
-from sim.planner.verdicts import Share, shares_of_limits, stand_in_of, times_needed, why_unknown
+from sim.planner.verdicts import (
+    MORE_THAN_NEEDED,
+    Share,
+    shares_of_limits,
+    stand_in_of,
+    times_needed,
+    why_unknown,
+)
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import at_rate
 from sim.scenario.spec import Scenario
@@ -48,9 +55,6 @@ _BETWEEN: Final = 8
 
 OVERLOAD_MOST: Final = 4.0
 """So many times the rate from which it is searched upwards: what no goal forbids there has no limit."""
-
-_MORE: Final = 1.3
-"""How many times as many runs as seem to be needed are made where the first ones do not tell."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,8 @@ class TrafficBench:
                 if standing.unknown is None or count >= self._most:
                     return standing
                 count = min(
-                    max(math.ceil(min(_MORE * standing.unknown.times * count, self._most)), count + 1), self._most
+                    max(math.ceil(min(MORE_THAN_NEEDED * standing.unknown.times * count, self._most)), count + 1),
+                    self._most,
                 )
         except (RefusedToAnswer, ScenarioError):  # overloaded
             return _overloaded(None, {}, len(runs))

@@ -21,6 +21,7 @@ from sim.outcome.quantiles import QUANTILE_NAMES
 
 __all__ = [
     "LONGER_RUNS",
+    "MORE_THAN_NEEDED",
     "Prospect",
     "Share",
     "is_met",
@@ -44,6 +45,9 @@ _PASSED_AT: Final = 0.8
 
 LONGER_RUNS: Final = "longer ones (horizon.duration)"
 """What is said of longer runs, where the length of a run is a matter of choice."""
+
+MORE_THAN_NEEDED: Final = 1.3
+"""How many times as many runs as seem to be needed are made where the first ones do not tell."""
 
 _RUNS_SAID_MOST: Final = 100_000
 """More runs are recommended to nobody."""

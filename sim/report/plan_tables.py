@@ -131,8 +131,8 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     elif headroom.why is not None:
         missed = "" if headroom.high is None else f", and missed from {high} times on"
         yield (
-            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; where they "
-            f"break is not known: {headroom.why}."
+            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; of what lies "
+            "between, the runs do not tell (--runs)."
         )
     elif headroom.low >= headroom.most:
         yield f"Headroom: no goal breaks up to {most} times the traffic, with {sure} confidence."
@@ -188,12 +188,12 @@ def _statistics(plan: Plan) -> Iterator[str]:
     count = sum(plan.states.values())
     said = [f"{plan.states[state]} {words}" for state, words in _STATES.items() if state in plan.states]
     yield f"{count} configurations: {'; '.join(said)}."
-    runs, sure = plan.provenance["runs"], f"{100 * plan.confidence:g} %"
+    sure = f"{100 * plan.confidence:g} %"
     simulated = f"{sum(plan.simulated.values()) / 1e6:.3g} million requests were simulated"
     yield (
-        f"At most: the end that the figure is below with {sure} confidence. The answer rests on {runs} fresh runs, by "
-        f"which nothing was chosen; {simulated}."
-        if plan.chosen is not None
+        f"At most: the end that the figure is below with {sure} confidence. The answer rests on {plan.answer.runs} "
+        f"fresh runs, by which nothing was chosen; {simulated}."
+        if plan.answer is not None
         else f"Ends hold with {sure} confidence; {simulated}."
     )
 

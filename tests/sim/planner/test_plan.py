@@ -144,7 +144,7 @@ def test_headroom_is_told() -> None:
     assert headroom is not None
     assert headroom.factor is not None
     assert headroom.high is not None
-    assert 1.0 <= headroom.low <= headroom.factor <= headroom.high <= 4.0
+    assert 1.0 <= headroom.low <= headroom.factor <= headroom.high <= 3.0
     assert headroom.apart is None
     told = headroom.to_json()
     assert (told["factor"], told["at_least"], told["low"]) == (headroom.factor, False, headroom.low)

@@ -174,6 +174,41 @@ def test_goal_that_cannot_be_judged_is_the_one_that_is_named() -> None:
     assert search.tried[0].why.startswith("20 runs are too short to show that refused is within its goal")
 
 
+@pytest.mark.parametrize(("worth", "place", "made"), [(40.0, 0, 65), (20.0, 0, 130), (15.0, 1, 3)])
+def test_cheaper_candidate_of_which_runs_do_not_tell_gets_more(worth: float, place: int, made: int) -> None:
+    """20 answers beyond p99 are needed; 1.3 times the runs that show them are made, unless that is over 8 * 20."""
+
+    class Sparse(FakeBench):
+        def figures(self, place, runs):  # type: ignore[no-untyped-def]
+            is_told = place == 1 or len(runs) * worth * 0.01 >= 20.0
+            return super().figures(place, runs) if is_told else {P99: Figure(None, effective_samples=worth)}
+
+    bench = Sparse(lambda place: {P99: 80.0})
+    search = Search([Candidate(0, 1.0), Candidate(1, 2.0), Candidate(2, 3.0)], bench, GOAL)
+    found = search.run()
+    assert found is not None
+    assert (found.candidate.place, found.state) == (place, State.CONFIRMED)
+    assert len(search.tried[0].runs) == made
+    assert len(found.fresh) == max(made, RUNS)
+
+
+def test_candidate_that_more_runs_show_to_miss_gives_way() -> None:
+    """What was found before stays the answer, and nobody who costs more is given more runs."""
+
+    class Sparse(FakeBench):
+        def figures(self, place, runs):  # type: ignore[no-untyped-def]
+            is_told = place == 1 or len(runs) >= 50
+            return super().figures(place, runs) if is_told else {P99: Figure(None, effective_samples=40.0)}
+
+    bench = Sparse(lambda place: {P99: 80.0 if place else 103.0}, noise=0.02, common=0.02)
+    search = Search([Candidate(0, 1.0), Candidate(1, 2.0), Candidate(2, 3.0)], bench, GOAL)
+    found = search.run()
+    assert found is not None
+    assert found.candidate.place == 1
+    assert [len(each.runs) for each in search.tried] == [65, 3, 0]
+    assert search.tried[0].state == State.MISSED
+
+
 @pytest.mark.parametrize("runs", [2, 3, 5, 20])
 def test_no_candidate_gets_more_runs_than_asked_for(runs: int) -> None:
     """Neither in the search nor in its confirmation, whatever the number."""

@@ -99,7 +99,7 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
         (
             Headroom(1.1, None, 1.3, None, 4.0, "at 120/s p99 is not known: too few"),
             "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
-            "where they break is not known: at 120/s p99 is not known: too few.",
+            "of what lies between, the runs do not tell (--runs).",
         ),
         (Headroom(1.1, 3.0, None, P99, 4.0), "3.00 times as much [1.10 .. above 4 times: met to missed, 95 % each]"),
         (
