@@ -130,10 +130,18 @@ def figures_table(forecast: Forecast) -> RenderableType:
             table.add_row(label, quantity(name, figure.value) + unit, confidence, *halves, single_runs)
         elif name != "cost":
             table.add_row(label, "-")
-            reasons.append(f"No {label}: {figure.why}.")
+            reasons.append(f"No {label}: {figure.why}.{_known_beyond(name, forecast)}")
     if _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
+
+
+def _known_beyond(name: str, forecast: Forecast) -> str:
+    """Say why a rarer quantile is known where this one is not; nothing where none is."""
+    names = [each for each in FIGURE_NAMES if each.startswith("latency_ms.p")]
+    rarer = names[names.index(name) + 1 :] if name in names else []
+    known = [label_of(each) for each in rarer if each in forecast.figures and forecast[each].value is not None]
+    return f" {known[0]} is known all the same: what lies beyond it comes less in clusters." if known else ""
 
 
 def _is_recorded(forecast: Forecast) -> bool:
