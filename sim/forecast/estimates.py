@@ -3,9 +3,9 @@
 `sampling` is what finitely many runs leave open, `calibration` what the uncertainty of the calibrated parameters adds;
 `low` and `high` hold both. A quantile that the runs do not support is no figure: it says why.
 
-A few runs of which one meets a burst spread so far that Student's t reaches down to 0 and below. No interval of a latency
-ends below the shortest that any run showed, which is what a request takes by itself; on drawn calibrations, below the
-shortest that a further draw would show.
+A few runs of which one meets a burst spread so far that Student's t reaches down to 0 and below. No interval of a
+latency ends below the shortest that any run showed, which is what a request takes by itself; on drawn calibrations,
+below the shortest that a further draw would show.
 """
 
 from __future__ import annotations

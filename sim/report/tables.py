@@ -19,10 +19,9 @@ from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.warnings import RECORDED_ARRIVALS
-from sim.report.units import digits_of, new_table, quantity, span
+from sim.report.units import about_time, digits_of, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
-from sim.scenario.units import time_in_words
 
 if TYPE_CHECKING:
     from sim.forecast.selftest import SelftestRow
@@ -157,7 +156,7 @@ def _is_certain(forecast: Forecast) -> bool:
 
 def _lasts(forecast: Forecast) -> str:
     """Return how long the measured time is."""
-    return time_in_words(round(forecast.provenance["duration_s"] * 1e9))
+    return about_time(round(forecast.provenance["duration_s"] * 1e9))
 
 
 def _what_it_rests_on(forecast: Forecast) -> list[str]:
@@ -165,7 +164,7 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
     runs = forecast.provenance.get("runs")
     if runs is None:
         return []
-    lines = [f"{runs} runs. {_ALL_THE_SAME if _is_certain(forecast) else _parts_named(forecast)}"]
+    lines = [f"{_runs(forecast, runs)}. {_ALL_THE_SAME if _is_certain(forecast) else _parts_named(forecast)}"]
     if "precision" in forecast.provenance:
         lines.append(_precision_words(forecast.provenance["precision"], runs))
     rare = forecast["latency_ms.p999"]
@@ -176,6 +175,12 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
             f"which {_whole(worth * 0.001)} lie beyond it."
         )
     return lines
+
+
+def _runs(forecast: Forecast, runs: int) -> str:
+    """Return how many runs there are, how long each is, and how many requests they have together."""
+    requests = forecast["refused_share"].samples
+    return f"{runs} runs of {_lasts(forecast)}, {_whole(requests)} requests in all"
 
 
 def _parts_named(forecast: Forecast) -> str:

@@ -10,9 +10,12 @@ from rich.table import Table
 
 from sim.scenario.units import write_time
 
-__all__ = ["change", "change_span", "digits_of", "new_table", "quantity", "span", "time_text", "unit_of"]
+__all__ = ["about_time", "change", "change_span", "digits_of", "new_table", "quantity", "span", "time_text", "unit_of"]
 
 _PLACES_MAX = 6
+
+_STATED_DIGITS = 5
+"""Digits up to which a time is taken for one that somebody wrote: 86 400 s has three, a trace's length ten and more."""
 
 _UNITS = {
     "gpu_hours": "h",
@@ -77,6 +80,13 @@ def unit_of(name: str, currency: str | None = None) -> str:
 def time_text(time_ns: int) -> str:
     """Return a time exactly, in the largest unit that suits it, as a sentence has it: 10 min, 90 s, 1.5 s, 0.5 ms."""
     return re.sub(r"(?<=\d)(?=[a-z])", " ", write_time(time_ns))
+
+
+def about_time(time_ns: int) -> str:
+    """Return a time for people: as time_text() has it, but one that was measured, not stated, with three digits."""
+    if len(str(time_ns).rstrip("0")) > _STATED_DIGITS:
+        time_ns = int(float(f"{time_ns:.2e}"))
+    return time_text(time_ns)
 
 
 def new_table(*headers: str, words: int = 1) -> Table:
