@@ -13,10 +13,14 @@ from sim.arrivals.trace import trace_length_ns, trace_rate_per_s
 from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.missing import close_file, where_looked
 from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
 __all__ = ["load_trace", "meets_one_trace", "recorded_sizes", "trace_lasts_ns", "trace_peak", "with_checked_trace"]
+
+_ENDINGS = (".csv", ".txt", ".tsv")
+"""Of files that may be traces."""
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
@@ -26,7 +30,9 @@ def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
         changed_ns = path.stat().st_mtime_ns
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ScenarioError(f"The trace {path} cannot be read: {reason}.") from None
+        where, close = where_looked(path), close_file(path, _ENDINGS) if isinstance(error, FileNotFoundError) else None
+        hint = f" Did you mean {close}?" if close else ""
+        raise ScenarioError(f"The trace {path} cannot be read: {reason}{where}.{hint}") from None
     return _load(path, changed_ns, spec.format, spec.column, spec.bin)
 
 

@@ -120,7 +120,11 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
             "line 2: a timestamp must be an ISO date and time. Got '2026-13-01 00:00:00'.",
         ),
         (b"timestamp,user\n1,a\n2\n", "auto", "line 3: 2 columns are wanted as in the header. Got 1."),
-        (b"a,b\n1,2\n", "auto", "has no column timestamp or time or arrival or arrived_at or ts: it has a, b."),
+        (
+            b"a,b\n1,2\n",
+            "auto",
+            "has no column timestamp or time or arrival or arrived_at or ts: it has a, b; traffic.arrivals.column says",
+        ),
         (b"1,2\n3,4\n", "auto", "has several columns and no header line that names them."),
         (b"timestamp,value\n0,3\n300,-1\n", "auto", "line 3: a count must be a number of 0 or more. Got '-1'."),
         (b"timestamp,value\n0,3\n300,many\n", "auto", "line 3: a count must be a number of 0 or more. Got 'many'."),

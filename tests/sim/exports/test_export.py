@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.exports.export import export, fitting
-from sim.exports.formats import FORMATS
+from sim.exports.formats import FORMATS, close_format
 from sim.exports.names import Names
 from sim.exports.stated import SAYS_NOTHING
 from sim.scenario.fields import Section
@@ -290,6 +290,23 @@ def test_fits_are_told_with_their_reasons() -> None:
     fitted = [name for name, fit in fits.items() if fit.exported is not None]
     assert fitted == ["kubernetes", "knative", "triton", "tf-serving"]
     assert fits["torchserve"].refusal.startswith("batching.timer_origin is enqueue, and TorchServe has collect there: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("k8s", "kubernetes"),
+        ("HPA", "kubernetes"),
+        ("kubernets", "kubernetes"),
+        ("argo_rollout", "argo-rollouts"),
+        ("ray", "ray-serve"),
+        ("tensorflow-serving", "tf-serving"),
+        ("nomad", None),
+    ],
+)
+def test_usual_name_of_a_system_suggests_its_format(said: str, meant: str | None) -> None:
+    """People say k8s and hpa, which are like no format's name."""
+    assert close_format(said) == meant
 
 
 def test_unknown_format_and_useless_names_are_bad_input() -> None:

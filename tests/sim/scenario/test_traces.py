@@ -66,7 +66,11 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
         ),
         ("timestamps_seconds.csv, inside_bin: even, repeat: true", (), "belong to a trace of counts"),
         ("timestamps_seconds.csv, bin: 5min, repeat: true", (), "belong to a trace of counts"),
-        ("timestamps_seconds.csv, column: absent", (), "has no column absent: it has timestamp, user."),
+        (
+            "timestamps_seconds.csv, column: absent",
+            (),
+            "has no column absent: it has timestamp, user; traffic.arrivals.column says",
+        ),
     ],
 )
 def test_trace_that_does_not_fit_the_scenario_is_refused(more: str, overrides: tuple[str, ...], said: str) -> None:
@@ -101,6 +105,17 @@ def test_fractions_of_requests_are_means_of_poisson_counts(tmp_path: Path) -> No
     file = tmp_path / "trace.csv"
     file.write_text("timestamp,value\n0,1.5\n60,2.25\n")
     scenario(f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: poisson}}")
+
+
+def test_missing_trace_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path counts from the scenario's folder, which a bare name does not tell; a name like one there is suggested."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "arrivals.csv").write_text("timestamp\n0\n1\n")
+    (tmp_path / "arrival.yaml").write_text("")
+    with pytest.raises(ScenarioError) as caught:
+        scenario("traffic.arrivals={process: trace, file: arrival.csv}")
+    reason = f"No such file or directory in {tmp_path}"
+    assert str(caught.value) == f"The trace arrival.csv cannot be read: {reason}. Did you mean arrivals.csv?"
 
 
 def test_highest_rate_is_that_of_the_busiest_window(tmp_path: Path) -> None:
