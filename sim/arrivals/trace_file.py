@@ -110,6 +110,9 @@ def _read_rows(path: Path) -> _Rows:
     has_header = bool(numbered) and not _is_time(numbered[0][1][0])
     header = tuple(cell.strip().lower() for cell in numbered[0][1]) if has_header else ()
     body = numbered[1:] if has_header else numbered
+    if numbered and len(numbered[0][1]) == 1 and (found := re.search("[;\t|]", numbered[0][1][0])):
+        between = "tabs" if found[0] == "\t" else found[0]
+        raise ScenarioError(f"The trace {path} must have commas between its columns. Got {between} in line 1.")
     if not body:
         raise ScenarioError(f"The trace {path} holds no requests: it has no rows.")
     width = len(header) or 1

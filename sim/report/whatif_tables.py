@@ -33,6 +33,9 @@ __all__ = [
 _NAMED_MOST = 6
 """Configurations that a sentence lists; of more it says how many."""
 
+_LAST_DIGIT = 1e-3
+"""The last of three digits is worth so much of a number at the least."""
+
 _UNBOUNDED = 10_000
 """Columns of a page on which any table has room."""
 
@@ -187,9 +190,10 @@ def _valued(name: str, value: float, currency: str | None = None) -> str:
 
 
 def _is_sure(name: str, difference: Difference) -> bool:
-    """Return whether there is a difference, and the two ends of its interval read as one number."""
+    """Return whether there is a difference, and its interval is narrower than the three digits that are shown."""
     low, high = difference.low, difference.high
-    return difference.value != 0 and quantity(name, low) == quantity(name, high)
+    is_narrow = high - low < _LAST_DIGIT * abs(difference.value)
+    return difference.value != 0 and (is_narrow or quantity(name, low) == quantity(name, high))
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def shown(value: object) -> str:
 
 def time_in_words(time_ns: int) -> str:
     """Return a time in the largest unit that leaves it above 1, with three digits."""
+    rounded_ns = float(f"{time_ns:.2e}")  # 999.9 ms is 1 s, and not 1e+03 ms
     for unit, unit_ns in (
         ("d", 86_400 * 10**9),
         ("h", 3_600 * 10**9),
@@ -128,7 +129,7 @@ def time_in_words(time_ns: int) -> str:
         ("s", 10**9),
         ("ms", 10**6),
     ):
-        if time_ns >= unit_ns:
+        if rounded_ns >= unit_ns:
             return f"{time_ns / unit_ns:.3g}{unit}"
     return f"{time_ns}ns"
 

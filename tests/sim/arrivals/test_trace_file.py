@@ -125,6 +125,8 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
             "auto",
             "has no column timestamp or time or arrival or arrived_at or ts: it has a, b; traffic.arrivals.column says",
         ),
+        (b"timestamp;user\n1;a\n", "auto", "must have commas between its columns. Got ; in line 1."),
+        (b"timestamp\tuser\n1\ta\n", "auto", "must have commas between its columns. Got tabs in line 1."),
         (b"1,2\n3,4\n", "auto", "has several columns and no header line that names them."),
         (b"timestamp,value\n0,3\n300,-1\n", "auto", "line 3: a count must be a number of 0 or more. Got '-1'."),
         (b"timestamp,value\n0,3\n300,many\n", "auto", "line 3: a count must be a number of 0 or more. Got 'many'."),

@@ -26,6 +26,7 @@ from tests.sim.report.whatif_answers import asked
         ("latency_ms.p50", (0.1, -0.25, 0.45), "+0.100 ms [-0.250 .. +0.450: noise]"),
         ("latency_ms.p50", (0.0, -0.25, 0.25), "0 ms [-0.250 .. +0.250: noise]"),
         ("latency_ms.p99", (669.1, 669.08, 669.12), "+669 ms"),
+        ("latency_ms.p99", (20.85, 20.849, 20.851), "+20.9 ms"),
         ("refused_share", (0.002, 0.001, 0.003), "+0.200 points [+0.100 .. +0.300]"),
         ("refused_share", (0.0, 0.0, 0.0), "the same"),
         ("cost", (1.5, 1.5, 1.5), "+1.50 EUR"),
