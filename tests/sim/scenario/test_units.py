@@ -154,7 +154,14 @@ def test_long_values_are_cut() -> None:
 
 @pytest.mark.parametrize(
     ("time_ns", "words"),
-    [(5_000_000, "5ms"), (90 * 10**9, "1.5min"), (86_400 * 10**9, "1d"), (7_200 * 10**9, "2h"), (12, "12ns")],
+    [
+        (5_000_000, "5ms"),
+        (90 * 10**9, "1.5min"),
+        (86_400 * 10**9, "1d"),
+        (7_200 * 10**9, "2h"),
+        (12, "12ns"),
+        (999_900_000, "1s"),
+    ],
 )
 def test_times_are_told_in_their_largest_unit(time_ns: int, words: str) -> None:
     """A message says 1.5min and not 90000000000ns."""
