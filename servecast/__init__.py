@@ -20,13 +20,12 @@ if TYPE_CHECKING:
         forecast,
         frontier_picture,
         latency_picture,
-        load_scenario,
         plan,
         whatif,
         whatif_picture,
-        with_calibration,
     )
     from servecast.examples import EXAMPLES
+    from servecast.scenarios import load_scenario, with_calibration
     from sim.errors import RefusedToAnswer, ScenarioError
     from sim.exports.export import Exported
     from sim.forecast.comparison import ForecastDiff
@@ -79,11 +78,11 @@ _HOMES = {
     "forecast": "servecast.api",
     "frontier_picture": "servecast.api",
     "latency_picture": "servecast.api",
-    "load_scenario": "servecast.api",
+    "load_scenario": "servecast.scenarios",
     "whatif": "servecast.api",
     "whatif_picture": "servecast.api",
     "plan": "servecast.api",
-    "with_calibration": "servecast.api",
+    "with_calibration": "servecast.scenarios",
 }
 
 

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from policy.errors import SettingError
-from servecast.api import load_scenario, seed_of
 from servecast.errors import UsageError
 from servecast.saved_results import is_saved
+from servecast.scenarios import load_scenario, seed_of
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.comparison import ForecastDiff, ForecastResult, compare, read_forecast
 from sim.forecast.forecast import Forecast, forecast

@@ -18,10 +18,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servecast.api import load_scenario, refuse_uncalibrated, seed_of
 from servecast.command_line import Parser, add_json, add_quiet, add_scenario, add_seed, add_url, count, output_file
 from servecast.errors import Exit, UsageError
 from servecast.own_server import own_server
+from servecast.scenarios import load_scenario, refuse_uncalibrated, seed_of
 from servecast.streams import Talk, print_json, print_text
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 The scenario's whole traffic is scaled by one factor. The interval goes from where all goals are met with confidence,
 which fresh runs confirm, to where one is missed with confidence. Beside it stands the saturation, above which the
-backlog grows by arithmetic alone. Exit code 1 if no rate meets the goals.
+backlog grows by arithmetic alone. Where runs do not tell, more are made; if that is not enough, what is known is told,
+and why not more. Exit code 1 if no rate meets the goals, 3 if none is known to.
 
 Examples:
   servecast capacity sentiment
@@ -56,4 +57,6 @@ def run(options: argparse.Namespace) -> Exit:
         from sim.report.capacity_tables import capacity_report
 
         print_text(capacity_report(answer))
-    return Exit.DONE if answer.rate_per_s is not None else Exit.MISSED
+    if answer.low_per_s is not None:
+        return Exit.DONE
+    return Exit.MISSED if answer.unknown is None else Exit.REFUSED

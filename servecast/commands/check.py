@@ -23,7 +23,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from servecast.admin_token import ADMIN_TOKEN, admin_token
-from servecast.api import load_scenario, refuse_uncalibrated, seed_of, with_calibration
 from servecast.command_line import (
     Parser,
     add_engine,
@@ -41,6 +40,7 @@ from servecast.commands.calibrate import add_processes, calibrated_profile
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit, UsageError
 from servecast.own_server import own_server
+from servecast.scenarios import load_scenario, refuse_uncalibrated, seed_of, with_calibration
 from servecast.streams import Talk, print_json, print_text, write_json
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servecast.api import export, load_scenario
+from servecast.api import export
 from servecast.command_line import Parser, add_quiet, add_scenario
 from servecast.errors import Exit
+from servecast.scenarios import load_scenario
 from servecast.streams import Talk
 from sim.exports.formats import FORMATS, close_format
 

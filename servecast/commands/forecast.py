@@ -17,7 +17,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from servecast.api import forecast, latency_picture, load_scenario
+from servecast.api import forecast, latency_picture
 from servecast.command_line import (
     Parser,
     add_engine,
@@ -33,6 +33,7 @@ from servecast.command_line import (
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.outputs import show
+from servecast.scenarios import load_scenario
 from servecast.streams import Talk
 
 if TYPE_CHECKING:

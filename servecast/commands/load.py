@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 
-from servecast.api import load_scenario, seed_of
 from servecast.command_line import Parser, add_json, add_quiet, add_scenario, add_seed, add_url, rate_per_s, seconds
 from servecast.errors import Exit
+from servecast.scenarios import load_scenario, seed_of
 from servecast.streams import Talk, print_json, print_text
 
 __all__ = ["add_arguments", "run"]

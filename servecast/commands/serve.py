@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servecast.admin_token import ADMIN_TOKEN, admin_token
-from servecast.api import load_scenario, seed_of
 from servecast.command_line import Parser, add_quiet, add_scenario, add_seed, count, output_file, seconds
 from servecast.errors import CouldNotRun, Exit
+from servecast.scenarios import load_scenario, seed_of
 from servecast.streams import Talk
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import heapq
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import simpy
 from simpy.events import EventPriority
@@ -49,13 +49,18 @@ def run(engine_input: EngineInput) -> Timeline:
 
 
 class _EndOfInstant(simpy.Event):
-    """Fires when SimPy has nothing more to do at the present time."""
+    """Fires when SimPy has nothing more to do at the present time; may be scheduled again once it has fired."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: simpy.Environment, callback: Callable[[simpy.Event], None]) -> None:
         super().__init__(env)
         self._ok = True
         self._value = None
-        env.schedule(self, priority=_END_OF_INSTANT)
+        self._callback = callback
+
+    def schedule(self) -> None:
+        """Let it fire at the end of the present instant."""
+        self.callbacks = [self._callback]  # SimPy takes them away from an event that fires
+        self.env.schedule(self, priority=_END_OF_INSTANT)
 
 
 class _Run:
@@ -69,6 +74,7 @@ class _Run:
             tuple[int, int, int, LiveAttempt | Batch | OrderAt | Life | None]
         ] = []  # a heap, ordered by the law
         self._instant_is_open = False
+        self._end_of_instant = _EndOfInstant(self._env, self._end_instant)
         self._to_decide = True  # the dispatcher is called in this instant
         self._arrived: list[LiveAttempt] = []
         self._ready: list[Life] = []  # whose cold start ends in this instant
@@ -396,7 +402,7 @@ class _Run:
     def _end_instant_later(self) -> None:
         if not self._instant_is_open:
             self._instant_is_open = True
-            _EndOfInstant(self._env).callbacks.append(self._end_instant)
+            self._end_of_instant.schedule()
 
     def _end_instant(self, _: simpy.Event) -> None:
         """Take in all changes of this instant, then decide until nothing more is to be decided."""
@@ -429,7 +435,7 @@ class _Run:
                 self._to_decide = True  # woken
         if self._to_decide:
             self._decide()
-        if self._now >= self._input.measure_to_ns + self._traffic.there_ns and self._measured_open == 0:
+        if self._measured_open == 0 and self._now >= self._input.measure_to_ns + self._traffic.there_ns:
             self._finish()
 
     def _take_in_attempt(self, change: int, attempt: LiveAttempt) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,7 @@ def none_seen_high(samples: float, level: float = LEVEL) -> float:
     return float(-math.expm1(math.log1p(-level) / max(samples, 1.0)))
 
 
+@cache  # windows ask for the same one hundreds of times
 def student_t(level: float, freedom: int) -> float:
     """Return the two-sided quantile of Student's t. Raises ValueError without a degree of freedom."""
     if freedom < 1:

@@ -93,13 +93,16 @@ class MeasuredRun(ABC):
 
     @property
     def gpu_busy_share(self) -> float:
-        """Share of the ready instances' time that was spent in passes, 0..1; NaN if none was ready."""
+        """Share of the ready instances' time that was spent in passes, 0..1; NaN if none was ready.
+
+        Replicas that start have no share in it, though they are paid for: it is no share of replicas_mean.
+        """
         ready_ns = self.fleet.instances.area(self.from_ns, self.to_ns)
         return min(self.busy_ns / ready_ns, 1.0) if ready_ns else float("nan")
 
     @property
     def replicas_mean(self) -> float:
-        """Mean number of replicas that are paid for inside the window."""
+        """Mean number of replicas that are paid for inside the window: those that start and drain, too."""
         return self.fleet.paid.mean(self.from_ns, self.to_ns)
 
     @property

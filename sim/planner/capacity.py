@@ -2,13 +2,14 @@
 
 All of the scenario's traffic is scaled by one factor. Where the figures of a goal have an interval, the rate has one:
 from where the goal is met with confidence, to where it is missed with confidence. The lower end is confirmed by runs
-that had no say in it.
+that had no say in it. Where runs do not tell, longer ones are made under a steady load, and else more of them; if that
+is not enough, what is known is the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sim.engine.engines import chosen_engine
@@ -19,9 +20,20 @@ from sim.forecast.provenance import host, versions
 from sim.forecast.settling import is_steady
 from sim.forecast.spending import fleet_changes
 from sim.planner.grid import Axis
-from sim.planner.question import CONFIDENCE, Source, asked
+from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs
 from sim.planner.search import FRESH_FROM
-from sim.planner.traffic import Standing, TooShort, TrafficBench, ascend, crossing, descend
+from sim.planner.traffic import (
+    OVERLOAD_MOST,
+    Reach,
+    Standing,
+    TooShort,
+    TrafficBench,
+    Unknown,
+    crossing,
+    descend,
+    reach,
+    surely_missed,
+)
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
 from sim.scenario.identity import scenario_hash
@@ -45,8 +57,12 @@ _LONGER_MOST: Final = 30.0
 _REQUESTS_MOST: Final = 5_000_000
 """The longest runs that are made unasked: so many times as long as stated, and of so many requests."""
 
+_MORE_RUNS_MOST: Final = 4
+"""Where runs cannot be made longer, up to so many times as many are made at a rate at which they do not tell."""
+
 _CONFIRM_STEP: Final = 0.99
 _CONFIRM_MOST: Final = 10
+"""Where fresh runs do not confirm a rate, lower ones are tried, in so many steps that grow from this one."""
 
 _GAPS_AT: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Shares of the capacity of a fleet that scales at which it is looked whether the goals hold there too."""
@@ -64,10 +80,11 @@ class Capacity:
     name: str
     limits: dict[str, float]
     confidence: float
-    rate_per_s: float | None  # at which a goal's figure reaches its limit; None: no rate meets the goals
-    low_per_s: float | None  # up to here all goals are met with confidence, in fresh runs too
-    high_per_s: float | None  # from here on one is missed with confidence
+    rate_per_s: float | None  # at which a goal's figure reaches its limit; None: no rate meets the goals, or `unknown`
+    low_per_s: float | None  # up to here all goals are met with confidence, in fresh runs too; None as above
+    high_per_s: float | None  # from here on one is missed with confidence; None as above, or none was found
     binding: str | None  # the figure that reaches its limit first
+    unknown: Unknown | None  # a rate at which runs do not tell, where that hides an answer
     gaps_per_s: tuple[float, ...]  # rates below that were asked for and miss a goal: an autoscaler may come late there
     saturation_per_s: float  # above which the backlog grows, by arithmetic
     stated_per_s: float  # the scenario's own
@@ -90,6 +107,7 @@ class Capacity:
             "replicas": self.replicas,
             "autoscaled": self.is_autoscaled,
             "binding": self.binding,
+            "unknown": None if self.unknown is None else {"at_per_s": self.unknown.rate_per_s, "why": self.unknown.why},
             "gaps_per_s": list(self.gaps_per_s),
             "stated_per_s": self.stated_per_s,
             "figures": tree_of(self.figures),
@@ -122,41 +140,33 @@ def capacity(
     """Return the highest rate of a scenario's traffic that meets its goals.
 
     `axes` are changes of the scenario, each with one value; `goals` (p99=200ms,refused=0.1%) go before its own. Goals
-    are met and missed with a one-sided `confidence` from 0.5 to 0.999, over `runs` runs (None: horizon.runs). Under a
-    steady load runs are made longer where they show too little so near to saturation. `progress` is called with the
-    number of rates asked for, and about how many there will be. Raises ScenarioError for bad input and a closed loop,
-    and RefusedToAnswer where runs are too short or no rate misses a goal.
+    are met and missed with a one-sided `confidence` from 0.5 to 0.999, over `runs` runs (None: horizon.runs). Where
+    they show too little, they are made longer under a steady load, else up to four times as many are made. `progress`
+    is called with the number of rates asked for, and about how many there will be. Raises ScenarioError for bad input
+    and a closed loop, and RefusedToAnswer where no rate misses a goal.
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     scenario = question.first
     at_rate(scenario, mean_rate_per_s(scenario) or 1.0)  # a closed loop is refused here
     times, simulated = 1.0, 0
+    is_last = not _may_be_longer(scenario, _LONGER_LEAST)
     while True:
-        search = _Search(_longer(scenario, times), question.limits, confidence, question.seed, question.runs, progress)
+        search = _Search(_longer(scenario, times), question, progress, is_last=is_last)
         try:
             return search.answer(scenario, already=simulated)
         except TooShort as error:
             longer = times * max(_LONGER * error.times, _LONGER_LEAST)
-            if not _may_be_longer(scenario, longer):
-                raise
-            times, simulated = longer, simulated + search.simulated
+            is_last = not _may_be_longer(scenario, longer)
+            times, simulated = times if is_last else longer, simulated + search.simulated
 
 
 class _Search:
-    """One search."""
+    """One search. Unless it is the last, TooShort is raised where runs do not tell."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        limits: dict[str, float],
-        confidence: float,
-        seed: int,
-        runs: int,
-        progress: Progress | None,
-    ) -> None:
-        self._scenario, self._limits, self._confidence = scenario, limits, confidence
-        self._seed, self._runs, self._progress = seed, runs, progress
-        self._bench = self._bench_from(0)
+    def __init__(self, scenario: Scenario, question: Question, progress: Progress | None, *, is_last: bool) -> None:
+        self._scenario, self._question, self._progress, self._is_last = scenario, question, progress, is_last
+        self._most = _MORE_RUNS_MOST * question.runs if is_last else question.runs
+        self._bench = self._bench_from(0, self._most)
         self._fresh = 0  # requests of confirmations
         self._asked = 0
 
@@ -167,30 +177,28 @@ class _Search:
 
     def answer(self, stated: Scenario, *, already: int) -> Capacity:
         """Return the capacity. Raises RefusedToAnswer."""
-        tested = without_spare(self._scenario)
+        question, tested = self._question, without_spare(self._scenario)
         saturation = capacity_per_s(tested)
-        bracket = descend(lambda rate: self._at(rate).high <= 1.0, saturation)
-        low = rate = high = None
+        bracket = descend(lambda rate: self._bench.at(rate).is_met, saturation)
         gaps: tuple[float, ...] = ()
         if bracket is None:
-            standing = self._at_lowest()
-            binding = standing.figure
+            found, standing = self._none_met(saturation)
         else:
-            low = crossing(lambda each: self._at(each).high <= 1.0, *bracket, _PRECISION)
-            rate = ascend(lambda each: self._at(each).value <= 1.0, low, _PRECISION)
-            high = ascend(lambda each: self._at(each).low <= 1.0, rate, _PRECISION)
+            low = crossing(lambda rate: self._bench.at(rate).is_met, *bracket, _PRECISION)
+            found = reach(self._bench, low, _PRECISION)
             low, standing = self._confirmed(low)
+            found = replace(found, low=low)
             if fleet_changes(tested):
                 gaps = self._gaps_below(low)
-            binding = self._at(rate).figure
         return Capacity(
             name=self._scenario.name,
-            limits=self._limits,
-            confidence=self._confidence,
-            rate_per_s=rate,
-            low_per_s=low,
-            high_per_s=high,
-            binding=binding,
+            limits=question.limits,
+            confidence=question.confidence,
+            rate_per_s=found.value,
+            low_per_s=None if bracket is None else found.low,
+            high_per_s=found.high,
+            binding=found.binding,
+            unknown=found.unknown,
             gaps_per_s=gaps,
             saturation_per_s=saturation,
             stated_per_s=mean_rate_per_s(stated),
@@ -201,8 +209,10 @@ class _Search:
             provenance={
                 "scenario": stated.name,
                 "scenario_hash": scenario_hash(stated),
-                "seed": self._seed,
-                "runs": self._runs,
+                "seed": question.seed,
+                "runs": question.runs,
+                "gaps_at": list(_GAPS_AT) if bracket is not None and fleet_changes(tested) else [],
+                "runs_most": self._bench.runs_most,
                 "duration_s": self._scenario.horizon.duration / 1e9,
                 "stated_duration_s": stated.horizon.duration / 1e9,
                 "spare": spare_of(self._scenario),
@@ -215,50 +225,69 @@ class _Search:
             manifest=manifest_of(
                 stated,
                 command="capacity",
-                seed=self._seed,
-                runs=self._runs,
-                options={"confidence": self._confidence},
+                seed=question.seed,
+                runs=question.runs,
+                options={"confidence": question.confidence},
             ),
         )
 
-    def _at(self, rate_per_s: float) -> Standing:
-        """Return how the goals stand at a rate, and tell that it was asked for."""
+    def _tell(self) -> None:
+        """Tell that a rate is asked for."""
         self._asked += 1
         if self._progress is not None:
             self._progress(min(self._asked, _QUESTIONS - 1), _QUESTIONS)
-        return self._bench.at(rate_per_s)
+
+    def _none_met(self, saturation: float) -> tuple[Reach, Standing]:
+        """Return what is known where no rate is seen to meet the goals. Raises TooShort."""
+        unknown = min(self._bench.unknown(), key=lambda each: each.times, default=None)
+        if unknown is None:
+            lowest = self._bench.at(min(self._bench.missed()))
+            return Reach(0.0, None, None, lowest.figure, None), lowest
+        if not self._is_last:
+            raise TooShort(unknown)
+        highest = max(each.rate_per_s for each in self._bench.unknown())
+        high = surely_missed(self._bench, highest, _PRECISION, OVERLOAD_MOST * saturation)
+        return Reach(0.0, None, high, None, unknown), self._bench.at(unknown.rate_per_s)
 
     def _gaps_below(self, low: float) -> tuple[float, ...]:
         """Return rates below one that meets the goals at which a figure is beyond its limit."""
         gaps = []
         for share in _GAPS_AT:
             try:
-                if self._at(share * low).value > 1.0:
+                if self._bench.at(share * low).value > 1.0:
                     gaps.append(share * low)
             except TooShort:
                 continue
         return tuple(gaps)
 
-    def _at_lowest(self) -> Standing:
-        return self._bench.at(min(self._bench.missed()))
-
     def _confirmed(self, rate_per_s: float) -> tuple[float, Standing]:
         """Return the highest rate, from one downwards, at which fresh runs meet the goals too; how they stand there."""
+        step = _CONFIRM_STEP
+        most = 2 * self._most if self._is_last else self._most
         for attempt in range(_CONFIRM_MOST):
-            bench = self._bench_from(FRESH_FROM + attempt * self._runs)
+            bench = self._bench_from(FRESH_FROM + attempt * most, most)
             standing = bench.at(rate_per_s)
             self._fresh += bench.simulated
-            if standing.high <= 1.0:
+            if standing.is_met:
                 return rate_per_s, standing
-            rate_per_s *= _CONFIRM_STEP
+            rate_per_s, step = step * rate_per_s, step**1.5
         raise RefusedToAnswer(
             f"Fresh runs do not confirm that the goals are met at {rate_per_s:.4g}/s: runs differ too much, so ask for "
-            "more (--runs) or longer ones (horizon.duration)."
+            f"more (--runs) or {longer_runs(self._scenario)}."
         )
 
-    def _bench_from(self, first: int) -> TrafficBench:
+    def _bench_from(self, first: int, most: int) -> TrafficBench:
+        question = self._question
         return TrafficBench(
-            self._scenario, self._limits, self._confidence, seed=self._seed, runs=self._runs, first=first
+            self._scenario,
+            question.limits,
+            question.confidence,
+            seed=question.seed,
+            runs=question.runs,
+            most=most,
+            first=first,
+            is_strict=not self._is_last,
+            tell=self._tell,
         )
 
 

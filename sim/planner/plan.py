@@ -21,15 +21,17 @@ from sim.forecast.spending import fleet_changes, least_fleet_values
 from sim.forecast.warnings import RECORDED_ARRIVALS, STRETCHED_TRACE, part_of_a_trace
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
+from sim.planner.edges import Edge, edges_of
 from sim.planner.frontier import frontier_of
 from sim.planner.grid import Axis
-from sim.planner.question import CONFIDENCE, Question, Source, asked
+from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs, parse_goals
 from sim.planner.search import Candidate, Search, State, Tried, Wanted
-from sim.planner.traffic import TrafficBench, crossing, first_miss
+from sim.planner.traffic import TrafficBench, ascend, reach, up_to_first_gap
 from sim.planner.verdicts import worst_goal
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
+from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
 from sim.scenario.traces import meets_one_trace
 
@@ -93,15 +95,27 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Headroom:
-    """How many times the traffic may be before a goal breaks, by its value; `binding` breaks first."""
+    """How many times the traffic may be before a goal breaks. An end is None where it is not known, or above `most`."""
 
-    factor: float
-    is_most: bool  # no goal broke as far as was asked
-    binding: str | None
+    low: float  # up to here all goals are met with confidence
+    factor: float | None  # by its value a goal breaks here
+    high: float | None  # from here on one is missed with confidence
+    binding: str | None  # it breaks first
+    most: float  # as far as was asked
+    why: str | None = None  # `factor` is not known
+    apart: float | None = None  # of a fleet that scales: how far apart factors were asked for, for gaps below
 
     def to_json(self) -> dict[str, object]:
         """Return it as plain values."""
-        return {"factor": self.factor, "at_least": self.is_most, "binding": self.binding}
+        return {
+            "factor": self.low if self.factor is None else self.factor,
+            "at_least": self.factor is None,
+            "low": self.low,
+            "high": self.high,
+            "binding": self.binding,
+            "why": self.why,
+            "apart": self.apart,
+        }
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,7 @@ class Plan:
     runners_up: tuple[int, ...]
     frontier: tuple[int, ...]  # by cost: who is the fastest for the money
     headroom: Headroom | None
+    edges: tuple[Edge, ...]  # of the answer: values beyond may do better
     states: dict[str, int]  # how many configurations are in which
     excluded_why: str | None  # of the configuration that arithmetic excludes last
     simulated: dict[str, int]  # requests, by what they were simulated for
@@ -146,6 +161,7 @@ class Plan:
             "runners_up": [self.rows[place].to_json() for place in self.runners_up],
             "frontier": [self.rows[place].to_json() for place in self.frontier],
             "headroom": None if self.headroom is None else self.headroom.to_json(),
+            "edges": [edge.to_json() for edge in self.edges],
             "configurations": dict(self.states),
             "simulated": dict(self.simulated),
             "notes": list(self.notes),
@@ -178,14 +194,15 @@ def plan(
     cost = "cost" if question.first.cost is not None else "gpu_hours"
     scenarios = [one.scenario for one in question.configurations]
     bench = ScenarioBench(scenarios, question.limits, seed=question.seed, runs=question.runs, more=[P99, *_LOSSES])
-    goal = Wanted(question.limits, confidence, question.runs, cost, prefer=P99)
+    goal = Wanted(question.limits, confidence, question.runs, cost, prefer=P99, longer=longer_runs(question.first))
     tell = None if progress is None else lambda share: progress(round(900 * share), 1000)
     search = Search(_candidates(question, cost), bench, goal, tell)
     found = search.run()
     closest = None if found is not None else _closest(search, question)
     _look_along_frontier(search, found)
     headroom = None if found is None else _headroom(question, found, search)
-    return _answer(question, search, found, closest, headroom, cost)
+    edges = () if found is None else _edges(source, axes, goals, question, found)
+    return _answer(question, search, found, closest, headroom, edges)
 
 
 def _candidates(question: Question, cost: str) -> list[Candidate]:
@@ -267,37 +284,49 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
     rate = mean_rate_per_s(scenario)
     if rate == 0.0:
         return None
-    runs = max(_HEADROOM_RUNS, question.runs // 4)
     bench = TrafficBench(
-        scenario, question.limits, question.confidence, seed=question.seed, runs=runs, together=question.runs
+        scenario,
+        question.limits,
+        question.confidence,
+        seed=question.seed,
+        runs=min(max(_HEADROOM_RUNS, question.runs // 4), question.runs),
+        most=question.runs,
+        together=question.runs,
+    )
+    most, precision, apart = _HEADROOM_MOST * rate, _HEADROOM_PRECISION, None
+    # At the scenario's own rate fresh runs have met the goals.
+    low = ascend(lambda each: bench.at(each).is_met, rate, precision, step=_HEADROOM_STEP, most=most)
+    far = reach(bench, low, precision, most=most)
+    if fleet_changes(scenario):
+        far, apart = up_to_first_gap(bench, rate, far, precision)
+    search.simulated["headroom"] = bench.simulated
+    return Headroom(
+        low=far.low / rate,
+        factor=None if far.value is None else far.value / rate,
+        high=None if far.high is None else far.high / rate,
+        binding=far.binding,
+        most=_HEADROOM_MOST,
+        why=None if far.unknown is None else far.unknown.why,
+        apart=None if apart is None else apart / rate,
     )
 
-    too_short = []  # factors at which the runs do not tell
 
-    def is_met(factor: float) -> bool:
-        try:
-            return bench.at(factor * rate).value <= 1.0
-        except RefusedToAnswer:
-            too_short.append(factor)
-            return False
-
-    met, missed, step = 1.0, 1.0, _HEADROOM_STEP
-    while missed < _HEADROOM_MOST:
-        missed, step = min(missed * step, _HEADROOM_MOST), step**1.5
-        if not is_met(missed):
-            met = crossing(is_met, met, missed, _HEADROOM_PRECISION)
-            break
-        met = missed
-    if fleet_changes(scenario):
-        met = first_miss(is_met, 1.0, met, _HEADROOM_PRECISION)
-    search.simulated["headroom"] = bench.simulated
-    breaks_per_s = min(bench.missed(), default=math.inf)
-    is_known = breaks_per_s < rate * min(too_short, default=math.inf)
-    return Headroom(met, not is_known, bench.at(breaks_per_s).figure if is_known else None)
+def _edges(
+    source: Source, axes: Sequence[Axis], goals: str | None, question: Question, found: Tried
+) -> tuple[Edge, ...]:
+    """Return where the answer lies at the edge of what was varied."""
+    fixed = [axis for axis in axes if len(axis.values) == 1] + ([] if goals is None else parse_goals(goals))
+    changes = question.configurations[found.candidate.place].changes
+    return edges_of(source, fixed, question.axes, changes, question.limits)
 
 
 def _answer(
-    question: Question, search: Search, found: Tried | None, closest: Tried | None, headroom: Headroom | None, cost: str
+    question: Question,
+    search: Search,
+    found: Tried | None,
+    closest: Tried | None,
+    headroom: Headroom | None,
+    edges: tuple[Edge, ...],
 ) -> Plan:
     """Return the plan."""
     told = [tried for tried in search.tried if len(tried.decisive) > 1]
@@ -325,6 +354,7 @@ def _answer(
             drawn[place] for place in frontier_of([(rows[i].cost, rows[i].figures[P99].value or 0.0) for i in drawn])
         ),
         headroom=headroom,
+        edges=edges,
         states=dict(Counter(tried.state.value for tried in search.tried)),
         excluded_why=max(excluded_rows, key=search.cost).why if excluded_rows else None,
         simulated=dict(search.simulated),
@@ -392,9 +422,23 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
             f"{len(cheaper)} {'cheaper ' if row is not None else ''}configurations may meet the goals, and their runs "
             f"do not tell: with {_words(question, first)}, {first.why}."
         )
+    replicas_max = _most_replicas(question)
+    if replicas_max is not None and replicas_max > 1:
+        notes.append(
+            "A fixed fleet was not tried: give --set fleet.autoscaler=none --vary "
+            f"fleet.replicas=1..{replicas_max} in place of the autoscaler's keys."
+        )
     if row is not None:
         for name in _LOSSES:
             share = row.figures[name].value or 0.0
             if name not in question.limits and share >= _LOST_MUCH:
                 notes.append(f"{100 * share:.3g} % of the requests are lost ({name}), and no goal limits that.")
     return notes
+
+
+def _most_replicas(question: Question) -> int | None:
+    """Return the most replicas of a fleet that scales in all configurations; None where one is fixed."""
+    scenarios = [one.scenario for one in question.configurations]
+    if any(scenario.fleet.autoscaler is None or len(scenario.versions) > 1 for scenario in scenarios):
+        return None
+    return max(serving_rules(scenario).autoscaler.replicas_max for scenario in scenarios)

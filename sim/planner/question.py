@@ -10,11 +10,24 @@ from typing import Final
 
 from sim.errors import ScenarioError
 from sim.forecast.goals import figures_needed, wanted_figures
+from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, configurations
+from sim.planner.verdicts import LONGER_RUNS
+from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.spec import Scenario
 
-__all__ = ["CONFIDENCE", "Question", "Source", "asked", "check_confidence", "limits_of", "parse_goals"]
+__all__ = [
+    "CONFIDENCE",
+    "Question",
+    "Source",
+    "asked",
+    "check_confidence",
+    "limits_of",
+    "longer_runs",
+    "parse_goals",
+    "taken_apart",
+]
 
 CONFIDENCE: Final = 0.95
 """How sure it must be that a goal is met, where nothing else is said."""
@@ -63,7 +76,7 @@ def asked(
     """
     check_confidence(confidence)
     axes = [*axes, *([] if goals is None else parse_goals(goals))]
-    made = [one for together in _taken_apart(axes) for one in configurations(source, together)]
+    made = [one for together in taken_apart(axes) for one in configurations(source, together)]
     if len(made) > CONFIGURATIONS_MAX:
         raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {len(made)}.")
     first = made[0].scenario
@@ -123,13 +136,21 @@ def limits_of(scenario: Scenario) -> dict[str, float]:
     return dict(zip(figures_needed(goals), limits.values(), strict=True))
 
 
+def longer_runs(scenario: Scenario) -> str:
+    """Return what makes runs longer, in words: a trace that runs meet to its end is as long as it is."""
+    spec = scenario.traffic.arrivals
+    if isinstance(spec, RecordedTrace) and not spec.repeat and part_of_a_trace(scenario) is None:
+        return "a longer trace"
+    return LONGER_RUNS
+
+
 def check_confidence(confidence: float) -> None:
     """Raise ScenarioError for a confidence that is none, or that no number of runs gives."""
     if not _CONFIDENCE_LEAST <= confidence <= _CONFIDENCE_MOST:
         raise ScenarioError(f"confidence must be from 50% to 99.9%. Got {100 * confidence:g}%.")
 
 
-def _taken_apart(axes: Sequence[Axis]) -> Iterator[list[Axis]]:
+def taken_apart(axes: Sequence[Axis]) -> Iterator[list[Axis]]:
     """Yield the axes once for each value of keys that change together, with each of these keys fixed by itself.
 
     A kind of machine has its own times and its own price: fleet.machine+model.profile=t4+t4.json,l4+l4.json. Raises

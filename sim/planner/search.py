@@ -21,7 +21,7 @@ from typing import Final, Protocol
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
 from sim.forecast.intervals import spread
-from sim.planner.verdicts import Prospect, one_sided_t, prospect, stand_in_of, too_few, worst_goal
+from sim.planner.verdicts import LONGER_RUNS, Prospect, one_sided_t, prospect, why_unknown, worst_goal
 
 __all__ = ["FRESH_FROM", "Bench", "Candidate", "Wanted", "Run", "Search", "State", "Tried"]
 
@@ -105,6 +105,7 @@ class Wanted:
     runs: int  # of a configuration that is looked at to the end, and of its confirmation
     cost: str = "cost"  # the figure that is to be small
     prefer: str | None = None  # the one that is to be small where the cost is the same; None: it does not matter
+    longer: str = LONGER_RUNS  # what to say of longer runs where these are too short
 
 
 class State(StrEnum):
@@ -440,9 +441,8 @@ def _unsupported(figures: Mapping[str, Figure], goal: Wanted, made: int) -> str:
         for name, limit in goal.limits.items()
         if prospect(figures, {name: limit}, goal.confidence, made=made, runs=goal.runs) == Prospect.UNKNOWN
     )
-    if figures[name].value is None and stand_in_of(name) not in figures:
-        return too_few(name, figures[name], goal.runs)
-    return f"{goal.runs} runs are too short to show that {name} is within its goal, though nothing beyond it is seen"
+    limit = goal.limits[name]
+    return why_unknown(figures, name, limit, goal.confidence, made=made, runs=goal.runs, longer=goal.longer)
 
 
 def _mean(values: Iterable[float]) -> float:

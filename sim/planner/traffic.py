@@ -2,26 +2,42 @@
 
 Every rate meets the same arrivals, scaled, and the same dice, so what is compared differs by the rate alone. It is
 searched from saturation downwards: with a wait timer a goal may be missed at little load, too, where batches do not
-fill, and the highest rate that meets the goals is what is asked for.
+fill, and the highest rate that meets the goals is what is asked for. Where the runs at a rate do not tell, more are
+made there; where those do not tell either, nothing is said of that rate, and the search goes on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.estimates import Figure
-from sim.forecast.intervals import EXCEEDANCES_MIN
 from sim.planner.bench import ScenarioBench
-from sim.planner.verdicts import quantile_of, shares_of_limits, stand_in_of, too_few
+from sim.planner.question import longer_runs
+from sim.planner.search import Run
+from sim.planner.verdicts import Share, shares_of_limits, stand_in_of, times_needed, why_unknown
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import at_rate
 from sim.scenario.spec import Scenario
 
-__all__ = ["Standing", "TooShort", "TrafficBench", "ascend", "crossing", "descend", "first_miss"]
+__all__ = [
+    "OVERLOAD_MOST",
+    "Reach",
+    "Standing",
+    "TooShort",
+    "TrafficBench",
+    "Unknown",
+    "ascend",
+    "crossing",
+    "descend",
+    "first_miss",
+    "reach",
+    "surely_missed",
+    "up_to_first_gap",
+]
 
 _STEPS: Final = (1.0, 0.97, 0.93, 0.88, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 """Shares of saturation at which the goals are asked for, from above."""
@@ -30,28 +46,59 @@ _STEPS: Final = (1.0, 0.97, 0.93, 0.88, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 
 _BETWEEN: Final = 8
 """So many rates are asked for between two that meet the goals, where there may be gaps."""
 
-_OVERLOAD_MOST: Final = 4.0
+OVERLOAD_MOST: Final = 4.0
 """So many times the rate from which it is searched upwards: what no goal forbids there has no limit."""
 
+_MORE: Final = 1.3
+"""How many times as many runs as seem to be needed are made where the first ones do not tell."""
 
-class TooShort(RefusedToAnswer):
-    """Runs do not show enough of what a goal is about; `times` as long ones would."""
 
-    def __init__(self, name: str, figure: Figure, rate_per_s: float, runs: int) -> None:
-        super().__init__(f"At {rate_per_s:.4g}/s, {too_few(name, figure, runs)}.")
-        q, worth = quantile_of(name), figure.effective_samples
-        self.times = math.inf if q is None or not worth else EXCEEDANCES_MIN / (worth * (1.0 - q) * runs)
+@dataclass(frozen=True)
+class Unknown:
+    """Why runs do not tell how the goals stand at a rate; so many `times` as many runs, or as long ones, would."""
+
+    rate_per_s: float
+    why: str
+    times: float
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How the goals stand at one rate: the worst figure as a share of its limit, and the ends of its interval."""
+    """How the goals stand at one rate: the worst figure as a share of its limit, and the ends of its interval.
+
+    An end is NaN where it is not known, and what is known of other goals does not settle the matter.
+    """
 
     low: float
     value: float
     high: float
     figure: str | None  # the one whose upper end is the farthest beyond its limit
     figures: Mapping[str, Figure]
+    unknown: Unknown | None = None  # else these runs tell
+    runs: int = 0
+
+    @property
+    def is_met(self) -> bool:
+        """Whether all goals are met with confidence."""
+        return self.high <= 1.0
+
+    @property
+    def is_within(self) -> bool:
+        """Whether all values are within their limits."""
+        return self.value <= 1.0
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether a goal is missed with confidence."""
+        return self.low > 1.0
+
+
+class TooShort(RefusedToAnswer):
+    """Runs do not tell how the goals stand at a rate that was asked for."""
+
+    def __init__(self, unknown: Unknown) -> None:
+        super().__init__(f"{unknown.why[0].upper()}{unknown.why[1:]}.")
+        self.times = unknown.times
 
 
 class TrafficBench:
@@ -65,42 +112,122 @@ class TrafficBench:
         *,
         seed: int,
         runs: int,
+        most: int | None = None,
         first: int = 0,
         together: int | None = None,
+        is_strict: bool = False,
+        tell: Callable[[], None] | None = None,
     ) -> None:
-        """A share stands in for a quantile where `together` runs, None: these, would show enough of it."""
+        """Where `runs` do not tell, up to `most` are made, None: no more; if strict, TooShort is raised then.
+
+        A share stands in for a quantile where `together` runs, None: those that are made, would show enough of it.
+        `tell` is called before a rate is asked for.
+        """
         self.simulated = 0
-        self._together = runs if together is None else together
         self._scenario, self._limits, self._confidence = scenario, limits, confidence
-        self._seed, self._indices = seed, range(first, first + runs)
+        self._seed, self._first, self._runs, self._most = seed, first, runs, runs if most is None else most
+        self._together, self._is_strict, self._tell = together or 0, is_strict, tell
         self._known: dict[float, Standing] = {}
 
+    @property
+    def runs_most(self) -> int:
+        """The most runs that were made at one rate."""
+        return max((standing.runs for standing in self._known.values()), default=0)
+
     def at(self, rate_per_s: float) -> Standing:
-        """Return how the goals stand; infinitely bad where no honest figure can be given of too high a load."""
+        """Return how the goals stand; infinitely bad where no honest figure can be given of too high a load.
+
+        Raises TooShort if a value is not known, and this is strict.
+        """
         if rate_per_s not in self._known:
+            if self._tell is not None:
+                self._tell()
             self._known[rate_per_s] = self._ask(rate_per_s)
-        return self._known[rate_per_s]
+        standing = self._known[rate_per_s]
+        if self._is_strict and standing.unknown is not None and math.isnan(standing.value):
+            raise TooShort(standing.unknown)
+        return standing
 
     def missed(self) -> list[float]:
         """Return the rates that were asked for and at which a value is beyond its limit."""
         return [rate for rate, standing in self._known.items() if standing.value > 1.0]
 
+    def unknown(self) -> list[Unknown]:
+        """Return what was asked for and is not known."""
+        return [standing.unknown for standing in self._known.values() if standing.unknown is not None]
+
+    def asked_above(self, rate_per_s: float) -> list[float]:
+        """Return the rates above one that were asked for, ascending."""
+        return sorted(rate for rate in self._known if rate > rate_per_s)
+
+    def next_above(self, rate_per_s: float) -> tuple[float, Standing]:
+        """Return the lowest rate above one that was asked for, and how the goals stand there. There must be one."""
+        above = self.asked_above(rate_per_s)[0]
+        return above, self._known[above]
+
     def _ask(self, rate_per_s: float) -> Standing:
+        """Make runs until they tell, or there are as many as there may be."""
+        runs: list[Run] = []
+        count = self._runs
         try:
             scenario = at_rate(_going_on(self._scenario), rate_per_s)
-            bench = ScenarioBench([scenario], self._limits, seed=self._seed, runs=self._together)
-            runs = bench.runs(0, self._indices)
-            self.simulated += sum(run.simulated for run in runs)
-            figures = bench.figures(0, runs)
+            while True:
+                bench = ScenarioBench([scenario], self._limits, seed=self._seed, runs=max(self._together, count))
+                new = bench.runs(0, range(self._first + len(runs), self._first + count))
+                self.simulated += sum(run.simulated for run in new)
+                runs += new
+                standing = self._standing(rate_per_s, bench.figures(0, runs), runs)
+                if standing.unknown is None or count >= self._most:
+                    return standing
+                count = min(
+                    max(math.ceil(min(_MORE * standing.unknown.times * count, self._most)), count + 1), self._most
+                )
         except (RefusedToAnswer, ScenarioError):  # overloaded
-            return Standing(math.inf, math.inf, math.inf, None, {})
+            return _overloaded(None, {}, len(runs))
+
+    def _standing(self, rate_per_s: float, figures: Mapping[str, Figure], runs: list[Run]) -> Standing:
+        """Return what the figures of all runs say."""
         for name, limit in self._limits.items():
             if figures[name].value is None and stand_in_of(name) not in figures:
                 seen = [run.figures[name] for run in runs]
                 if math.fsum(seen) / len(seen) > limit or any(map(math.isnan, seen)):
-                    return Standing(math.inf, math.inf, math.inf, name, figures)
-                raise TooShort(name, figures[name], rate_per_s, len(runs))
-        return _standing(figures, self._limits, self._confidence)
+                    return _overloaded(name, figures, len(runs))
+        shares = shares_of_limits(figures, self._limits, self._confidence)
+        low = _worst(share.low for share in shares.values())
+        value = _worst(share.value for share in shares.values())
+        high = _worst(share.high for share in shares.values())
+        known = [name for name in shares if not math.isnan(shares[name].high)]
+        worst = max(known, key=lambda name: shares[name].high, default=None)
+        unknown = None if value > 1.0 else self._unknown_at(rate_per_s, figures, len(runs), shares)
+        return Standing(low, value, high, worst, figures, unknown, len(runs))
+
+    def _unknown_at(
+        self, rate_per_s: float, figures: Mapping[str, Figure], made: int, shares: Mapping[str, Share]
+    ) -> Unknown | None:
+        """Return what runs do not tell: first of goals whose figure has no value, of several the farthest from it."""
+        limits, confidence = self._limits, self._confidence
+        untold = [
+            (math.isnan(shares[name].value), times, name)
+            for name, limit in limits.items()
+            if (times := times_needed(figures, name, limit, confidence, made)) is not None
+        ]
+        if not untold:
+            return None
+        _, times, name = max(untold)
+        longer = longer_runs(self._scenario)
+        why = why_unknown(figures, name, limits[name], confidence, made=made, longer=longer)
+        return Unknown(rate_per_s, f"at {rate_per_s:.4g}/s {why}", times)
+
+
+def _overloaded(name: str | None, figures: Mapping[str, Figure], runs: int) -> Standing:
+    return Standing(math.inf, math.inf, math.inf, name, figures, runs=runs)
+
+
+def _worst(shares: Iterable[float]) -> float:
+    """Return the largest share of a limit; NaN where all that are known are within, and one is not known."""
+    listed = list(shares)
+    worst = max((share for share in listed if not math.isnan(share)), default=math.nan)
+    return worst if worst > 1.0 or not any(map(math.isnan, listed)) else math.nan
 
 
 def _going_on(scenario: Scenario) -> Scenario:
@@ -112,15 +239,6 @@ def _going_on(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"arrivals": arrivals})})
 
 
-def _standing(figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float) -> Standing:
-    """Return how figures that have a value stand."""
-    shares = shares_of_limits(figures, limits, confidence)
-    worst = max(shares, key=lambda name: shares[name].high)
-    of_all = shares.values()
-    low, value, high = max(s.low for s in of_all), max(s.value for s in of_all), max(s.high for s in of_all)
-    return Standing(low, value, high, worst, figures)
-
-
 def descend(is_met: Callable[[float], bool], saturation_per_s: float) -> tuple[float, float] | None:
     """Return a rate that meets the goals and one above it that does not, next to each other; None if no rate does.
 
@@ -129,7 +247,7 @@ def descend(is_met: Callable[[float], bool], saturation_per_s: float) -> tuple[f
     missed = saturation_per_s
     if is_met(saturation_per_s):
         met = saturation_per_s
-        while missed < _OVERLOAD_MOST * saturation_per_s:
+        while missed < OVERLOAD_MOST * saturation_per_s:
             missed *= 1.25
             if not is_met(missed):
                 return met, missed
@@ -145,9 +263,20 @@ def descend(is_met: Callable[[float], bool], saturation_per_s: float) -> tuple[f
     return None
 
 
-def ascend(is_met: Callable[[float], bool], met: float, precision: float) -> float:
-    """Return the highest rate that meets the goals, from one that does up to four times as much, to a share of it."""
-    missed, step, most = met, 1.0 + precision, _OVERLOAD_MOST * met
+def ascend(
+    is_met: Callable[[float], bool],
+    met: float,
+    precision: float,
+    *,
+    step: float | None = None,
+    most: float | None = None,
+) -> float:
+    """Return the highest rate that meets the goals, from one that does upwards, to a share of it.
+
+    The first step is `step`, None: as fine as the answer. `most` bounds it, None: four times the rate to begin with.
+    """
+    missed, step = met, 1.0 + precision if step is None else step
+    most = OVERLOAD_MOST * met if most is None else most
     while missed < most:
         missed, step = min(missed * step, most), step**1.5
         if not is_met(missed):
@@ -156,11 +285,76 @@ def ascend(is_met: Callable[[float], bool], met: float, precision: float) -> flo
     return met
 
 
-def first_miss(is_met: Callable[[float], bool], begin: float, met: float, precision: float) -> float:
-    """Return up to where goals hold without a gap, between two rates that meet them.
+@dataclass(frozen=True)
+class Reach:
+    """How far goals hold, by rate. An end is None where runs do not tell, or nothing breaks as far as was asked."""
+
+    low: float  # up to here all goals are met with confidence
+    value: float | None  # here a figure reaches its limit
+    high: float | None  # from here on one is missed with confidence
+    binding: str | None  # the figure that reaches its limit first
+    unknown: Unknown | None  # the nearest rate above `low` of which runs do not tell, where that hides `value`
+
+
+def reach(bench: TrafficBench, low: float, precision: float, *, most: float | None = None) -> Reach:
+    """Return how far goals hold above a rate up to which they are met with confidence, to a share of each end."""
+    most = OVERLOAD_MOST * low if most is None else most
+    value = ascend(lambda rate: bench.at(rate).is_within, low, precision, most=most)
+    unknown = _unknown_above(bench, value) if value < most else None
+    is_known = value < most and unknown is None
+    return Reach(
+        low=low,
+        value=value if is_known else None,
+        high=surely_missed(bench, value, precision, most),
+        binding=bench.at(value).figure if is_known else None,
+        unknown=unknown,
+    )
+
+
+def surely_missed(bench: TrafficBench, begin: float, precision: float, most: float) -> float | None:
+    """Return the rate from which a goal is missed with confidence, above one where it is not; None up to `most`."""
+
+    def is_open(rate_per_s: float) -> bool:
+        return not bench.at(rate_per_s).is_missed
+
+    for rate in bench.asked_above(begin):  # what was asked before saves questions
+        if not is_open(rate):
+            return bench.next_above(crossing(is_open, begin, rate, precision))[0]
+        begin = rate
+    before = ascend(is_open, begin, precision, most=most)
+    return bench.next_above(before)[0] if before < most else None
+
+
+def _unknown_above(bench: TrafficBench, value: float) -> Unknown | None:
+    """Return what hides where a figure reaches its limit, above the highest rate at which it is within."""
+    _, standing = bench.next_above(value)
+    return None if standing.is_within else standing.unknown
+
+
+def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: float) -> tuple[Reach, float]:
+    """Return how far goals hold without a gap, from a rate that meets them, and how far apart the rates are asked for.
 
     Where a fleet scales, a rate may be worse than a higher one, at which the autoscaler takes a step in time.
     """
+    end = found.low if found.value is None else found.value
+    low = first_miss(lambda rate: rate > found.low or bench.at(rate).is_met, begin, end, precision)
+    value = first_miss(lambda rate: not bench.at(rate).value > 1.0, begin, end, precision)
+    high = first_miss(lambda rate: not bench.at(rate).is_missed, begin, end, precision)
+    is_gap, is_sure_gap = value < end, high < end
+    return (
+        Reach(
+            low=min(low, found.low),
+            value=value if is_gap else found.value,
+            high=bench.next_above(high)[0] if is_sure_gap else found.high,
+            binding=bench.at(value).figure if is_gap else found.binding,
+            unknown=None if is_gap else found.unknown,
+        ),
+        (end - begin) / (_BETWEEN + 1),
+    )
+
+
+def first_miss(is_met: Callable[[float], bool], begin: float, met: float, precision: float) -> float:
+    """Return up to where goals hold without a gap among the rates that are asked for, between two that meet them."""
     before = begin
     for part in range(1, _BETWEEN + 1):
         between = begin + (met - begin) * part / (_BETWEEN + 1)

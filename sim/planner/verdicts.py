@@ -20,6 +20,7 @@ from sim.forecast.intervals import EXCEEDANCES_MIN, LEVEL, none_seen_high, stude
 from sim.outcome.quantiles import QUANTILE_NAMES
 
 __all__ = [
+    "LONGER_RUNS",
     "Prospect",
     "Share",
     "is_met",
@@ -29,8 +30,9 @@ __all__ = [
     "quantile_of",
     "shares_of_limits",
     "stand_in_of",
-    "too_few",
+    "times_needed",
     "upper_end",
+    "why_unknown",
     "worst_goal",
 ]
 
@@ -39,6 +41,12 @@ _DROPPED_AT: Final = 0.99
 
 _PASSED_AT: Final = 0.8
 """How sure that they would, before the fresh runs that decide are made."""
+
+LONGER_RUNS: Final = "longer ones (horizon.duration)"
+"""What is said of longer runs, where the length of a run is a matter of choice."""
+
+_RUNS_SAID_MOST: Final = 100_000
+"""More runs are recommended to nobody."""
 
 
 class Prospect(Enum):
@@ -78,14 +86,52 @@ def quantile_of(name: str) -> float | None:
     return QUANTILE_NAMES.get(name.removeprefix("latency_ms."))
 
 
-def too_few(name: str, figure: Figure, runs: int) -> str:
-    """Return why a figure without a value, and what stands in for it, say nothing even after so many runs."""
-    q, worth = quantile_of(name), figure.effective_samples
-    if q is None or worth is None:
-        return f"{name} is not known: {figure.why}"
+def times_needed(figures: Mapping[str, Figure], name: str, limit: float, confidence: float, made: int) -> float | None:
+    """Return how many times the runs `made` tell how a goal stands, inf if no number does; None where they do.
+
+    They do not where a quantile has too few answers beyond it, and where a share of which nothing was seen may still be
+    above its limit.
+    """
+    figure, most = _judged_by(figures, name, limit)
+    if figure.value is None:
+        q, worth = quantile_of(name), figure.effective_samples
+        return math.inf if q is None or not worth else EXCEEDANCES_MIN / (made * worth * (1.0 - q))
+    end = _End(figure, confidence, 1)
+    if not end.is_unseen or end.after(1) <= most:
+        return None
+    return math.log1p(-confidence) / math.log1p(-most) / end.cases if most > 0.0 else math.inf
+
+
+def why_unknown(
+    figures: Mapping[str, Figure],
+    name: str,
+    limit: float,
+    confidence: float,
+    *,
+    made: int,
+    runs: int | None = None,
+    longer: str = LONGER_RUNS,
+) -> str:
+    """Return why `runs`, None: those that are `made`, do not tell how a goal stands, and what would.
+
+    `longer` are the words for longer runs.
+    """
+    figure, goal, q = figures[name], name.removeprefix("latency_ms.").removesuffix("_share"), quantile_of(name)
+    runs = made if runs is None else runs
+    times = times_needed(figures, name, limit, confidence, made)
+    if times is None or (figure.value is None and (q is None or figure.effective_samples is None)):
+        return f"{goal} is not known: {figure.why}"
+    needed = f" {math.ceil(times * made)}" if times * made <= _RUNS_SAID_MOST else ""
+    more = f"more runs (--runs{needed})"
+    if figure.value is not None:
+        return (
+            f"{runs} runs are too short to show that {goal} is within its goal, though none is seen; {more} or "
+            f"{longer} would tell"
+        )
+    seen = runs * (figure.effective_samples or 0.0) * (1.0 - (q or 0.0))
     return (
-        f"{name} is not known: {runs} runs show {runs * worth * (1.0 - q):.1f} independent answers beyond it, and "
-        f"{EXCEEDANCES_MIN:.0f} are needed, in more runs (--runs) or longer ones (horizon.duration)"
+        f"{goal} is not known: {runs} runs show {seen:.1f} independent answers beyond it, and "
+        f"{EXCEEDANCES_MIN:.0f} are needed; {more}, {longer} or a less extreme percentile would tell"
     )
 
 
@@ -165,14 +211,18 @@ class _End:
         """Whether it is a share of which nothing was seen in so many cases."""
         return self.figure.value == 0.0 and not self.figure.runs and bool(self.figure.high)
 
+    @property
+    def cases(self) -> float:
+        """How many independent cases nothing was seen in, where that is so."""
+        return math.log1p(-LEVEL) / math.log1p(-min(self.figure.high or 0.0, 1.0 - 1e-12))
+
     def after(self, runs: int) -> float:
         """Return the end as so many runs would give it, if they showed on the whole what those that are there do."""
         figure = self.figure
         if figure.value is None or figure.high is None:
             return math.nan
         if self.is_unseen:
-            cases = math.log1p(-LEVEL) / math.log1p(-min(figure.high, 1.0 - 1e-12))
-            return none_seen_high(cases * runs / self.made, self.confidence)
+            return none_seen_high(self.cases * runs / self.made, self.confidence)
         if len(figure.runs) < 2:
             return figure.high
         sampling = one_sided_t(self.confidence, runs - 1) * self.spread / math.sqrt(runs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.warnings import STRETCHED_TRACE
@@ -19,30 +20,43 @@ __all__ = ["capacity_answer", "capacity_report"]
 def capacity_report(found: Capacity) -> RenderableType:
     """Return a capacity for people."""
     parts: list[RenderableType] = [Text(capacity_answer(found), style="bold")]
-    if found.rate_per_s is not None and found.low_per_s is not None and found.high_per_s is not None:
-        sure = f"{100 * found.confidence:g} %"
-        table = new_table("", "highest rate", f"met to missed, {sure} each", "saturation", "share of it")
-        for label, replicas in (("fleet", 1), (_replica_words(found), found.replicas)):
-            rate, low, high, most = (
-                each / replicas
-                for each in (found.rate_per_s, found.low_per_s, found.high_per_s, found.saturation_per_s)
-            )
-            bounds = span("rate_per_s", low, high)
-            table.add_row(
-                label,
-                quantity("rate_per_s", rate),
-                bounds,
-                quantity("rate_per_s", most),
-                quantity("of_share", rate / most),
-            )
-        parts += ["", table]
+    if found.unknown is not None:
+        parts.append(Text(f"Not known: {found.unknown.why}."))
+    if found.low_per_s is not None:
+        parts += ["", _rates_table(found, found.low_per_s)]
     return Group(*parts, "", *(Text(line, style="dim") for line in _notes(found)))
+
+
+def _rates_table(found: Capacity, low_per_s: float) -> Table:
+    """Return the rates of the fleet and of a replica."""
+    sure = f"{100 * found.confidence:g} %"
+    table = new_table("", "highest rate", f"met to missed, {sure} each", "saturation", "share of it")
+    for label, replicas in (("fleet", 1), (_replica_words(found), found.replicas)):
+        rate = None if found.rate_per_s is None else found.rate_per_s / replicas
+        high = None if found.high_per_s is None else found.high_per_s / replicas
+        table.add_row(
+            label,
+            "-" if rate is None else quantity("rate_per_s", rate),
+            _bounds(low_per_s / replicas, high),
+            quantity("rate_per_s", found.saturation_per_s / replicas),
+            "-" if rate is None else quantity("of_share", rate * replicas / found.saturation_per_s),
+        )
+    return table
+
+
+def _bounds(low_per_s: float, high_per_s: float | None) -> str:
+    """Return from where the goals are met to where one is missed."""
+    if high_per_s is None:
+        return f"{quantity('rate_per_s', low_per_s)} .. not known"
+    return span("rate_per_s", low_per_s, high_per_s)
 
 
 def capacity_answer(found: Capacity) -> str:
     """Return the answer in one sentence."""
     name = found.binding
-    if found.rate_per_s is None or found.low_per_s is None or found.high_per_s is None:
+    if found.unknown is not None:
+        return _answer_in_part(found)
+    if found.rate_per_s is None or found.low_per_s is None:
         figure = None if name is None else found.figures.get(name)
         if name is None or figure is None or figure.value is None:
             told = "" if name is None else f": not even next to no traffic meets that of {FIGURE_NAMES[name]}"
@@ -53,11 +67,27 @@ def capacity_answer(found: Capacity) -> str:
             f"{quantity(name, figure.value)}, and the limit is {limit}."
         )
     binding = "" if name is None else f", where {FIGURE_NAMES[name]} reaches its limit"
-    highest = f"{quantity('rate_per_s', found.rate_per_s)} [{span('rate_per_s', found.low_per_s, found.high_per_s)}]"
+    highest = f"{quantity('rate_per_s', found.rate_per_s)} [{_bounds(found.low_per_s, found.high_per_s)}]"
     if found.gaps_per_s:
         missed = ", ".join(quantity("rate_per_s", rate) for rate in found.gaps_per_s)
         return f"{found.name}: the goals hold at {highest}, and not at all rates below: they are missed at {missed}."
     return f"{found.name}: the goals hold up to {highest}{binding}."
+
+
+def _answer_in_part(found: Capacity) -> str:
+    """Return what is known where runs do not tell all."""
+    sure = f"{100 * found.confidence:g} %"
+    missed = "" if found.high_per_s is None else f" missed from {quantity('rate_per_s', found.high_per_s)} on"
+    if found.low_per_s is None:
+        also = missed and f"; they are{missed}"
+        return f"{found.name}: whether any rate meets the goals is not known{also}."
+    low = quantity("rate_per_s", found.low_per_s)
+    if not missed:
+        return f"{found.name}: the goals hold up to {low} with {sure} confidence; above that it is not known."
+    return (
+        f"{found.name}: the goals hold up to {low} and are{missed}, with {sure} confidence each; between, it is not "
+        "known."
+    )
 
 
 def _replica_words(found: Capacity) -> str:
@@ -74,6 +104,12 @@ def _notes(found: Capacity) -> Iterator[str]:
             "Less traffic may be worse for a fleet that scales: just below what brings one replica more, fewer of them "
             "meet nearly as much."
         )
+    if found.low_per_s is not None and provenance.get("gaps_at"):
+        shares = provenance["gaps_at"]
+        yield (
+            f"Below, {len(shares)} rates from {100 * shares[0]:g} to {100 * shares[-1]:g} % of the highest were asked "
+            "for: narrower gaps are not seen."
+        )
     if found.low_per_s is not None:
         said = [goal_words(found.figures, name, limit, found.confidence) for name, limit in found.limits.items()]
         yield f"In fresh runs at {quantity('rate_per_s', found.low_per_s)}: {', '.join(said)}."
@@ -89,4 +125,6 @@ def _notes(found: Capacity) -> Iterator[str]:
         yield STRETCHED_TRACE
     if provenance["spare"]:
         yield f"With {provenance['spare']} spare down; a replica's share is that of those that serve."
-    yield f"{provenance['runs']} runs at each rate, {found.simulated / 1e6:.3g} million requests in all."
+    most = provenance.get("runs_most", 0)
+    more = f", up to {most} where they did not tell" if most > provenance["runs"] else ""
+    yield f"{provenance['runs']} runs at each rate{more}, {found.simulated / 1e6:.3g} million requests in all."

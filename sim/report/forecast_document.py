@@ -34,6 +34,7 @@ from sim.report.tables import (
     calibration_table,
     figures_table,
     goal_in_words,
+    impossible,
     label_of,
     limit_in_words,
     part_in_words,
@@ -187,7 +188,8 @@ def _goals_table(forecast: Forecast) -> Table:
     rows = []
     for goal in forecast.goals:
         figure = forecast[goal.figure]
-        cells = (quantity(goal.figure, goal.value), _interval(goal.figure, figure), goal.verdict)
+        interval = _interval(goal.figure, figure) or impossible(goal.figure, figure)
+        cells = (quantity(goal.figure, goal.value), interval, goal.verdict)
         rows.append((goal_in_words(goal), limit_in_words(goal), *cells))
     heads = ("goal", "at most", "forecast", "95 % confidence")
     columns = (*(Column(head, is_number=place > 0) for place, head in enumerate(heads)), Column("", is_number=False))

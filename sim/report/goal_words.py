@@ -9,7 +9,7 @@ from sim.planner.verdicts import quantile_of, stand_in_of, upper_end
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import digits_of, quantity
 
-__all__ = ["goal_words"]
+__all__ = ["goal_words", "nearness_words"]
 
 
 def goal_words(figures: Mapping[str, Figure], name: str, limit: float, confidence: float) -> str:
@@ -23,3 +23,12 @@ def goal_words(figures: Mapping[str, Figure], name: str, limit: float, confidenc
         return f"{label} not known"
     share, most = (f"{digits_of(100 * each)} %" for each in (stand_in.value, upper_end(stand_in, confidence)))
     return f"{share} slower than {quantity(name, limit)} (at most {most}; the goal allows {100 * (1 - q):g} %)"
+
+
+def nearness_words(figures: Mapping[str, Figure], name: str, limit: float, confidence: float) -> str:
+    """Return the upper end of a figure, or of what stands in for it, and of what: its limit."""
+    figure, stand_in, q = figures[name], figures.get(stand_in_of(name)), quantile_of(name)
+    if figure.value is None and stand_in is not None and q is not None:
+        most = f"{digits_of(100 * upper_end(stand_in, confidence))} %"
+        return f"at most {most} are slower than {quantity(name, limit)}, of {100 * (1 - q):g} % that may be"
+    return f"at most {quantity(name, upper_end(figure, confidence))} of {quantity(name, limit)}"

@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.estimates import Figure
-from sim.planner.plan import Plan, PlanRow
+from sim.planner.arithmetic import REPLICAS
+from sim.planner.edges import Edge
+from sim.planner.plan import Headroom, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.verdicts import lower_end, upper_end
-from sim.report.goal_words import goal_words
+from sim.report.goal_words import goal_words, nearness_words
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import digits_of, new_table, quantity
 
@@ -33,7 +35,14 @@ _STATES: Final = {
     State.OPEN: "not looked at to the end",
 }
 
-_HEADROOM_MOST: Final = 4.0
+
+_STATES_OF_ROWS: Final = {
+    State.CONFIRMED: "confirmed",
+    State.FAILED: "misses a goal",
+    State.MISSED: "misses a goal",
+    State.UNKNOWN: "cannot be judged",
+}
+"""Of rows; any other is not confirmed."""
 
 
 def plan_report(plan: Plan) -> RenderableType:
@@ -88,22 +97,52 @@ def _about_answer(plan: Plan) -> Iterator[str]:
     if row is None:
         return
     if row.binding is not None and row.of_limit is not None:
-        share = f"{digits_of(100 * row.of_limit)} %"
-        yield f"The goal that binds is {FIGURE_NAMES[row.binding]}: its upper end is at {share} of the limit."
-    headroom = plan.headroom
-    if headroom is not None and not headroom.is_most:
-        breaks = f" before {FIGURE_NAMES[headroom.binding]} is beyond its limit" if headroom.binding else ""
-        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{breaks}."
-    elif headroom is not None and headroom.factor >= _HEADROOM_MOST:
-        yield f"Headroom: no goal breaks up to {headroom.factor:.0f} times the traffic."
-    elif headroom is not None:
-        yield (
-            f"Headroom: the traffic may be at least {headroom.factor:.2f} times as much; nearer to saturation the runs "
-            "are too short to tell (horizon.duration)."
-        )
+        label = FIGURE_NAMES[row.binding].removesuffix(" latency")
+        near = nearness_words(row.figures, row.binding, plan.limits[row.binding], plan.confidence)
+        yield f"{label} is the goal nearest its limit: {near} ({digits_of(100 * row.of_limit)} %)."
+    if plan.edges:
+        yield _edge_words(plan.edges)
+    if plan.headroom is not None:
+        yield from _headroom_lines(plan.headroom, f"{100 * plan.confidence:g} %")
     spare = plan.provenance["spare"]
     if spare:
         yield f"The goals hold with {spare} {'replica' if spare == 1 else 'replicas'} down; the cost counts all."
+
+
+def _edge_words(edges: Sequence[Edge]) -> str:
+    """Return which values of the answer have none beyond them in range, and what those may be."""
+    better = "cheaper" if all(edge.key == REPLICAS for edge in edges) else "cheaper or faster"
+    ends = ["smallest" if edge.is_smallest else "largest" for edge in edges]
+    if len(edges) == 1:
+        beyond = "smaller" if edges[0].is_smallest else "larger"
+        return f"{edges[0].key}={edges[0].value} is the {ends[0]} value given: a {beyond} one may be {better}."
+    named = [f"{edge.key}={edge.value} (the {end})" for edge, end in zip(edges, ends, strict=True)]
+    return f"{', '.join(named[:-1])} and {named[-1]} are ends of what was given: values beyond may be {better}."
+
+
+def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
+    """Yield how much more traffic there may be, from met to missed, and how fine the look was."""
+    low, most = f"{headroom.low:.2f}", f"{headroom.most:.0f}"
+    high = f"above {most}" if headroom.high is None else f"{headroom.high:.2f}"
+    if headroom.factor is not None:
+        ends = f"{low} .. {high} times: met to missed, {sure} each"
+        breaks = f" before {FIGURE_NAMES[headroom.binding]} is beyond its limit" if headroom.binding else ""
+        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much [{ends}]{breaks}."
+    elif headroom.why is not None:
+        missed = "" if headroom.high is None else f", and missed from {high} times on"
+        yield (
+            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; where they "
+            f"break is not known: {headroom.why}."
+        )
+    elif headroom.low >= headroom.most:
+        yield f"Headroom: no goal breaks up to {most} times the traffic, with {sure} confidence."
+    else:
+        yield f"Headroom: no goal breaks up to {most} times the traffic; with {sure} confidence, up to {low} times."
+    if headroom.apart is not None:
+        yield (
+            "For a fleet that scales less traffic may be worse: it was asked for every "
+            f"{headroom.apart:.2g} times up to there, and narrower gaps are not seen."
+        )
 
 
 def _title(plan: Plan) -> str:
@@ -126,7 +165,7 @@ def _rows_table(plan: Plan, places: Sequence[int], title: str) -> Table:
     for place in places:
         row = plan.rows[place]
         cells = [cell for name in names for cell in _cells(plan, name, row.figures[name])]
-        state = "confirmed" if row.is_confirmed else "not confirmed" if row.state == State.PASSED else ""
+        state = _STATES_OF_ROWS.get(row.state, "not confirmed")
         table.add_row(*row.changes.values(), digits_of(row.cost), *cells, str(row.runs), state)
     return table
 

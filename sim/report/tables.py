@@ -35,6 +35,7 @@ __all__ = [
     "figures_table",
     "forecast_report",
     "goal_in_words",
+    "impossible",
     "label_of",
     "limit_in_words",
     "part_in_words",
@@ -76,6 +77,17 @@ _PARTS = {
     "queue": "waiting for a device",
 }
 _ALL_THE_SAME = "All of them are the same: nothing in this scenario is left to chance, and one would do."
+_IMPOSSIBLE = {
+    "refused_share": "no cap set",
+    "timed_out_share": "no deadline set",
+    "abandoned_share": "no timeout set",
+    "failed_share": "no errors set",
+}
+"""Why none is lost in a way, for certain, which needs no interval."""
+
+_BUSY_AND_PAID = (
+    "Device busy is of the replicas that are ready; replicas and their hours count starting and draining ones too."
+)
 _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 
 
@@ -125,11 +137,14 @@ def figures_table(forecast: Forecast) -> RenderableType:
             continue  # the scenario says it
         if figure.value is not None:
             confidence, single_runs = _intervals(name, figure)
-            halves = _halves(name, figure) if parts and confidence else ("" for _ in parts)
+            confidence = confidence or impossible(name, figure)
+            halves = _halves(name, figure) if parts and single_runs else ("" for _ in parts)
             table.add_row(label, quantity(name, figure.value) + unit, confidence, *halves, single_runs)
         elif name != "cost":
             table.add_row(label, "-")
             reasons.append(f"No {label}: {figure.why}.{_known_beyond(name, forecast)}")
+    if "replicas.mean" in forecast.figures and _intervals("replicas.mean", forecast["replicas.mean"])[0]:
+        reasons.append(_BUSY_AND_PAID)
     if _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
@@ -321,6 +336,12 @@ def _goal(goal: GoalResult) -> Text:
     words = {"not clear": f"not clear, by its value {'met' if goal.met else 'missed'}"}
     line = Text(f"goal {goal_in_words(goal)} at most {limit_in_words(goal)}: ")
     return line.append(words.get(goal.verdict, goal.verdict), style=_VERDICT_STYLES[goal.verdict])
+
+
+def impossible(name: str, figure: Figure) -> str:
+    """Return why a share is 0 for certain, in a few words; empty of any other figure."""
+    is_fixed = figure.prediction is not None and figure.prediction.method == "exact"
+    return _IMPOSSIBLE.get(name, "") if is_fixed and figure.value == 0.0 else ""
 
 
 def _intervals(name: str, figure: Figure) -> tuple[str, str]:

@@ -120,7 +120,8 @@ class Kind(Words):
 class Section(BaseModel):
     """One mapping of a scenario: frozen, closed to unknown keys, strict about types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Deferred: a section inside another is built with that one, not once more by itself, and workers build none.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from servecast.api import load_scenario
+from servecast.scenarios import load_scenario
 from sim.engine.engine_input import EngineInput
 from sim.engine.engines import Engine, compile_engine, run, use_engine
 from sim.forecast.processes import core_count, map_tasks

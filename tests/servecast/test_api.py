@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import servecast as sc
-from servecast.api import seed_of
+from servecast.scenarios import seed_of
 from sim.scenario.costs import costs_of
 
 SHORT = ["horizon.duration=3s", "horizon.warm_up=1s", "horizon.runs=2"]

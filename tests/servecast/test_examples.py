@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from servecast.api import load_scenario
 from servecast.errors import UsageError
 from servecast.examples import EXAMPLES, example_path, scenario_source
+from servecast.scenarios import load_scenario
 from sim.engine.process_engine import run
 from sim.outcome.measures import measure
 from sim.outcome.quantiles import quantiles

@@ -78,26 +78,26 @@ def compile_fixed() -> None:
 def _let_come_alone(g, t, others_ns):
     """Take in requests as long as each comes alone, before anything else happens: instants that need little care."""
     run, given = t.run, g.run
+    arrivals, there_ns = t.arrivals, given.there_ns
+    times_out = given_fleet(g, 0).deadline.deadline_ns != NEVER_NS
     place = run.next_arrival
     end = min(t.arrivals_count - 1, place + run.room_to - run.born)
-    intended_ns = int_at(t.arrivals, place)
+    intended_ns = int_at(arrivals, place)
     while place < end:
-        behind_ns, now_ns = int_at(t.arrivals, place + 1), intended_ns + given.there_ns
+        behind_ns, now_ns = int_at(arrivals, place + 1), intended_ns + there_ns
         if behind_ns == intended_ns or now_ns >= others_ns or run.jobs == t.jobs_room:
             break
         row = request_of(t, run.born)
         done_ns = enter_front_end(g, t, row, place, intended_ns, now_ns)
         if done_ns == now_ns:
-            _time_out(g, t, now_ns)
+            if times_out:
+                _time_out(g, t, now_ns)
             serial = admit(g, t, row, run.born - 1, now_ns)
-            if earliest_ns(t.asks) > now_ns:
-                if serial != NONE:
-                    set_moment(t.asks, t.asks_leaves, serial, decide_replica(g, t, serial, now_ns))
-            else:
-                run.touched = serial
-                ask_replicas(g, t, now_ns)
-            run.timer_ns = min(earliest_ns(t.asks), _next_deadline_ns(g, t))
-            others_ns = min(others_ns, run.timer_ns, earliest_ns(t.ends), run.hang_up_ns)
+            timer_ns = _let_decide(g, t, serial, now_ns)
+            if times_out:
+                timer_ns = min(timer_ns, _next_deadline_ns(g, t))
+            run.timer_ns = timer_ns
+            others_ns = min(others_ns, timer_ns, earliest_ns(t.ends), run.hang_up_ns)
         else:
             others_ns = min(others_ns, done_ns)
         place += 1
@@ -107,6 +107,20 @@ def _let_come_alone(g, t, others_ns):
             break
     run.next_arrival = place
     run.arrival_ns = intended_ns + given.there_ns
+
+
+@register_jitable(forceinline=True)
+def _let_decide(g, t, serial, now_ns):
+    """Let a replica decide that has got a request, and those that asked for this moment; return when they ask next."""
+    asks_ns = earliest_ns(t.asks)
+    if asks_ns <= now_ns:
+        t.run.touched = serial
+        ask_replicas(g, t, now_ns)
+    elif serial != NONE:
+        set_moment(t.asks, t.asks_leaves, serial, decide_replica(g, t, serial, now_ns))
+    else:
+        return asks_ns
+    return earliest_ns(t.asks)
 
 
 @register_jitable(forceinline=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reference_server.models import BadInput, CannotMakeModel
-from servecast.api import load_scenario
+from servecast.scenarios import load_scenario
 
 torch = pytest.importorskip("torch")
 

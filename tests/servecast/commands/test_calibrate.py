@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from servecast.api import load_scenario, with_calibration
 from servecast.cli import main
 from servecast.errors import Exit
+from servecast.scenarios import load_scenario, with_calibration
 from sim.scenario.calibrated import ONE_REPLICA
 from sim.scenario.profile import Profile, load_profile
 

@@ -44,6 +44,16 @@ def test_no_rate_is_exit_1(short: str, capsys: pytest.CaptureFixture[str]) -> No
     assert "no rate meets the goals" in capsys.readouterr().out
 
 
+def test_rate_that_runs_do_not_tell_is_exit_3(short: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what is known on stdout, and why not more: a ramp cannot be made longer."""
+    arrivals = "{process: spike, rate: 10/s, peak_rate: 90/s, at: 2s, duration: 2s}"
+    options = ["--goals", "p999=90ms", "--set", f"traffic.arrivals={arrivals}"]
+    assert main(["capacity", short, *options]) == Exit.REFUSED
+    words = " ".join(capsys.readouterr().out.split())
+    assert words.startswith("shop: whether any rate meets the goals is not known")
+    assert "p999 is not known: 12 runs show" in words
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

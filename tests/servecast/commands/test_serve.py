@@ -16,10 +16,10 @@ import pytest
 from policy.pass_time import SPREAD_ONE
 from reference_server.settings import ServerSettings
 from servecast.admin_token import ADMIN_TOKEN
-from servecast.api import load_scenario, with_calibration
 from servecast.cli import main
 from servecast.commands.serve import server_settings
 from servecast.errors import Exit
+from servecast.scenarios import load_scenario, with_calibration
 
 PROFILE = Path(__file__).parents[2] / "data" / "profile.json"
 

@@ -15,7 +15,10 @@ def dask_cluster() -> Iterator[Any]:
     """Return a Dask cluster inside this process, of which this process is a client."""
     dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
-    # A client whose scheduler is gone would look for it for half a minute.
-    patience = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
-    with patience, distributed.LocalCluster(**SETTINGS) as cluster, distributed.Client(cluster):
+    with (
+        distributed.LocalCluster(**SETTINGS) as cluster,
+        distributed.Client(cluster),
+        # A client whose scheduler is gone would look for it for half a minute; the cluster may take its time to start.
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+    ):
         yield cluster

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sim.errors import ScenarioError
@@ -53,6 +55,63 @@ def test_goals_that_no_rate_meets_have_no_capacity() -> None:
     assert (found.rate_per_s, found.low_per_s, found.high_per_s) == (None, None, None)
     assert found.binding == "latency_ms.p90"
     assert not math.isnan(found.saturation_per_s)
+
+
+def recorded(folder: Path) -> dict[str, object]:
+    """Return the small scenario under a trace of 20 s, 100 requests a second at random moments."""
+    moments = np.cumsum(np.random.default_rng(1).exponential(0.01, 2_000))
+    (folder / "own.csv").write_text("\n".join(["timestamp", *(f"{moment:.6f}" for moment in moments)]) + "\n")
+    traffic = {"arrivals": {"process": "trace", "file": str(folder / "own.csv")}, "timeout": "5s"}
+    pass_time = {"base": "20ms", "per_item": "1ms", "spread": {"distribution": "lognormal", "cv": "20%"}}
+    return changed(traffic=traffic, model={"pass_time": pass_time}, horizon={"warm_up": "0s", "runs": 3})
+
+
+def test_rates_at_which_runs_do_not_tell_leave_the_rest_of_the_answer(tmp_path: Path) -> None:
+    """p99.9 near saturation: up to 110/s goals are met, from 140/s on missed, and where the limit is is not known."""
+    found = capacity(recorded(tmp_path), goals="p999=120ms", seed=1, runs=9)
+    assert found.rate_per_s is None
+    assert found.binding is None
+    assert found.unknown is not None
+    assert found.low_per_s is not None
+    assert found.high_per_s is not None
+    assert found.low_per_s < found.unknown.rate_per_s < found.high_per_s
+
+
+def test_no_rate_at_which_runs_tell_that_goals_are_met_is_not_one_that_misses_them(tmp_path: Path) -> None:
+    """p99.9 of few runs: 12 of them do not tell at any rate, and one is missed all the same.
+
+    Longer runs are no way out, since the trace is as long as it is.
+    """
+    found = capacity(recorded(tmp_path), goals="p999=90ms", seed=1)
+    assert found.low_per_s is None
+    assert found.rate_per_s is None
+    assert found.high_per_s is not None
+    assert found.high_per_s < 2 * found.saturation_per_s
+    assert found.unknown is not None
+    assert "a longer trace or a less extreme percentile would tell" in found.unknown.why
+    assert "horizon.duration" not in found.unknown.why
+    assert found.provenance["runs_most"] == 12
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert told["unknown"] == {"at_per_s": found.unknown.rate_per_s, "why": found.unknown.why}
+
+
+def test_runs_are_added_to_a_rate_of_a_trace_that_they_do_not_tell(tmp_path: Path) -> None:
+    """Three runs show too little of p99 near saturation; twelve show the highest rate, with all that belongs to it."""
+    found = capacity(recorded(tmp_path), goals="p99=90ms", seed=1)
+    assert found.unknown is None
+    assert found.low_per_s is not None
+    assert found.rate_per_s is not None
+    assert found.high_per_s is not None
+    assert found.low_per_s <= found.rate_per_s <= found.high_per_s
+    assert 3 < found.provenance["runs_most"] <= 12
+
+
+def test_share_that_no_run_shows_is_not_taken_for_a_goal_that_no_rate_meets(tmp_path: Path) -> None:
+    """Nothing is refused at little traffic, and 12 runs cannot show that it is below 0.001 %: that is not known."""
+    found = capacity(recorded(tmp_path), goals="refused=0.001%,p90=5s", seed=1)
+    assert found.low_per_s is None
+    assert found.unknown is not None
+    assert "though none is seen" in found.unknown.why
 
 
 def test_closed_loop_has_no_rate() -> None:

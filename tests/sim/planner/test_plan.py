@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sim.errors import ScenarioError
+from sim.planner.edges import Edge
 from sim.planner.grid import parse_axis
 from sim.planner.plan import PLAN_VERSION, Plan, plan
 from sim.planner.search import State
@@ -139,8 +140,14 @@ def test_frontier_falls_with_the_cost() -> None:
 def test_headroom_is_told() -> None:
     """How many times the traffic may be: more than once, as the goals are met."""
     found = planned(REPLICAS, goals="p90=60ms")
-    assert found.headroom is not None
-    assert 1.0 <= found.headroom.factor <= 4.0
+    headroom = found.headroom
+    assert headroom is not None
+    assert headroom.factor is not None
+    assert headroom.high is not None
+    assert 1.0 <= headroom.low <= headroom.factor <= headroom.high <= 4.0
+    assert headroom.apart is None
+    told = headroom.to_json()
+    assert (told["factor"], told["at_least"], told["low"]) == (headroom.factor, False, headroom.low)
 
 
 def test_headroom_is_known_where_full_length_is_enough_for_the_answer() -> None:
@@ -150,8 +157,31 @@ def test_headroom_is_known_where_full_length_is_enough_for_the_answer() -> None:
     assert found.answer is not None
     assert found.answer.figures["latency_ms.p99"].value is None
     assert found.headroom is not None
-    assert not found.headroom.is_most
+    assert found.headroom.factor is not None
     assert found.headroom.binding is not None
+
+
+def test_headroom_of_a_fleet_that_scales_says_how_fine_it_was_asked() -> None:
+    """Eight rates below it; and that a fixed fleet was not tried, with what asks for one."""
+    fleet = {"replicas": 2, "autoscaler": {"target": 4, "max_replicas": 5, "tick": "1s", "sample": "500ms"}}
+    found = planned("fleet.autoscaler.target=2,4", goals="p90=120ms", fleet=fleet)
+    assert found.answer is not None
+    headroom = found.headroom
+    assert headroom is not None
+    assert headroom.apart == pytest.approx(((headroom.factor or headroom.low) - 1.0) / 9.0, rel=0.5)
+    hint = "A fixed fleet was not tried: give --set fleet.autoscaler=none --vary fleet.replicas=1..5 in place of the"
+    assert any(note.startswith(hint) for note in found.notes)
+    fixed = planned("fleet.autoscaler=none", "fleet.replicas=1..5", goals="p90=120ms", fleet=fleet)
+    assert fixed.answer is not None
+    assert not any("fixed fleet" in note for note in fixed.notes)
+
+
+def test_answer_at_the_edge_of_its_range_says_so() -> None:
+    """One replica would do, and was not given; in a range that holds it, it is found, and there is none below."""
+    assert planned("fleet.replicas=2..4").edges == (Edge("fleet.replicas", "2", is_smallest=True),)
+    assert planned("fleet.replicas=1..4").edges == ()
+    told = planned("fleet.replicas=2..4").to_json()["edges"]
+    assert told == [{"key": "fleet.replicas", "value": "2", "end": "smallest"}]
 
 
 def test_nothing_to_vary_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import RefusedToAnswer
-from sim.planner.traffic import TrafficBench, ascend, crossing, descend, first_miss
+from sim.planner.traffic import (
+    Standing,
+    TooShort,
+    TrafficBench,
+    Unknown,
+    ascend,
+    crossing,
+    descend,
+    first_miss,
+    reach,
+)
 from sim.scenario.load import load_scenario
+from tests.sim.planner.small import changed
+
+P90 = "latency_ms.p90"
 
 
 @given(st.floats(0.012, 0.999))
@@ -57,6 +71,72 @@ def test_goals_that_overload_does_not_break_are_no_limit() -> None:
     """What a full queue refuses is no latency: a goal on that is needed."""
     with pytest.raises(RefusedToAnswer, match="four times what the fleet can take, no goal is missed"):
         descend(lambda rate: True, 1000.0)
+
+
+class Known(TrafficBench):
+    """A bench without runs: a figure is the rate, its interval 10 % to both sides, and its limit 100/s.
+
+    From one rate to another nothing is known.
+    """
+
+    def __init__(self, *, hidden: tuple[float, float] = (0.0, 0.0)) -> None:
+        super().__init__(load_scenario(changed()), {P90: 100.0}, 0.95, seed=0, runs=2)
+        self._hidden = hidden
+
+    def _ask(self, rate_per_s: float) -> Standing:
+        if self._hidden[0] <= rate_per_s < self._hidden[1]:
+            return Standing(math.nan, math.nan, math.nan, None, {}, Unknown(rate_per_s, "too few runs", 2.0))
+        share = rate_per_s / 100.0
+        return Standing(share / 1.1, share, share / 0.9, P90, {})
+
+
+def test_reach_goes_from_met_to_missed() -> None:
+    """Met up to 90/s, the limit at 100/s, missed from 110/s on; each to a share of itself."""
+    found = reach(Known(), 90.0, 0.01)
+    assert found.value == pytest.approx(100.0, rel=0.01)
+    assert found.high == pytest.approx(110.0, rel=0.01)
+    assert found.high >= 110.0
+    assert (found.binding, found.unknown) == (P90, None)
+
+
+def test_reach_says_what_hides_where_the_limit_is() -> None:
+    """From 92 to 105/s nothing is known: the limit lies there, and from 110/s on it is missed all the same."""
+    found = reach(Known(hidden=(92.0, 105.0)), 90.0, 0.01)
+    assert found.value is None
+    assert found.binding is None
+    assert found.unknown is not None
+    assert found.unknown.rate_per_s == pytest.approx(92.0, rel=0.01)
+    assert found.high == pytest.approx(110.0, rel=0.01)
+
+
+def test_reach_that_ends_nowhere_has_no_ends() -> None:
+    """Up to 99/s nothing breaks, which is as far as was asked."""
+    found = reach(Known(), 50.0, 0.01, most=99.0)
+    assert (found.value, found.high, found.binding, found.unknown) == (None, None, None, None)
+
+
+def test_runs_are_added_where_they_do_not_tell() -> None:
+    """3 runs of 1,200 requests show too little of p99, and up to 24 are made there; where 3 tell, they are enough."""
+    scenario = load_scenario(changed(goals={"p99": "100ms", "p50": "90ms"}))
+    limits = {"latency_ms.p99": 100.0}
+    few, more = (TrafficBench(scenario, limits, 0.95, seed=1, runs=3, most=most).at(100.0) for most in (3, 24))
+    assert few.unknown is not None
+    assert math.isnan(few.value)
+    assert not few.is_met
+    assert not few.is_missed
+    assert more.unknown is None
+    assert more.is_met
+    assert 3 < more.runs <= 24
+    assert TrafficBench(scenario, {"latency_ms.p50": 90.0}, 0.95, seed=1, runs=3, most=24).at(100.0).runs == 3
+
+
+def test_strict_bench_refuses_what_runs_do_not_tell() -> None:
+    """It says at which rate, and how many times as long runs would have to be."""
+    scenario = load_scenario(changed())
+    bench = TrafficBench(scenario, {"latency_ms.p999": 100.0}, 0.95, seed=1, runs=3, is_strict=True)
+    with pytest.raises(TooShort, match=r"At 100/s p999 is not known: 3 runs show .* and 20 are needed") as raised:
+        bench.at(100.0)
+    assert raised.value.times > 1.0
 
 
 def test_compressed_trace_goes_on_for_as_long_as_the_run(tmp_path: Path) -> None:

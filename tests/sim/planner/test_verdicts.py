@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from sim.forecast.estimates import Figure, exact, mean_of_runs
 from sim.forecast.intervals import Bounds, PredictionBounds
-from sim.planner.verdicts import Prospect, is_met, lower_end, prospect, upper_end, worst_goal
+from sim.planner.verdicts import (
+    Prospect,
+    is_met,
+    lower_end,
+    prospect,
+    times_needed,
+    upper_end,
+    why_unknown,
+    worst_goal,
+)
 
 P99 = "latency_ms.p99"
 
@@ -91,3 +100,25 @@ def test_quantile_without_an_interval_is_judged_by_the_share_beyond_its_goal() -
         assert is_met(figures, {P99: 100.0}, 0.95) == (verdict == Prospect.MET)
     assert prospect({P99: unknown}, {P99: 100.0}, 0.95, made=3, runs=10) == Prospect.UNKNOWN
     assert not is_met({P99: unknown}, {P99: 100.0}, 0.95)
+
+
+def test_runs_that_do_not_tell_say_how_many_would() -> None:
+    """10 runs worth 500 requests each show 5 answers beyond p99.9, and 20 are needed: four times as many runs."""
+    p999, unknown = "latency_ms.p999", Figure(None, why="too few", effective_samples=500.0)
+    assert times_needed({p999: unknown}, p999, 100.0, 0.95, 10) == pytest.approx(4.0)
+    told = why_unknown({p999: unknown}, p999, 100.0, 0.95, made=10, longer="a longer trace")
+    assert told == (
+        "p999 is not known: 10 runs show 5.0 independent answers beyond it, and 20 are needed; more runs (--runs 40), "
+        "a longer trace or a less extreme percentile would tell"
+    )
+
+
+def test_share_of_which_nothing_is_seen_needs_as_many_more_runs_as_its_end_is_above_the_limit() -> None:
+    """Below 1 % for sure, and 0.5 % is wanted: twice as many runs. What is within, or seen, needs none; 0 %, no end."""
+    figures = {"refused_share": unseen(0.01)}
+    assert times_needed(figures, "refused_share", 0.005, 0.95, 10) == pytest.approx(2.0, rel=0.01)
+    assert times_needed(figures, "refused_share", 0.02, 0.95, 10) is None
+    assert times_needed({"refused_share": mean_of_runs([0.1, 0.2])}, "refused_share", 0.01, 0.95, 2) is None
+    assert times_needed(figures, "refused_share", 0.0, 0.95, 10) == math.inf
+    told = why_unknown(figures, "refused_share", 0.005, 0.95, made=10)
+    assert told.endswith("though none is seen; more runs (--runs 21) or longer ones (horizon.duration) would tell")

@@ -9,8 +9,10 @@ import pytest
 
 from sim.forecast.estimates import Figure, mean_of_runs
 from sim.planner.capacity import Capacity
+from sim.planner.edges import Edge
 from sim.planner.plan import Headroom, Plan, PlanRow
 from sim.planner.search import State
+from sim.planner.traffic import Unknown
 from sim.report.capacity_tables import capacity_report
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import plan_answer, plan_report
@@ -50,7 +52,8 @@ def plan(**changes: object) -> Plan:
         closest=None,
         runners_up=(2,),
         frontier=(0, 1, 2),
-        headroom=Headroom(1.3, False, P99),
+        headroom=Headroom(1.2, 1.3, 1.4, P99, 4.0),
+        edges=(),
         states={State.MISSED.value: 1, State.CONFIRMED.value: 1, State.PASSED.value: 1},
         excluded_why=None,
         simulated={"search": 500_000, "confirmation": 500_000},
@@ -72,8 +75,9 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
         "shop: the cheapest that meets the goals is fleet.replicas=2: 4.00 EUR for 2 h, 2.00 EUR/h; p99 80.0 ms (at "
     )
     for part in (
-        "The goal that binds is p99 latency: its upper end is at 90.0 % of the limit.",
-        "Headroom: the traffic may be 1.30 times as much before p99 latency is beyond its limit.",
+        "p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
+        "Headroom: the traffic may be 1.30 times as much [1.20 .. 1.40 times: met to missed, 95 % each] before p99 "
+        "latency is beyond its limit.",
         "The goals hold with 1 replica down; the cost counts all.",
         "the answer, and the next cheapest that seem to meet the goals",
         "cost against p99",
@@ -87,13 +91,63 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
 @pytest.mark.parametrize(
     ("headroom", "words"),
     [
-        (Headroom(4.0, True, None), "no goal breaks up to 4 times the traffic"),
-        (Headroom(1.1, True, None), "at least 1.10 times as much; nearer to saturation the runs are too short to tell"),
+        (Headroom(4.0, None, None, None, 4.0), "no goal breaks up to 4 times the traffic, with 95 % confidence."),
+        (
+            Headroom(3.5, None, None, None, 4.0),
+            "no goal breaks up to 4 times the traffic; with 95 % confidence, up to 3.50 times.",
+        ),
+        (
+            Headroom(1.1, None, 1.3, None, 4.0, "at 120/s p99 is not known: too few"),
+            "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
+            "where they break is not known: at 120/s p99 is not known: too few.",
+        ),
+        (Headroom(1.1, 3.0, None, P99, 4.0), "3.00 times as much [1.10 .. above 4 times: met to missed, 95 % each]"),
+        (
+            Headroom(1.2, 1.3, 1.4, P99, 4.0, apart=0.033),
+            "it was asked for every 0.033 times up to there, and narrower gaps are not seen.",
+        ),
     ],
 )
 def test_headroom_that_is_not_known_is_not_told_as_if(headroom: Headroom, words: str) -> None:
     """Where nothing broke, and where the runs do not tell."""
     assert words in said(plan(headroom=headroom))
+
+
+def test_narrower_gaps_are_no_matter_of_a_fixed_fleet() -> None:
+    """More traffic is never better for it, so nothing was asked for between."""
+    assert "narrower gaps" not in said(plan())
+
+
+@pytest.mark.parametrize(
+    ("edges", "words"),
+    [
+        (
+            (Edge("fleet.replicas", "2", is_smallest=True),),
+            "fleet.replicas=2 is the smallest value given: a smaller one may be cheaper.",
+        ),
+        (
+            (Edge("batching.max_batch", "8", is_smallest=False),),
+            "batching.max_batch=8 is the largest value given: a larger one may be cheaper or faster.",
+        ),
+        (
+            (Edge("fleet.replicas", "2", is_smallest=True), Edge("batching.max_batch", "8", is_smallest=False)),
+            "fleet.replicas=2 (the smallest) and batching.max_batch=8 (the largest) are ends of what was given: values "
+            "beyond may be cheaper or faster.",
+        ),
+    ],
+)
+def test_answer_at_an_edge_says_so(edges: tuple[Edge, ...], words: str) -> None:
+    """One sentence for all keys; without an edge none."""
+    assert words in said(plan(edges=edges))
+    assert "value given" not in said(plan())
+
+
+def test_rows_that_fresh_runs_did_not_confirm_are_marked() -> None:
+    """In the frontier too, whatever became of them."""
+    rows = (row(1, 150.0, State.MISSED), row(2, 80.0, State.CONFIRMED), row(3, 60.0, State.DEARER))
+    text = as_text(plan_report(plan(rows=rows, runners_up=())), width=200)
+    frontier = text[text.index("cost against p99") :].splitlines()[3:6]
+    assert [line.split("3   ")[-1].strip() for line in frontier] == ["misses a goal", "confirmed", "not confirmed"]
 
 
 def test_infeasible_names_the_closest_and_the_limit() -> None:
@@ -120,6 +174,9 @@ def test_share_stands_in_for_a_quantile_that_is_not_known() -> None:
     found = plan(rows=(row(1, 150.0, State.MISSED), changed, row(3, 60.0, State.PASSED)), frontier=(0, 2))
     words = said(found)
     assert "0.500 % slower than 100 ms (at most 0.669 %; the goal allows 1 %)" in words
+    assert (
+        "p99 is the goal nearest its limit: at most 0.669 % are slower than 100 ms, of 1 % that may be (90.0" in words
+    )
     assert "the goal is judged by the share of answers beyond it, of all runs together: too few." in words
 
 
@@ -150,6 +207,7 @@ def capacity(**changes: object) -> Capacity:
         low_per_s=190.0,
         high_per_s=210.0,
         binding=P99,
+        unknown=None,
         gaps_per_s=(),
         saturation_per_s=250.0,
         stated_per_s=95.0,
@@ -183,6 +241,23 @@ def test_capacity_is_told_for_fleet_and_replica() -> None:
         "Runs of 60 s show too little so near to saturation, and were made 120 s long.",
     ):
         assert part in words
+
+
+def test_capacity_that_is_known_in_part_says_what_and_why_not_more() -> None:
+    """From where to where nothing is known; the reason is a sentence of its own."""
+    unknown = Unknown(195.0, "at 195/s p999 is not known: 3 runs show too few", 2.0)
+    part = capacity(rate_per_s=None, unknown=unknown)
+    words = " ".join(as_text(capacity_report(part), width=200).split())
+    assert words.startswith(
+        "shop: the goals hold up to 190/s and are missed from 210/s on, with 95 % confidence each; between, it is not "
+        "known. Not known: at 195/s p999 is not known: 3 runs show too few."
+    )
+    assert "fleet - 190 .. 210/s 250/s -" in words
+    words = " ".join(as_text(capacity_report(replace(part, high_per_s=None)), width=200).split())
+    assert "up to 190/s with 95 % confidence; above that it is not known." in words
+    assert "190/s .. not known" in words
+    words = " ".join(as_text(capacity_report(replace(part, low_per_s=None)), width=200).split())
+    assert words.startswith("shop: whether any rate meets the goals is not known; they are missed from 210/s on.")
 
 
 def test_capacity_that_is_none_says_so() -> None:

@@ -106,10 +106,26 @@ def test_interval_gets_a_digit_more_where_both_ends_would_look_the_same() -> Non
 
 
 def test_figure_that_the_scenario_fixes_has_no_interval() -> None:
-    """What cannot vary shows its value alone; the cost carries its currency."""
+    """What cannot vary shows its value alone; the cost carries its currency, a share of 0 why nothing can happen."""
     lines = as_text(figures_table(forecast_of())).splitlines()
     assert next(line for line in lines if line.startswith("cost")).split() == ["cost", "of", "1", "min", "0.500", "EUR"]
-    assert next(line for line in lines if line.startswith("timed out")).split()[-2:] == ["0", "%"]
+    timed_out = next(line for line in lines if line.startswith("timed out"))
+    assert timed_out.split()[-5:] == ["0", "%", "no", "deadline", "set"]
+
+
+def test_share_of_which_none_was_seen_has_an_upper_end() -> None:
+    """That it did not happen does not say that it cannot."""
+    bounds, one_run = Bounds(0.0, 0.0003), PredictionBounds(0.0, 0.0003, "none seen", 10)
+    unseen = Figure(0.0, 0.0, 0.0003, bounds, bounds, one_run, 1000)
+    lines = as_text(figures_table(forecast_of(timed_out_share=unseen))).splitlines()
+    assert "0 .. 0.0300 %" in next(line for line in lines if line.startswith("timed out"))
+
+
+def test_fleet_that_changes_says_which_replicas_count() -> None:
+    """Device busy is of those that are ready, and starting ones are paid for; of a fixed fleet they are the same."""
+    changes = as_text(figures_table(forecast_of(replicas__mean=figure_of(3.5, 0.1))), width=200)
+    assert "Device busy is of the replicas that are ready; replicas and their hours count starting" in changes
+    assert "Device busy is of" not in as_text(figures_table(forecast_of(replicas__mean=exact(3.0))))
 
 
 def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
