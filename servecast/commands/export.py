@@ -23,7 +23,7 @@ from servecast.command_line import Parser, add_quiet, add_scenario
 from servecast.errors import Exit
 from servecast.scenarios import load_scenario
 from servecast.streams import Talk
-from sim.exports.formats import FORMATS
+from sim.exports.formats import FORMATS, close_format
 
 if TYPE_CHECKING:
     from sim.scenario.spec import Scenario
@@ -34,7 +34,8 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: Parser) -> None:
     """It takes the scenario, the format, where to write, and the names that no scenario knows."""
     add_scenario(parser)
-    parser.add_argument("--to", choices=[one.name for one in FORMATS], metavar="FORMAT", help="the system it is for")
+    names = [one.name for one in FORMATS]
+    parser.add_argument("--to", type=_format, choices=names, metavar="FORMAT", help="the system it is for")
     parser.add_argument(
         "-o", "--output", type=_folder, metavar="DIR", help="the folder for its files; - prints them (the default)"
     )
@@ -93,6 +94,16 @@ def _print_files(files: Mapping[str, str]) -> None:
     """Print the files, each of several under its name."""
     for name, text in files.items():
         sys.stdout.write(f"# File {name}\n{text}" if len(files) > 1 else text)
+
+
+def _format(text: str) -> str:
+    """Return the name of a format."""
+    names = [one.name for one in FORMATS]
+    if text not in names:
+        close = close_format(text)
+        hint = f": did you mean {close}?" if close else ""
+        raise argparse.ArgumentTypeError(f"must be {', '.join(names[:-1])} or {names[-1]}. Got {text}{hint}")
+    return text
 
 
 def _folder(text: str) -> Path | None:

@@ -26,6 +26,9 @@ EXAMPLES = {
 }
 """Names, and what each shows."""
 
+_ENDINGS = (".yaml", ".yml", ".toml", ".json")
+"""Of scenario files."""
+
 
 def example_path(name: str) -> Path:
     """Return the file of an example."""
@@ -42,14 +45,29 @@ def example_text(name: str) -> str:
 def scenario_source(text: str) -> Path:
     """Return the file that a user means by a path or by an example's name. A file of that name comes first.
 
-    Raises UsageError for a bare word that is neither.
+    Raises UsageError for a bare word that is neither, and for a missing file whose name is like an example's.
     """
     path = Path(text)
-    if path.exists() or path.suffix or path.name != text:
+    if path.exists() or path.name != text:
         return path
     if text in EXAMPLES:
         return example_path(text)
-    raise UsageError(f"{text} is neither a scenario file nor an example: {_hint(text)}")
+    meant = _meant(path)
+    if path.suffix and meant not in EXAMPLES:
+        return path  # whoever reads it says that it is not there, and what is
+    hint = f"did you mean {meant}?" if meant else _hint(text)
+    raise UsageError(f"{text} is neither a scenario file nor an example: {hint}")
+
+
+def _meant(path: Path) -> str | None:
+    """Return the file of the working directory, else the example, that was probably meant by a name."""
+    from difflib import get_close_matches
+
+    from sim.scenario.missing import close_file
+
+    file = close_file(path if path.suffix else path.with_name(f"{path.name}.yaml"), _ENDINGS)
+    close = [] if file else get_close_matches(path.stem, EXAMPLES, n=1, cutoff=0.7)
+    return file or (close[0] if close else None)
 
 
 def _hint(name: str) -> str:

@@ -59,8 +59,11 @@ class _Rows:
     cells: list[list[str]]
     lines: list[int]  # line number of each row
 
-    def column(self, stated: str | None, usual: Sequence[str] = ()) -> list[str]:
-        """Return the column with the stated name, else the first with a usual name, else the only one."""
+    def column(self, stated: str | None, usual: Sequence[str] = (), *, by_key: bool = False) -> list[str]:
+        """Return the column with the stated name, else the first with a usual name, else the only one.
+
+        `by_key` says that traffic.arrivals.column can name it.
+        """
         names = usual if stated is None else (stated,)
         for name in names:
             if name.lower() in self.header:
@@ -69,7 +72,8 @@ class _Rows:
         if stated is None and len(self.cells[0]) == 1:
             return [row[0] for row in self.cells]
         has = f"it has {', '.join(self.header)}" if self.header else "it has no header line"
-        raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}.")
+        key = "; traffic.arrivals.column says which one to read" if by_key else ""
+        raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}{key}.")
 
     def wrong(self, row: int, what: str, got: str) -> ScenarioError:
         """Return the error of one cell."""
@@ -87,7 +91,7 @@ def read_trace_file(path: Path, form: str, column: str | None, bin_ns: int | Non
     form = _form_of(rows.header) if form == "auto" else form
     if form == "counts":
         return _count_file(rows, column, bin_ns)
-    times_ns = _times_ns(rows, rows.column(column, TIME_NAMES))
+    times_ns = _times_ns(rows, rows.column(column, TIME_NAMES, by_key=True))
     sizes = _sizes(rows) if form == "azure_llm" else np.empty(0, dtype=np.int64)
     order = np.argsort(times_ns, kind="stable")
     return TimeFile(times_ns[order] - times_ns.min(), sizes[order] if len(sizes) else sizes)
@@ -106,6 +110,9 @@ def _read_rows(path: Path) -> _Rows:
     has_header = bool(numbered) and not _is_time(numbered[0][1][0])
     header = tuple(cell.strip().lower() for cell in numbered[0][1]) if has_header else ()
     body = numbered[1:] if has_header else numbered
+    if numbered and len(numbered[0][1]) == 1 and (found := re.search("[;\t|]", numbered[0][1][0])):
+        between = "tabs" if found[0] == "\t" else found[0]
+        raise ScenarioError(f"The trace {path} must have commas between its columns. Got {between} in line 1.")
     if not body:
         raise ScenarioError(f"The trace {path} holds no requests: it has no rows.")
     width = len(header) or 1
@@ -127,7 +134,8 @@ def _form_of(header: tuple[str, ...]) -> str:
 def _count_file(rows: _Rows, column: str | None, bin_ns: int | None) -> CountFile:
     """Return counts on a grid of bins."""
     starts_ns = _times_ns(rows, rows.column(None, TIME_NAMES))
-    counts = np.array([_count(rows, row, text) for row, text in enumerate(rows.column(column, COUNT_NAMES))])
+    texts = rows.column(column, COUNT_NAMES, by_key=True)
+    counts = np.array([_count(rows, row, text) for row, text in enumerate(texts)])
     steps_ns = np.diff(starts_ns)
     if len(steps_ns) and steps_ns.min() <= 0:
         row = int(np.argmax(steps_ns <= 0)) + 1

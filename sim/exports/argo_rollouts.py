@@ -13,7 +13,7 @@ from policy.instant import NEVER_NS
 from policy.rollout import SHARE_ONE, Against, Counted, FailureScope, Metric, NoData, RolloutRule
 from policy.settings import COUNT_MAX
 from policy.versions import WEIGHT_ONE
-from sim.exports.kubernetes import pod_template
+from sim.exports.kubernetes import note_what_no_pod_says, pod_template
 from sim.exports.names import Names
 from sim.exports.stated import stated_of_fleet, stated_of_others, stated_of_versions
 from sim.exports.telling import Draft, Telling
@@ -61,6 +61,8 @@ def write(scenario: Scenario, names: Names) -> Draft:
         },
     }
     of_canary.say("fleet.replicas")
+    for account in (telling, of_canary):
+        note_what_no_pod_says(scaled, account)
     documents = [rollout]
     if any(rules.rollout.step_analysis):
         documents.append(_template(name, rules.rollout, names, telling))

@@ -8,7 +8,7 @@ from importlib import import_module
 from textwrap import fill
 
 from sim.errors import RefusedToAnswer, ScenarioError
-from sim.exports.formats import FORMATS, Format
+from sim.exports.formats import FORMATS, Format, close_format
 from sim.exports.names import Names
 from sim.exports.telling import DoesNotFit, Draft, listed
 from sim.scenario.identity import scenario_hash
@@ -77,7 +77,9 @@ def _format_named(name: str) -> Format:
     for one in FORMATS:
         if one.name == name:
             return one
-    raise ScenarioError(f"to must be {listed([one.name for one in FORMATS], 'or')}. Got {shown(name)}.")
+    close = close_format(name)
+    hint = f" Did you mean {close}?" if close else ""
+    raise ScenarioError(f"to must be {listed([one.name for one in FORMATS], 'or')}. Got {shown(name)}.{hint}")
 
 
 def _refuse_useless_names(chosen: Format, names: Names) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 
-__all__ = ["FORMATS", "Format"]
+__all__ = ["FORMATS", "Format", "close_format"]
 
 
 class Format(NamedTuple):
@@ -33,3 +34,33 @@ FORMATS: Final = (
     Format("torchserve", "sim.exports.torchserve", "model-config.yaml, config.properties", ()),
     Format("tf-serving", "sim.exports.tf_serving", "batching parameters", ()),
 )
+
+_ALSO_CALLED: Final = {
+    "k8s": "kubernetes",
+    "kube": "kubernetes",
+    "deployment": "kubernetes",
+    "hpa": "kubernetes",
+    "scaledobject": "keda",
+    "argo": "argo-rollouts",
+    "rollout": "argo-rollouts",
+    "kpa": "knative",
+    "kserve": "knative",
+    "ray": "ray-serve",
+    "tritonserver": "triton",
+    "nvidia": "triton",
+    "torch": "torchserve",
+    "pytorch": "torchserve",
+    "tensorflow": "tf-serving",
+    "tensorflow-serving": "tf-serving",
+    "tfserving": "tf-serving",
+}
+"""What people call the formats, in lower case."""
+
+
+def close_format(text: str) -> str | None:
+    """Return the format that was probably meant by a name that is none; None where there is no guess."""
+    word = text.strip().lower().replace("_", "-")
+    if word in _ALSO_CALLED:
+        return _ALSO_CALLED[word]
+    close = get_close_matches(word, [*(one.name for one in FORMATS), *_ALSO_CALLED], n=1)
+    return _ALSO_CALLED.get(close[0], close[0]) if close else None

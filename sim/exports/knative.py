@@ -18,6 +18,7 @@ from policy.autoscaling_rule import (
     Stabilisation,
     ZeroFrom,
 )
+from sim.exports.kubernetes import note_what_no_pod_says
 from sim.exports.names import Names
 from sim.exports.servers import stable_version
 from sim.exports.telling import Draft, Telling
@@ -49,6 +50,7 @@ def write(scenario: Scenario, names: Names) -> Draft:
         _refuse_other_rules(rule, telling)
         annotations |= {**_bounds(alone, rule, telling), **_target(rule, telling), **_windows(rule, telling)}
         _note_what_knative_has_not(rule, telling)
+    note_what_no_pod_says(rule, telling)
     pods = {**_limits(alone, rule, telling), "containers": [{"image": names.container_image()}]}
     template = {
         "metadata": {"annotations": {f"{_PREFIX}{key}": value for key, value in annotations.items()}},

@@ -7,14 +7,14 @@ from typing import Any, Final
 from policy.autoscaling_rule import AutoscalingRule, Formula
 from sim.exports.hpa import behavior, note_what_no_hpa_says, quantity, refuse_other_rules
 from sim.exports.names import Names, label
-from sim.exports.stated import stated_of_fleet, stated_of_versions
+from sim.exports.stated import COLD_START, stated_of_fleet, stated_of_versions
 from sim.exports.telling import Draft, Telling
 from sim.exports.texts import yaml_text
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version, version_names
 
-__all__ = ["deployment", "each_fleet", "pod_template", "write"]
+__all__ = ["deployment", "each_fleet", "note_what_no_pod_says", "pod_template", "write"]
 
 _A = "fleet.autoscaler."
 
@@ -59,6 +59,7 @@ def deployment(name: str, alone: Scenario, rule: AutoscalingRule, names: Names, 
         telling.remark(
             "spec.replicas is what the fleet starts with: take it out once it runs, or each apply sets it back."
         )
+    note_what_no_pod_says(rule, telling)
     telling.note("add the label of its nodes as nodeSelector", "fleet.machine")
     telling.note("a ReplicaSet takes the youngest ready pods first", "fleet.drain")
     spreads, holds = ("fleet.routing.balance", "fleet.routing.tie"), ("outstanding_max", "held_max")
@@ -82,6 +83,16 @@ def pod_template(name: str, rule: AutoscalingRule, names: Names) -> dict[str, An
     if rule.formula == Formula.UTILISATION:
         container["resources"] = {"requests": {"cpu": "1"}}
     return {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+
+
+def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling) -> None:
+    """Tell what the template of the pods lacks: how long a start may take, probes, what a pod needs of its node."""
+    telling.note("no object sets how long a start takes; a startupProbe has to allow for it", *COLD_START)
+    lacking = "no limits and no memory" if rule.formula == Formula.UTILISATION else "no resources"
+    telling.remark(
+        f"No probes and {lacking} stand in the template of the pods, since a scenario has none: add a readinessProbe "
+        "that passes once the model is loaded, or pods get requests during their cold start; and resources, GPUs too."
+    )
 
 
 def _autoscaler(name: str, rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:

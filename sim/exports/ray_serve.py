@@ -11,6 +11,7 @@ from policy.autoscaling_rule import Activation, AutoscalingRule, Formula, Mean, 
 from policy.settings import HELD_MAX
 from sim.exports.names import Names
 from sim.exports.servers import NO_LIMIT, refuse_other_batching, stable_version
+from sim.exports.stated import COLD_START
 from sim.exports.telling import Draft, Telling
 from sim.exports.texts import yaml_text
 from sim.scenario.rules import serving_rules
@@ -168,6 +169,8 @@ def _note_the_rest(alone: Scenario, telling: Telling) -> None:
         "Ray Serve takes the less loaded of two replicas that are drawn (power_of_two)",
         *("fleet.routing.balance", "fleet.routing.tie"),
     )
+    telling.note("Ray Serve sends requests once the constructor of the deployment has returned", *COLD_START)
     telling.note("ray_actor_options.num_gpus reserves one", "model.device")
     telling.note("ray_actor_options.accelerator_type names one", "fleet.machine")
     telling.note("@serve.batch pads nothing: the model has to", "model.pass_time.padded_sizes")
+    telling.remark("ray_actor_options and health checks are not in a scenario: add num_cpus, memory and num_gpus.")

@@ -1,8 +1,9 @@
 """What a scenario asks of the systems that run it, key by key: what an export has to say, or to say that it cannot.
 
-Not among it is what no file configures: traffic and clients, how long passes, cold starts and front ends take, faults,
-goals, costs, how much is simulated. Nor is a key that is off (no cap, no delay), or that changes nothing as the others
-stand (from when max_wait counts, where there is none).
+Not among it is what no file configures: traffic and clients, how long passes and front ends take, faults, goals, costs,
+how much is simulated. A cold start is: no file sets how long it takes, but something has to allow for it. Nor is a key
+that is off (no cap, no delay), or that changes nothing as the others stand (from when max_wait counts, where there is
+none).
 """
 
 from __future__ import annotations
@@ -19,23 +20,27 @@ from policy.rollout_settings import rollout_in_words
 from policy.settings import HELD_MAX, routing_in_words, rules_in_words
 from policy.versions import WEIGHT_ONE
 from sim.scenario.costs import costs_of
+from sim.scenario.fleet_spec import COLD_START_PARTS, ColdStart
 from sim.scenario.rules import ServingRules, serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.units import shown, write_share, write_time
 from sim.scenario.versions import VersionRules, each_version, version_rules
 
-__all__ = ["SAYS_NOTHING", "Stated", "stated_of_fleet", "stated_of_others", "stated_of_versions"]
+__all__ = ["COLD_START", "SAYS_NOTHING", "Stated", "stated_of_fleet", "stated_of_others", "stated_of_versions"]
 
 SAYS_NOTHING: Final = (
     *("name", "traffic", "horizon", "goals", "cost", "seed"),
     *("model.profile", "model.serve_with", "model.options", "model.input"),
     *(f"model.pass_time.{part}" for part in ("base", "per_item", "per_unit", "table", "spread")),
     *(f"front_end.{part}" for part in ("request", "response", "pass_result", "timer")),
-    *(f"fleet.{part}" for part in ("turnaround", "cold_start", "crash_every", "slow", "spare")),
+    *(f"fleet.{part}" for part in ("turnaround", "cold_start.first_passes", "crash_every", "slow", "spare")),
     *("versions.name", "versions.error_rate", "versions.success_rate", "versions.loaded"),
     *("split.salt", "rollout.start"),
 )
 """Keys, with all below them, that configure no system: what is measured, what clients do, what is simulated."""
+
+COLD_START: Final = tuple(f"fleet.cold_start.{part}" for part in COLD_START_PARTS)
+"""Keys of how long a replica's start takes."""
 
 
 class Stated(NamedTuple):
@@ -142,7 +147,17 @@ def _of_pool(alone: Scenario, rules: ServingRules) -> dict[str, str]:
         told["fleet.routing.held_max"] = str(fleet.routing.held_max)
     if fleet.machine is not None:
         told["fleet.machine"] = shown(fleet.machine)
-    return told
+    return told | _of_cold_start(fleet.cold_start)
+
+
+def _of_cold_start(start: ColdStart) -> dict[str, str]:
+    """Return how long the parts of a replica's start take, those that take any time; of a drawn one its law."""
+    laws = {part: getattr(start, part) for part in COLD_START_PARTS}
+    return {
+        f"fleet.cold_start.{part}": write_time(law) if isinstance(law, int) else f"drawn ({law.distribution})"
+        for part, law in laws.items()
+        if law != 0
+    }
 
 
 def _of_autoscaler(rule: AutoscalingRule) -> dict[str, str]:

@@ -2,6 +2,10 @@
 
 `sampling` is what finitely many runs leave open, `calibration` what the uncertainty of the calibrated parameters adds;
 `low` and `high` hold both. A quantile that the runs do not support is no figure: it says why.
+
+A few runs of which one meets a burst spread so far that Student's t reaches down to 0 and below. No interval of a
+latency ends below the shortest that any run showed, which is what a request takes by itself; on drawn calibrations,
+below the shortest that a further draw would show.
 """
 
 from __future__ import annotations
@@ -88,8 +92,13 @@ class Metric:
     pooled: Callable[[Sequence[MeasuredRun]], float]  # NaN where there is nothing to read it from
     samples: Callable[[MeasuredRun], int]
     most: float = math.inf
+    least: Callable[[Sequence[MeasuredRun]], float] | None = None  # below which none can lie, by any runs; None: 0
     q: float | None = None  # of a quantile
     cases: Callable[[Sequence[MeasuredRun]], float] | None = None  # of a share: independent ones that runs are worth
+
+    def possible(self, runs: Sequence[MeasuredRun]) -> Bounds:
+        """Return between what the figure must lie, whatever further runs like these show."""
+        return Bounds(0.0 if self.least is None else self.least(runs), self.most)
 
 
 def _latencies(runs: Sequence[MeasuredRun]) -> Latencies:
@@ -113,6 +122,11 @@ def _passes(run: MeasuredRun) -> int:
 
 def _mean_ms(runs: Sequence[MeasuredRun]) -> float:
     return _latencies(runs).mean_ns() / 1e6
+
+
+def _least_ms(runs: Sequence[MeasuredRun]) -> float:
+    """Return the shortest latency that any of the runs showed, 0 without any."""
+    return min((run.latencies.least_ns() for run in runs if len(run.latencies)), default=0.0) / 1e6
 
 
 def _quantile_ms(runs: Sequence[MeasuredRun], q: float) -> float:
@@ -151,8 +165,11 @@ def _independent_requests(runs: Sequence[MeasuredRun]) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "latency_ms.mean": Metric(_mean_ms, _answered),
-    **{f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), _answered, q=q) for name, q in QUANTILE_NAMES.items()},
+    "latency_ms.mean": Metric(_mean_ms, _answered, least=_least_ms),
+    **{
+        f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), _answered, q=q, least=_least_ms)
+        for name, q in QUANTILE_NAMES.items()
+    },
     "throughput_per_s": Metric(_throughput, _answered),
     "refused_share": Metric(
         partial(_share, outcome=Outcome.REFUSED), requests_of, most=1.0, cases=_independent_requests
@@ -227,7 +244,14 @@ def estimate(
         worth = effective_samples_of([run.latencies.batch_means(round(value * 1e6)) for run in central])
         if not exceedances_are_enough(worth, metric.q):
             return Figure(None, samples=samples, effective_samples=worth, why=_too_few(worth, metric.q))
-    figure = _from_runs(value, runs, others, is_drawn=drawn is not None, known=calibration_known, most=metric.most)
+    figure = _from_runs(
+        value,
+        runs,
+        others,
+        is_drawn=drawn is not None,
+        known=calibration_known,
+        possible=_possible(metric, central, drawn),
+    )
     told = () if drawn is None else tuple(others)
     figure = replace(figure, samples=samples, effective_samples=worth, runs=tuple(runs), drawn=told)
     if metric.cases is not None and value == 0.0 and not any(others):
@@ -261,27 +285,40 @@ def mean_of_runs(
         shown if pairs is None else pairs,
         is_drawn=pairs is not None,
         known=calibration_known,
-        most=most,
+        possible=Bounds(0.0, most),
     )
     return replace(figure, samples=len(shown), runs=tuple(values), drawn=tuple(drawn or ()))
 
 
 def _from_runs(
-    value: float, runs: Sequence[float], others: Sequence[float], *, is_drawn: bool, known: bool, most: float
+    value: float, runs: Sequence[float], others: Sequence[float], *, is_drawn: bool, known: bool, possible: Bounds
 ) -> Figure:
-    """Return a figure with its intervals, from what the runs showed on the central calibration and on drawn ones."""
+    """Return a figure with its intervals, from what the runs showed on the central calibration and on drawn ones.
+
+    What of an interval is not `possible` is cut off.
+    """
+    least, most = possible.low, possible.high
     sampling = confidence(value, runs)
     calibrated = _calibration_half(runs, others) if is_drawn else 0.0
     half = math.hypot(sampling.high - value, calibrated)
-    whole = Bounds(value - half, value + half).clipped(0.0, most)
+    whole = Bounds(value - half, value + half).clipped(least, most)
     return Figure(
         value=value,
         low=whole.low,
         high=whole.high,
-        sampling=sampling.clipped(0.0, most),
-        calibration=Bounds(value - calibrated, value + calibrated).clipped(0.0, most) if known else None,
-        prediction=prediction(others).clipped(0.0, most),
+        sampling=sampling.clipped(least, most),
+        calibration=Bounds(value - calibrated, value + calibrated).clipped(least, most) if known else None,
+        prediction=prediction(others).clipped(least, most),
     )
+
+
+def _possible(metric: Metric, central: Sequence[MeasuredRun], drawn: Sequence[MeasuredRun] | None) -> Bounds:
+    """Return between what a figure must lie; a calibration that may be off moves its lower end too."""
+    bounds = metric.possible(central)
+    if drawn is None or metric.least is None:
+        return bounds
+    of_a_draw = prediction([metric.least([run]) for run in drawn])
+    return Bounds(max(min(bounds.low, of_a_draw.low), 0.0), bounds.high)
 
 
 def _calibration_half(central: Sequence[float], drawn: Sequence[float]) -> float:

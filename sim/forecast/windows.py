@@ -13,7 +13,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from sim.forecast.estimates import METRICS, Metric, ratio, tree_of
-from sim.forecast.intervals import confidence, exceedances_are_enough
+from sim.forecast.intervals import Bounds, confidence, exceedances_are_enough
 from sim.outcome.fleet_course import FleetCourse, Steps
 from sim.outcome.measures import MeasuredRun
 
@@ -21,6 +21,8 @@ __all__ = ["WINDOWS_MIN", "Window", "WindowFigure", "windows"]
 
 WINDOWS_MIN = 20
 WINDOWS_MAX = 100
+
+_ANY = Bounds(0.0, math.inf)
 
 _REQUESTS_WANTED = 200
 """Requests of one run that a window should hold, where that leaves windows enough."""
@@ -105,7 +107,7 @@ def _of_version(whole: Sequence[MeasuredRun], parts: Sequence[MeasuredRun]) -> d
     """Return the figures of one version in one window."""
     shares = [ratio(part.requests, run.requests) for part, run in zip(parts, whole, strict=True)]
     pooled = ratio(sum(part.requests for part in parts), sum(run.requests for run in whole))
-    share = _with_interval(pooled, shares, 1.0) if math.isfinite(pooled) else WindowFigure(None)
+    share = _with_interval(pooled, shares, Bounds(0.0, 1.0)) if math.isfinite(pooled) else WindowFigure(None)
     return {"request_share": share, **_figures(parts)}
 
 
@@ -127,12 +129,12 @@ def _figure(metric: Metric, parts: Sequence[MeasuredRun]) -> WindowFigure:
     samples = sum(metric.samples(part) for part in parts)
     if not math.isfinite(value) or (metric.q is not None and not exceedances_are_enough(samples, metric.q)):
         return WindowFigure(None)
-    return _with_interval(value, [metric.pooled([part]) for part in parts], metric.most)
+    return _with_interval(value, [metric.pooled([part]) for part in parts], metric.possible(parts))
 
 
-def _with_interval(value: float, runs: Sequence[float], most: float = math.inf) -> WindowFigure:
+def _with_interval(value: float, runs: Sequence[float], possible: Bounds = _ANY) -> WindowFigure:
     """Return a value with its interval, without where a run has nothing to show."""
     if not all(map(math.isfinite, runs)):
         return WindowFigure(value)
-    bounds = confidence(value, runs).clipped(0.0, most)
+    bounds = confidence(value, runs).clipped(possible.low, possible.high)
     return WindowFigure(value, bounds.low, bounds.high)

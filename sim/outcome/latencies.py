@@ -47,6 +47,10 @@ class Latencies(ABC):
     def mean_ns(self) -> float:
         """Return their mean, NaN without any."""
 
+    @abstractmethod
+    def least_ns(self) -> float:
+        """Return the shortest, NaN without any."""
+
     def quantile_ns(self, q: float) -> float:
         """Return the q-quantile by nearest rank, NaN without any. Raises ValueError for a q outside (0, 1]."""
         return self.quantiles_ns([q])[0]
@@ -80,6 +84,10 @@ class ListedLatencies(Latencies):
     def mean_ns(self) -> float:
         """Return their mean, NaN without any."""
         return float(self.values_ns.mean()) if len(self) else math.nan
+
+    def least_ns(self) -> float:
+        """Return the shortest, NaN without any."""
+        return float(self.values_ns.min()) if len(self) else math.nan
 
     def quantiles_ns(self, qs: Sequence[float]) -> list[float]:
         """Return quantiles by nearest rank, NaN without any latency."""
@@ -123,6 +131,10 @@ class CountedLatencies(Latencies):
     def mean_ns(self) -> float:
         """Return their mean, NaN without any."""
         return self.sum_ns / len(self) if len(self) else math.nan
+
+    def least_ns(self) -> float:
+        """Return the lower edge of the first bucket in which there is any, NaN without any."""
+        return float(self._edges_ns()[0][0]) if len(self) else math.nan
 
     def quantiles_ns(self, qs: Sequence[float]) -> list[float]:
         """Return quantiles by nearest rank, NaN without any latency."""

@@ -171,7 +171,9 @@ def _values_of_range(key: str, written: str) -> list[str]:
         raise ScenarioError(f"{key} must have one unit at both ends of its range. Got {in_words(written)}.")
     first, last = Fraction(low), Fraction(high)
     if first >= last:
-        raise ScenarioError(f"{key} must have a range from its lower to its higher end. Got {in_words(written)}.")
+        turned = f"{high}{unit_high}..{low}{unit_low}{'' if count is None else f':{count}'}"
+        hint = f", as in {turned}" if first > last else ""
+        raise ScenarioError(f"{key} must have a range from its lower to its higher end{hint}. Got {in_words(written)}.")
     if count is None:
         if unit or first.denominator != 1 or last.denominator != 1:
             raise ScenarioError(

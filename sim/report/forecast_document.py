@@ -39,7 +39,7 @@ from sim.report.tables import (
     limit_in_words,
     part_in_words,
 )
-from sim.report.units import quantity, span, time_text, unit_of
+from sim.report.units import about_time, quantity, span, unit_of
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.report.windows_figure import windows_picture
 from sim.scenario.costs import profile_of
@@ -310,7 +310,7 @@ def provenance_section(provenance: dict[str, Any]) -> Section:
 
 
 def _seconds(value: float) -> str:
-    return time_text(round(value * 1e9))
+    return about_time(round(value * 1e9))
 
 
 def _warm_up(told: dict[str, Any] | None) -> str | None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from sim.forecast.goals import wanted_figures
-from sim.report.units import quantity, time_text
+from sim.outcome.fleet_course import WINDOW_NS
+from sim.report.units import about_time, quantity, time_text
 from sim.scenario.arrival_spec import DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.distribution_spec import Choices, TimeLaw, Uniform
 from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Model, Scenario, Version
+from sim.scenario.traces import trace_lasts_ns, trace_peak
 from sim.scenario.versions import each_version, load_shares, version_names
 
 __all__ = ["goals_in_words", "scenario_in_words"]
@@ -99,12 +101,16 @@ def _arrivals(scenario: Scenario) -> str:
         return f"at a rate that changes in steps: {_steps(arrivals)}"
     if isinstance(arrivals, DayCurve):
         wave = f"a wave of {time_text(arrivals.period)}, {arrivals.peak_to_mean:g} times the mean at its peak"
-        return f"along {wave}, {_rate(arrivals.mean_rate)} in the mean"
+        highest = _rate(arrivals.mean_rate * arrivals.peak_to_mean)
+        return f"along {wave} ({highest}), {_rate(arrivals.mean_rate)} in the mean"
     if isinstance(arrivals, Spike):
         when = f"that begins after {time_text(arrivals.at)} and lasts {time_text(arrivals.duration)}"
         return f"at {_rate(arrivals.rate)}, with a spike to {_rate(arrivals.peak_rate)} {when}"
     if isinstance(arrivals, RecordedTrace):
-        return f"as recorded in {Path(arrivals.file).name}, {mean}"
+        lasts_ns, peak = trace_lasts_ns(scenario), trace_peak(scenario, WINDOW_NS)
+        lasts = "" if lasts_ns is None else f" ({about_time(lasts_ns)})"
+        most = "" if peak is None else f", {quantity('rate_per_s', peak[0])} in the busiest {time_text(peak[1])}"
+        return f"as recorded in {Path(arrivals.file).name}{lasts}, {mean}{most}"
     return f"at equal gaps, {mean}"
 
 

@@ -19,10 +19,9 @@ from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.warnings import RECORDED_ARRIVALS
-from sim.report.units import digits_of, new_table, quantity, span
+from sim.report.units import about_time, digits_of, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
-from sim.scenario.units import time_in_words
 
 if TYPE_CHECKING:
     from sim.forecast.selftest import SelftestRow
@@ -143,12 +142,20 @@ def figures_table(forecast: Forecast) -> RenderableType:
             table.add_row(label, quantity(name, figure.value) + unit, confidence, *halves, single_runs)
         elif name != "cost":
             table.add_row(label, "-")
-            reasons.append(f"No {label}: {figure.why}.")
+            reasons.append(f"No {label}: {figure.why}.{_known_beyond(name, forecast)}")
     if "replicas.mean" in forecast.figures and _intervals("replicas.mean", forecast["replicas.mean"])[0]:
         reasons.append(_BUSY_AND_PAID)
     if _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
+
+
+def _known_beyond(name: str, forecast: Forecast) -> str:
+    """Say why a rarer quantile is known where this one is not; nothing where none is."""
+    names = [each for each in FIGURE_NAMES if each.startswith("latency_ms.p")]
+    rarer = names[names.index(name) + 1 :] if name in names else []
+    known = [label_of(each) for each in rarer if each in forecast.figures and forecast[each].value is not None]
+    return f" {known[0]} is known all the same: what lies beyond it comes less in clusters." if known else ""
 
 
 def _is_recorded(forecast: Forecast) -> bool:
@@ -164,7 +171,7 @@ def _is_certain(forecast: Forecast) -> bool:
 
 def _lasts(forecast: Forecast) -> str:
     """Return how long the measured time is."""
-    return time_in_words(round(forecast.provenance["duration_s"] * 1e9))
+    return about_time(round(forecast.provenance["duration_s"] * 1e9))
 
 
 def _what_it_rests_on(forecast: Forecast) -> list[str]:
@@ -172,7 +179,7 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
     runs = forecast.provenance.get("runs")
     if runs is None:
         return []
-    lines = [f"{runs} runs. {_ALL_THE_SAME if _is_certain(forecast) else _parts_named(forecast)}"]
+    lines = [f"{_runs(forecast, runs)}. {_ALL_THE_SAME if _is_certain(forecast) else _parts_named(forecast)}"]
     if "precision" in forecast.provenance:
         lines.append(_precision_words(forecast.provenance["precision"], runs))
     rare = forecast["latency_ms.p999"]
@@ -183,6 +190,12 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
             f"which {_whole(worth * 0.001)} lie beyond it."
         )
     return lines
+
+
+def _runs(forecast: Forecast, runs: int) -> str:
+    """Return how many runs there are, how long each is, and how many requests they have together."""
+    requests = forecast["refused_share"].samples
+    return f"{runs} runs of {_lasts(forecast)}, {_whole(requests)} requests in all"
 
 
 def _parts_named(forecast: Forecast) -> str:

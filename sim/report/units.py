@@ -8,11 +8,14 @@ import re
 from rich import box
 from rich.table import Table
 
-from sim.scenario.units import write_time
+from sim.scenario.units import time_in_words, write_time
 
-__all__ = ["change", "change_span", "digits_of", "new_table", "quantity", "span", "time_text", "unit_of"]
+__all__ = ["about_time", "change", "change_span", "digits_of", "new_table", "quantity", "span", "time_text", "unit_of"]
 
 _PLACES_MAX = 6
+
+_STATED_DIGITS = 5
+"""Digits up to which a time is taken for one that somebody wrote: 86 400 s has three, a trace's length ten and more."""
 
 _UNITS = {
     "gpu_hours": "h",
@@ -76,7 +79,18 @@ def unit_of(name: str, currency: str | None = None) -> str:
 
 def time_text(time_ns: int) -> str:
     """Return a time exactly, in the largest unit that suits it, as a sentence has it: 10 min, 90 s, 1.5 s, 0.5 ms."""
-    return re.sub(r"(?<=\d)(?=[a-z])", " ", write_time(time_ns))
+    return _spaced(write_time(time_ns))
+
+
+def _spaced(time: str) -> str:
+    """Return a time as a sentence has it, with a space before its unit."""
+    return re.sub(r"(?<=\d)(?=[a-z])", " ", time)
+
+
+def about_time(time_ns: int) -> str:
+    """Return a time for people: a stated one as time_text() has it, one that was measured with three digits."""
+    is_stated = len(str(time_ns).rstrip("0")) <= _STATED_DIGITS
+    return time_text(time_ns) if is_stated else _spaced(time_in_words(time_ns))
 
 
 def new_table(*headers: str, words: int = 1) -> Table:

@@ -1,24 +1,31 @@
-"""What-if as text: the answer, a row for each configuration with its differences, and which goals break where."""
+"""What-if as text: the answer, a row for each configuration with two of its differences, and which goals break where.
+
+A table that is too wide for where it is printed becomes two, so that no number is cut or broken. The differences that
+have no room in it are in the JSON and the CSV, and a line says so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.paired import Difference
 from sim.planner.whatif import Row, WhatIf
 from sim.report.tables import label_of
-from sim.report.units import change, change_span, new_table, quantity, span
+from sim.report.units import change, change_span, new_table, quantity
 
 __all__ = [
     "changes_in_words",
     "difference_in_words",
     "goal_lines",
-    "short_reason",
+    "leading_figure",
     "whatif_answer",
+    "whatif_notes",
     "whatif_report",
     "whatif_table",
 ]
@@ -26,12 +33,27 @@ __all__ = [
 _NAMED_MOST = 6
 """Configurations that a sentence lists; of more it says how many."""
 
+_LAST_DIGIT = 1e-3
+"""The last of three digits is worth so much of a number at the least."""
+
+_UNBOUNDED = 10_000
+"""Columns of a page on which any table has room."""
+
+
+_REFUSED = "refused_share"
+_P99 = "latency_ms.p99"
+
+_GAP = (0, 1, 0, 0)
+"""Padding of a cell: with the separator two columns between two cells, since rows are long."""
+
 
 def whatif_report(answer: WhatIf) -> RenderableType:
     """Return what-if for people."""
-    lines = [*goal_lines(answer), *_notes(answer)]
+    lines = [*whatif_notes(answer), *goal_lines(answer), *_refusals(answer)]
     warned = [Text(f"warning: {sentence}", style="yellow") for sentence in answer.warnings]
-    return Group(Text(whatif_answer(answer), style="bold"), "", whatif_table(answer), "", *map(Text, lines), *warned)
+    parts = (_table(answer, differences=False), _table(answer, figures=False))
+    table = _AsItFits(whatif_table(answer), parts)
+    return Group(Text(whatif_answer(answer), style="bold"), "", table, "", *map(Text, lines), *warned)
 
 
 def changes_in_words(answer: WhatIf, row: Row) -> str:
@@ -42,24 +64,29 @@ def changes_in_words(answer: WhatIf, row: Row) -> str:
 
 
 def difference_in_words(name: str, difference: Difference, currency: str | None = None) -> str:
-    """Return a difference with its 95 % interval, as in `p99 -14.0 ms (11.0 .. 17.0 lower)`."""
-    low, high, label = difference.low, difference.high, label_of(name)
+    """Return a difference with its 95 % interval, as in `-14.0 ms [-17.0 .. -11.0]`.
+
+    One that is certain, or whose ends cannot be told apart, has none; one that may be noise says so.
+    """
+    low, high = difference.low, difference.high
     if low == high == 0:
-        return f"{label} the same"
-    said = f"{label} {change(name, difference.value)}" + (f" {currency}" if name == "cost" and currency else "")
-    if low == high:
+        return "the same"
+    said = _valued(name, difference.value, currency)
+    if _is_sure(name, difference):
         return said
-    if not difference.beyond_noise:
-        return f"{said} ({change_span(name, low, high)}: within noise)"
-    ends = span(name, *sorted((abs(low), abs(high)))).rstrip("ms%/ ")
-    return f"{said} ({ends} {'higher' if difference.value > 0 else 'lower'})"
+    noise = "" if difference.beyond_noise else ": noise"
+    return f"{said} [{change_span(name, low, high).rstrip('msponit%/ ')}{noise}]"
 
 
-def short_reason(reason: str) -> str:
-    """Return the first part of a reason: what stands before the first comma or colon that a space follows."""
-    for mark in (": ", ", ", ". "):
-        reason = reason.partition(mark)[0]
-    return reason.rstrip(".")
+def leading_figure(answer: WhatIf) -> str | None:
+    """Return the figure whose difference is shown first: the first goal's, else p99, else the first that has one.
+
+    None where no configuration differs in anything that is known.
+    """
+    known = [name for name in answer.figures if any(name in row.differences for row in answer.rows)]
+    of_goals = [goal.figure for row in answer.rows for goal in row.goals]
+    wanted = [name for name in (*dict.fromkeys(of_goals), _P99) if name in known and name != _REFUSED]
+    return next(iter([*wanted, *known]), None)
 
 
 def whatif_answer(answer: WhatIf) -> str:
@@ -82,18 +109,59 @@ def whatif_answer(answer: WhatIf) -> str:
 
 
 def whatif_table(answer: WhatIf) -> Table:
-    """Return a row for each configuration."""
+    """Return a row for each configuration: its figures, what became of the goals, and two differences."""
+    return _table(answer)
+
+
+def whatif_notes(answer: WhatIf) -> list[str]:
+    """Return where the other differences are, and why some differences, or their intervals, are not known."""
+    shown = _differences_shown(answer)
+    if not shown:
+        return []
+    lines = []
+    others = [name for name in answer.figures if name not in shown and _differs(answer, name)]
+    if others:
+        words = " and ".join(label_of(name) for name in others) if len(others) <= 2 else f"{len(others)} more figures"
+        lines.append(f"The differences of {words}, with their intervals, are in --json and --csv FILE.")
+    base = answer.rows[answer.base]
+    lacking = [label_of(name) for name in answer.figures if not _differs(answer, name) and _value(base, name) is None]
+    if lacking and base.refusal is None:
+        lines.append(f"No difference of {' and '.join(lacking)}: the base case has none.")
+    if any(_is_sure(name, row.differences[name]) for row in answer.rows for name in shown if name in row.differences):
+        lines.append("A difference without an interval is sure to the digits shown: the runs came to the same there.")
+    return lines
+
+
+def _differs(answer: WhatIf, name: str) -> bool:
+    """Return whether any configuration has a difference of that figure."""
+    return any(name in row.differences for row in answer.rows)
+
+
+def _differences_shown(answer: WhatIf) -> list[str]:
+    """Return the figures whose differences are columns: the leading one, and refusals."""
+    lead = leading_figure(answer)
+    names = [] if lead is None else [lead]
+    if lead != _REFUSED and _REFUSED in answer.figures and _differs(answer, _REFUSED):
+        names.append(_REFUSED)
+    return names
+
+
+def _table(answer: WhatIf, *, figures: bool = True, differences: bool = True) -> Table:
+    """Return a row for each configuration, with what was asked for of it."""
     keys = _short_keys(answer)
-    judged = bool(answer.limits)
-    heads = [*keys.values(), *(_head(name, answer) for name in answer.figures), *(["goals"] if judged else [])]
-    table = new_table(*heads, "difference from the base case, 95 %", words=len(keys))
-    last = table.columns[-1]
-    last.justify, last.no_wrap = "left", False
+    shown = answer.figures if figures else ()
+    compared = _differences_shown(answer) if differences else []
+    judged = figures and bool(answer.limits)
+    heads = [*keys.values(), *(_head(name, answer) for name in shown), *(["goals"] if judged else [])]
+    heads += [f"{label_of(name)}, difference{'' if name == _REFUSED else ' [95 %]'}" for name in compared]
+    table = new_table(*heads, words=len(keys))
+    table.padding = _GAP
     for place, row in enumerate(answer.rows):
         values = [row.changes.get(axis.key, "") for axis in answer.axes]
-        figures = ["-" if (value := _value(row, name)) is None else quantity(name, value) for name in answer.figures]
-        said = "the base case" if place == answer.base else _differences(answer, row)
-        table.add_row(*values, *figures, *([_goals(row)] if judged else []), said)
+        values += ["-" if (value := _value(row, name)) is None else quantity(name, value) for name in shown]
+        values += [_goals(row)] if judged else []
+        is_base = place == answer.base
+        table.add_row(*values, *(_difference(answer, row, name, is_base=is_base) for name in compared))
     return table
 
 
@@ -102,25 +170,57 @@ def _head(name: str, answer: WhatIf) -> str:
     return f"{label_of(name)}, {answer.currency}" if name == "cost" and answer.currency else label_of(name)
 
 
-def _differences(answer: WhatIf, row: Row) -> str:
-    """Return the differences of a row in words, or why there are none."""
-    if row.refusal is not None:
-        return short_reason(row.refusal)
-    shown = [
-        difference_in_words(name, row.differences[name], answer.currency)
-        for name in answer.figures
-        if name in row.differences
-    ]
-    return "; ".join(shown)
+def _difference(answer: WhatIf, row: Row, name: str, *, is_base: bool) -> str:
+    """Return a difference of a row as its column has it; that of refusals has room for no interval."""
+    if is_base:
+        return "base case"
+    if name not in row.differences:
+        return "-"
+    difference = row.differences[name]
+    if name != _REFUSED or leading_figure(answer) == name:
+        return difference_in_words(name, difference, answer.currency)
+    if difference.value == 0 and not difference.beyond_noise:
+        return "the same"
+    return _valued(name, difference.value) if difference.beyond_noise else "within noise"
+
+
+def _valued(name: str, value: float, currency: str | None = None) -> str:
+    """Return a difference with its sign and unit."""
+    return change(name, value) + (f" {currency}" if name == "cost" and currency else "")
+
+
+def _is_sure(name: str, difference: Difference) -> bool:
+    """Return whether there is a difference, and its interval is narrower than the three digits that are shown."""
+    low, high = difference.low, difference.high
+    is_narrow = high - low < _LAST_DIGIT * abs(difference.value)
+    return difference.value != 0 and (is_narrow or quantity(name, low) == quantity(name, high))
+
+
+@dataclass(frozen=True)
+class _AsItFits:
+    """A table, or its parts one below the other where it is wider than the page."""
+
+    whole: Table
+    parts: tuple[Table, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what has room."""
+        width = Measurement.get(console, options.update(max_width=_UNBOUNDED), self.whole).maximum
+        for place, table in enumerate((self.whole,) if width <= options.max_width else self.parts):
+            if place:
+                yield ""
+            yield table
 
 
 def _goals(row: Row) -> str:
-    """Return what became of the goals of a row, in a word or two."""
+    """Return what became of the goals of a row: the worst of it, and which goals that is about."""
     if row.refusal is not None:
         return "-"
-    said = [f"{goal.goal} {goal.verdict}" for goal in row.goals if goal.verdict != "met"]
-    said += [f"{goal} not known" for goal in row.not_judged]
-    return ", ".join(said) or "met"
+    verdicts = {goal.goal: goal.verdict for goal in row.goals} | dict.fromkeys(row.not_judged, "not known")
+    for worst in ("missed", "not known", "not clear"):
+        if about := [goal for goal, verdict in verdicts.items() if verdict == worst]:
+            return f"{worst}: {', '.join(about)}" if len(verdicts) > 1 else worst
+    return "met"
 
 
 def goal_lines(answer: WhatIf) -> list[str]:
@@ -151,14 +251,18 @@ def _where(answer: WhatIf, rows: Sequence[Row]) -> str:
     return "with " + "; ".join(changes_in_words(answer, row) for row in rows)
 
 
-def _notes(answer: WhatIf) -> list[str]:
+def _refusals(answer: WhatIf) -> list[str]:
     """Return why configurations and figures have no value, each reason once."""
-    reasons = [row.refusal for row in answer.rows if row.refusal is not None]
+    said: dict[str, list[Row]] = {}
+    for row in answer.rows:
+        if row.refusal is not None:
+            said.setdefault(row.refusal, []).append(row)
+    reasons = [f"No answer {_where(answer, rows)}: {reason}" for reason, rows in said.items()]
     for name in answer.figures:
         without = [row for row in answer.rows if name in row.figures and _value(row, name) is None]
         if without:
             reasons.append(f"No {label_of(name)} {_where(answer, without)}: {without[0].figures[name].why}.")
-    return list(dict.fromkeys(reasons))[:_NAMED_MOST]
+    return reasons[:_NAMED_MOST]
 
 
 def _short_keys(answer: WhatIf) -> dict[str, str]:

@@ -43,6 +43,7 @@ __all__ = [
     "RATE_MAX_PER_S",
     "Count",
     "Duration",
+    "EmptyIfNone",
     "Kind",
     "Number",
     "OrNone",
@@ -245,6 +246,22 @@ class OrNone:
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Allow the word beside what is allowed anyway."""
         return {"anyOf": [*handler(schema)["anyOf"], {"const": "none"}]}
+
+
+class EmptyIfNone:
+    """Metadata of a section that the word none, or nothing at all, leaves empty: `--set goals=none`."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read the word as a section without a key."""
+        return core_schema.no_info_before_validator_function(
+            lambda value: {} if value is None or value == "none" else value, handler(source)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Allow the word and null beside the section."""
+        return {"anyOf": [handler(schema), {"type": "null"}, {"const": "none"}]}
 
 
 def parts(key: str, share: float, one: int) -> int:

@@ -6,6 +6,7 @@ YAML, TOML and JSON hold the same keys. Ranges of serving rules come from policy
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +16,19 @@ from pydantic import ValidationError
 
 from sim.errors import ScenarioError
 from sim.scenario.messages import sentence
+from sim.scenario.missing import close_file
 from sim.scenario.overrides import with_overrides
 from sim.scenario.rules import check_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.strict_yaml import SIZE_MAX_BYTES, read_yaml
 from sim.scenario.traces import with_checked_trace
-from sim.scenario.units import in_words
+from sim.scenario.units import in_words, shown
 from sim.scenario.versions import check_versions
 
 __all__ = ["checked_scenario", "load_scenario", "written_scenario"]
+
+_SEVERAL = re.compile(r"[^\[\]{}'\",]+(,[^\[\]{}'\",]+)+|[^\[\]{}'\",]+\.\.[^\[\]{}'\",]+")
+"""Several values, as whatif takes them: 4,8,16 or 2..8 or 0ms..10ms:5."""
 
 
 def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
@@ -50,10 +55,23 @@ def written_scenario(source: str | Path | Mapping[str, object]) -> tuple[dict[st
 
 def checked_scenario(content: dict[str, object], folder: Path, overrides: Sequence[str] = ()) -> Scenario:
     """Return the scenario of a content, changed by overrides. Raises as load_scenario does."""
-    scenario = _checked(with_overrides(content, overrides)).at(folder)
+    scenario = _with_overrides_checked(content, overrides).at(folder)
     check_rules(scenario)
     check_versions(scenario)
     return with_checked_trace(scenario)
+
+
+def _with_overrides_checked(content: dict[str, object], overrides: Sequence[str]) -> Scenario:
+    """Return the scenario of a content with overrides. Where one has several values, the error says what takes them."""
+    try:
+        return _checked(with_overrides(content, overrides))
+    except ScenarioError as error:
+        for key, equals, text in (override.partition("=") for override in overrides):
+            if equals and _SEVERAL.fullmatch(text.strip()) and str(error).startswith(f"{key.strip()} must "):
+                several = f"{shown(key.strip())}={shown(text)}"
+                hint = f"Only one value can stand here: servecast whatif --set {several} compares several."
+                raise ScenarioError(f"{error} {hint}") from None
+        raise
 
 
 def _checked(content: dict[str, object]) -> Scenario:
@@ -88,6 +106,10 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(SIZE_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        close = close_file(path, _READERS)
+        hint = f" Did you mean {path.with_name(close)}?" if close else ""
+        raise ScenarioError(f"{path} cannot be read: {error.strerror or error}.{hint}") from None
     except OSError as error:
         raise ScenarioError(f"{path} cannot be read: {error.strerror or error}.") from None
     if len(data) > SIZE_MAX_BYTES:

@@ -19,6 +19,7 @@ from sim.scenario.distribution_spec import TimeLaw
 from sim.scenario.fields import (
     Count,
     Duration,
+    EmptyIfNone,
     Kind,
     Number,
     OrNone,
@@ -234,8 +235,8 @@ class Scenario(Section):
         None, description="How the canary among the versions gets more. Default: not."
     )
     horizon: Horizon = Field(default_factory=Horizon, description="How much is simulated.")
-    goals: Goals = Field(default_factory=Goals, description="What is wanted.")
-    cost: Cost | None = Field(None, description="What a replica costs. Default: no cost is given.")
+    goals: Annotated[Goals, EmptyIfNone] = Field(default_factory=Goals, description="What is wanted. none: nothing.")
+    cost: Annotated[Cost | None, OrNone] = Field(None, description="What a replica costs. Default: no cost is given.")
     seed: Annotated[int, count_up_to(2**63 - 1, 0)] | None = Field(
         None, description="Seed of all random numbers; the option --seed goes before it. Default: 0."
     )

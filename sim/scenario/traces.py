@@ -13,10 +13,14 @@ from sim.arrivals.trace import trace_length_ns, trace_rate_per_s
 from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.missing import close_file, where_looked
 from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
-__all__ = ["load_trace", "meets_one_trace", "recorded_sizes", "trace_lasts_ns", "with_checked_trace"]
+__all__ = ["load_trace", "meets_one_trace", "recorded_sizes", "trace_lasts_ns", "trace_peak", "with_checked_trace"]
+
+_ENDINGS = (".csv", ".txt", ".tsv")
+"""Of files that may be traces."""
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
@@ -26,7 +30,9 @@ def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
         changed_ns = path.stat().st_mtime_ns
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ScenarioError(f"The trace {path} cannot be read: {reason}.") from None
+        where, close = where_looked(path), close_file(path, _ENDINGS) if isinstance(error, FileNotFoundError) else None
+        hint = f" Did you mean {close}?" if close else ""
+        raise ScenarioError(f"The trace {path} cannot be read: {reason}{where}.{hint}") from None
     return _load(path, changed_ns, spec.format, spec.column, spec.bin)
 
 
@@ -71,6 +77,30 @@ def trace_lasts_ns(scenario: Scenario) -> int | None:
     """Return how long the scenario's trace lasts at its stated rate; None without one. Raises as load_trace does."""
     spec = scenario.traffic.arrivals
     return _length_ns(load_trace(scenario, spec), spec) if isinstance(spec, RecordedTrace) else None
+
+
+def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
+    """Return the highest rate per s of the scenario's trace in any window, and how long a window is, in ns.
+
+    Windows lie end to end from the trace's begin, `window_ns` long or as long as the bins of a trace of counts. None
+    without a trace, and for one that is shorter than two of them. Raises as load_trace does.
+    """
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace):
+        return None
+    trace = load_trace(scenario, spec)
+    lasts_ns = _length_ns(trace, spec)
+    stretch = lasts_ns / (trace_length_ns(trace) or lasts_ns)
+    counts = None
+    if isinstance(trace, CountFile):
+        counts, begins_ns = trace.counts, np.arange(len(trace.counts)) * trace.bin_ns * stretch
+        window_ns = max(window_ns, round(trace.bin_ns * stretch))
+    else:
+        begins_ns = trace.times_ns * stretch
+    if lasts_ns < 2 * window_ns:
+        return None
+    of_each = np.bincount((begins_ns // window_ns).astype(np.int64), weights=counts)
+    return float(of_each.max()) / window_ns * 1e9, window_ns
 
 
 def _over_all_of(scenario: Scenario, lasts_ns: int) -> Scenario:

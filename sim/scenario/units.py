@@ -60,7 +60,7 @@ def parse_time_ns(value: object) -> int:
     Units: ns, us, ms, s, min, h, d. A time that is not a whole number of nanoseconds is refused, so that nothing is
     rounded unseen. Raises ValueError with the rest of a sentence that begins with the key.
     """
-    number, unit = _split(value, _TIME, "5ms")
+    number, unit = _split(value, _TIME, _time_example(value))
     if unit not in _TIME_UNITS_NS:
         raise ValueError(f"must be in ns, us, ms, s, min, h or d. Got {shown(value)}.")
     time_ns = number * _TIME_UNITS_NS[unit]
@@ -85,7 +85,7 @@ def parse_go_duration_ns(value: object) -> int:
 
 def parse_rate_per_s(value: object) -> float:
     """Return a rate such as 600/s, 36000/min or 90/h, per second. Raises ValueError like parse_time_ns."""
-    number, unit = _split(value, _RATE, "600/s")
+    number, unit = _split(value, _RATE, f"{bare}/s" if (bare := _bare(value)) else "600/s")
     if unit not in _RATE_UNITS_S:
         raise ValueError(f"must be per s, min or h, for example 600/s. Got {shown(value)}.")
     return float(number / _RATE_UNITS_S[unit])
@@ -121,6 +121,7 @@ def shown(value: object) -> str:
 
 def time_in_words(time_ns: int) -> str:
     """Return a time in the largest unit that leaves it above 1, with three digits."""
+    rounded_ns = float(f"{time_ns:.2e}")  # 999.9 ms is 1 s, and not 1e+03 ms
     for unit, unit_ns in (
         ("d", 86_400 * 10**9),
         ("h", 3_600 * 10**9),
@@ -128,7 +129,7 @@ def time_in_words(time_ns: int) -> str:
         ("s", 10**9),
         ("ms", 10**6),
     ):
-        if time_ns >= unit_ns:
+        if rounded_ns >= unit_ns:
             return f"{time_ns / unit_ns:.3g}{unit}"
     return f"{time_ns}ns"
 
@@ -180,12 +181,29 @@ def _split(value: object, form: re.Pattern[str], example: str) -> tuple[Fraction
     raise ValueError(f"must be a number with a unit, for example {example}. Got {shown(value)}.")
 
 
+def _time_example(value: object) -> str:
+    """Return what a number without its unit may have meant, else what a time looks like: 0.5 may be 0.5s or 0.5ms."""
+    bare = _bare(value)
+    if bare is None:
+        return "5ms"
+    return f"{bare}ms" if Decimal(bare) >= 1 else f"{bare}s or {bare}ms"
+
+
 def _share_example(value: object) -> str:
     """Return what a number without its unit may have meant, else what a share looks like: 0.1 may be 0.1% or 10%."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not _is_number(value):
+    bare = _bare(value)
+    if bare is None:
         return "95%"
-    percent = Decimal(str(value))
+    percent = Decimal(bare)
     return f"{_plain(percent)}%" if percent > 1 else f"{_plain(percent)}% or {_plain(100 * percent)}%"
+
+
+def _bare(value: object) -> str | None:
+    """Return a number above 0 that was given without its unit, as people write it; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not _is_number(value):
+        return None
+    number = Decimal(str(value).strip())
+    return _plain(number) if number.is_finite() and 0 < number < 10**12 else None
 
 
 def _is_number(value: float | str) -> bool:

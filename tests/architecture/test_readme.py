@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from servecast.cli import main
 from servecast.command_line import parser_of
 from servecast.command_table import COMMANDS
 
@@ -37,6 +38,30 @@ def test_example_of_ten_lines_runs(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.stdout.startswith("scenario: p50 ")
     assert re.search(r"^enough\nat 300/s: p99 [0-9.]+ ms, between .*\nat 500/s: p99 .*\n$", done.stdout, re.MULTILINE)
+
+
+def test_own_traffic_is_forecast_planned_and_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The two lines and the three commands behind them, word for word, with a CSV of five minutes."""
+    part = README.partition("Traffic of your own")[2].partition("[docs/scenario.md]")[0]
+    lines = [line.strip() for line in part.splitlines() if line.startswith("    ")]
+    given = {line.partition(":")[0]: line for line in lines if not line.startswith("servecast ")}
+    assert list(given) == ["traffic", "horizon"]
+    scenario = [given.get(line.partition(":")[0], line) for line in block_of("yaml").splitlines()]
+    monkeypatch.chdir(tmp_path)
+    Path("day.yaml").write_text("\n".join(scenario), encoding="utf-8")
+    Path("arrivals.csv").write_text(
+        "timestamp\n" + "\n".join(f"{n / 100:.2f}" for n in range(30_000)), encoding="utf-8"
+    )
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("servecast ")]
+    assert [command[0] for command in commands] == ["forecast", "plan", "export"]
+    for command in commands:
+        assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "runs of 5 min, 150 000 requests in all" in out
+    assert "the cheapest that meets the goals is fleet.replicas=1" in out
+    assert "replicas: 2" in Path("deploy/kubernetes.yaml").read_text(encoding="utf-8")
 
 
 COMMAND_LINES = [

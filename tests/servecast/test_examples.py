@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from servecast.errors import UsageError
 from servecast.examples import EXAMPLES, example_path, scenario_source
 from servecast.scenarios import load_scenario
 from sim.engine.process_engine import run
@@ -32,6 +33,20 @@ def test_file_goes_before_the_example_of_its_name(tmp_path: Path, monkeypatch: p
     assert scenario_source("spike") == example_path("spike")
     (tmp_path / "spike").write_text("", encoding="utf-8")
     assert scenario_source("spike") == Path("spike")
+
+
+def test_missing_file_is_taken_for_a_file_there_or_for_an_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's ending is often left out, and often put behind an example's name; one's own file is meant first."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"sentiment\.yaml is neither .*: did you mean sentiment\?$"):
+        scenario_source("sentiment.yaml")
+    (tmp_path / "shop.yaml").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"shop is neither .*: did you mean shop\.yaml\?$"):
+        scenario_source("shop")
+    (tmp_path / "sentiments.yaml").write_text("", encoding="utf-8")
+    assert scenario_source("sentiment.yaml") == Path("sentiment.yaml")  # its reader suggests the file
 
 
 def test_blocking_example_is_much_worse_than_the_same_load_in_a_process_of_its_own() -> None:

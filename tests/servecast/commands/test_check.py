@@ -196,7 +196,7 @@ def test_json_and_picture_are_written(
         (["--loads", "30"], "must carry a unit, for example 30%"),
         (["--draws", "5"], "--draws must be at least 20"),
         (["--loads", "30%,0%"], "must be shares above 0%"),
-        (["--duration", "10"], "must carry a unit, for example 5ms"),
+        (["--duration", "10"], "must carry a unit, for example 10ms"),
         (["--calibration", "none.json"], "none.json cannot be read"),
         (["--processes", "0"], "--processes must be at least 1"),
         (["--repeats", "0"], "--repeats must be at least 1"),

@@ -147,7 +147,8 @@ def test_what_is_neither_scenario_nor_result_is_one_sentence(
 def test_missing_file_and_unknown_example_are_one_sentence(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
     """As for a forecast."""
     assert main(["diff", shop, f"{shop}.json"]) == Exit.BAD_INPUT
-    assert capsys.readouterr().err == f"servecast: {shop}.json cannot be read: No such file or directory.\n"
+    said = f"servecast: {shop}.json cannot be read: No such file or directory. Did you mean {shop}?\n"
+    assert capsys.readouterr().err == said
     assert main(["diff", "sentimant", shop]) == Exit.BAD_INPUT
     assert "sentimant is neither a scenario file nor an example: did you mean sentiment?" in capsys.readouterr().err
 

@@ -64,7 +64,12 @@ def test_without_a_format_it_says_which_fit(shop: str, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--to", "nomad"], Exit.BAD_INPUT, "invalid choice: 'nomad' (choose from"),
+        (["--to", "nomad"], Exit.BAD_INPUT, "triton, torchserve or tf-serving. Got nomad."),
+        (
+            ["--to", "k8s"],
+            Exit.BAD_INPUT,
+            "Got k8s: did you mean kubernetes?",
+        ),
         (
             ["--to", "triton", "--image", "x"],
             Exit.BAD_INPUT,

@@ -249,7 +249,7 @@ def test_precision_is_reached_or_it_is_said_how_far_it_is(tmp_path: Path, capsys
     path = written(tmp_path)
     assert main(["forecast", path, "--precision", "20%"]) == Exit.DONE
     text = capsys.readouterr().out
-    assert "20 runs. The confidence intervals hold sampling alone" in text
+    assert re.search(r"20 runs of \d+ s, [\d ]+ requests in all\. The confidence intervals hold sampling alone", text)
     assert "Sampling leaves nothing that counts open by more than the 20 % that were wanted." in text
     assert main(["forecast", path, "--precision", "0.1%", "--max-runs", "4"]) == Exit.DONE
     assert re.search(r"The 0\.1 % that were wanted .* no more were allowed: .*mean latency by", capsys.readouterr().out)

@@ -41,7 +41,7 @@ def test_nothing_at_the_address_is_one_sentence(shop: str, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--url", "http://127.0.0.1:9", "--rate", "100"], "must carry a unit, for example 600/s"),
+        (["--url", "http://127.0.0.1:9", "--rate", "100"], "must carry a unit, for example 100/s"),
         (["--url", "http://127.0.0.1:9", "--duration", "0s"], "must be a time above 0s"),
         (["--url", "http://127.0.0.1:9", "--rate=-1/s"], "must be a rate above 0/s"),
         (["--url", "http://example.org"], "must lie on this machine"),

@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.exports.export import export, fitting
-from sim.exports.formats import FORMATS
+from sim.exports.formats import FORMATS, close_format
 from sim.exports.names import Names
 from sim.exports.stated import SAYS_NOTHING
 from sim.scenario.fields import Section
@@ -92,6 +92,10 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fleet.routing.outstanding_max": (PLAIN, {"fleet": {"routing": {"outstanding_max": 8}}}),
     "fleet.routing.held_max": (PLAIN, {"fleet": {"routing": {"held_max": 8}}}),
     "fleet.drain": ({"fleet": {"autoscaler": HPA}}, {"fleet": {"autoscaler": HPA, "drain": "idlest"}}),
+    **{
+        f"fleet.cold_start.{part}": ({}, {"fleet": {"cold_start": {part: "9s"}}})
+        for part in ("provision", "image", "load", "warm_up")
+    },
     "fleet.machine": (
         {"cost": {"replica_hour": 1, "machines": {"a100": {"replica_hour": 2}}}},
         {"cost": {"replica_hour": 1, "machines": {"a100": {"replica_hour": 2}}}, "fleet": {"machine": "a100"}},
@@ -258,7 +262,7 @@ def test_no_format_drops_a_key_in_silence(key: str) -> None:
 
 def test_what_configures_nothing_changes_nothing() -> None:
     """Traffic, times, costs, goals: the files are the same but for the hash of what they were made from."""
-    others = ("traffic.arrivals.rate=1/s", "model.pass_time.base=9ms", "goals.p99=1s", "fleet.cold_start.load=9s")
+    others = ("traffic.arrivals.rate=1/s", "model.pass_time.base=9ms", "goals.p99=1s", "cost={replica_hour: 1.0}")
     for own in ((), ("batching.timer_origin=collect",), ("fleet.autoscaler={preset: keda, target: 5}",)):
         assert outcomes(scenario(*own)) == outcomes(scenario(*own, *others))
 
@@ -267,12 +271,32 @@ def test_notes_stand_in_the_first_file_and_name_who_can() -> None:
     """Keys that the same others can say are told in one sentence, with their values."""
     exported = export(scenario("queue.cap=64"), "kubernetes")
     assert exported.notes == (
+        "No probes and no resources stand in the template of the pods, since a scenario has none: add a readinessProbe "
+        "that passes once the model is loaded, or pods get requests during their cold start; and resources, GPUs too.",
         "batching.max_batch (8), .freeze (pull), .collector (dispatcher), .max_wait (5ms), .timer_origin (enqueue) and "
         "queue.cap (64): kubernetes has no word for that; --to triton or tf-serving has.",
     )
     (text,) = exported.files.values()
     assert text.startswith("# Written by servecast export --to kubernetes from scenario (")
     assert all(len(line) <= 110 for line in text.splitlines() if line.startswith("#"))
+
+
+@pytest.mark.parametrize("to", ["kubernetes", "knative"])
+def test_pods_are_told_to_need_probes_and_time_to_start(to: str) -> None:
+    """Without a readinessProbe a pod gets requests while it loads, which the forecast does not have."""
+    start = "fleet.cold_start={load: 40s, warm_up: {distribution: exponential, mean: 2s}}"
+    told = export(scenario(start), to).notes
+    assert (
+        "fleet.cold_start.load is 40s and fleet.cold_start.warm_up is drawn (exponential): no object sets how long a "
+        "start takes; a startupProbe has to allow for it." in told
+    )
+    assert any(note.startswith("No probes and no resources stand") for note in told)
+
+
+def test_server_without_pods_names_the_cold_start_as_left_over() -> None:
+    """config.pbtxt starts nothing; the key is not dropped in silence all the same."""
+    (note,) = [note for note in export(scenario("fleet.cold_start.load=40s"), "triton").notes if "cold_start" in note]
+    assert note == "fleet.cold_start.load (40s): triton has no word for that, nor has any other format."
 
 
 def test_name_of_a_scenario_cannot_leave_the_comment() -> None:
@@ -290,6 +314,23 @@ def test_fits_are_told_with_their_reasons() -> None:
     fitted = [name for name, fit in fits.items() if fit.exported is not None]
     assert fitted == ["kubernetes", "knative", "triton", "tf-serving"]
     assert fits["torchserve"].refusal.startswith("batching.timer_origin is enqueue, and TorchServe has collect there: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("k8s", "kubernetes"),
+        ("HPA", "kubernetes"),
+        ("kubernets", "kubernetes"),
+        ("argo_rollout", "argo-rollouts"),
+        ("ray", "ray-serve"),
+        ("tensorflow-serving", "tf-serving"),
+        ("nomad", None),
+    ],
+)
+def test_usual_name_of_a_system_suggests_its_format(said: str, meant: str | None) -> None:
+    """People say k8s and hpa, which are like no format's name."""
+    assert close_format(said) == meant
 
 
 def test_unknown_format_and_useless_names_are_bad_input() -> None:

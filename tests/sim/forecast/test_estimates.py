@@ -167,6 +167,47 @@ def test_shares_stay_between_zero_and_one() -> None:
     assert figure.prediction.low == 0.0
 
 
+def test_latency_interval_ends_at_the_shortest_latency_seen() -> None:
+    """Three runs, one with a burst at its end: t * spread reaches below 0, and no request takes less than 8.5 ms.
+
+    Cut at 0, as it was, p90 would be "0 .. 400 ms" beside a pass that takes 8.5 ms by itself.
+    """
+    calm, burst = np.full(1_000, 8.5), np.concatenate([np.full(600, 8.5), np.full(400, 200.0)])
+    runs = [made_run(calm), made_run(calm), made_run(burst)]
+    for name in ("latency_ms.mean", "latency_ms.p90"):
+        own = [METRICS[name].pooled([run]) for run in runs]
+        assert confidence(METRICS[name].pooled(runs), own).low < 0.0
+        figure = estimate(METRICS[name], runs)
+        assert figure.low == 8.5
+        assert figure.sampling is not None
+        assert figure.sampling.low == 8.5
+        assert figure.prediction is not None
+        assert figure.prediction.low == 8.5
+
+
+def test_calibration_leaves_open_how_short_a_latency_may_be() -> None:
+    """Drawn runs of 7 to 13 ms: further draws may be shorter still, so the lower end is no hard 7 ms."""
+    central = [made_run(np.full(1_000, 10.0)) for _ in range(3)]
+    drawn = [made_run(np.full(1_000, each)) for each in (7.0, 10.0, 13.0)]
+    figure = estimate(P50, central, drawn)
+    assert figure.low is not None
+    assert figure.low < 7.0
+
+
+def test_rarer_quantile_may_be_known_where_a_common_one_is_not() -> None:
+    """What lies beyond p95 comes in one cluster, in another batch of each run; what lies beyond p99 is scattered."""
+    rng = np.random.default_rng(7)
+    runs = []
+    for run in range(5):
+        latencies_ms = np.full(20_000, 10.0)
+        burst = slice(4_000 * run, 4_000 * run + 600 + 200 * run)
+        latencies_ms[burst] = rng.uniform(40.0, 60.0, 600 + 200 * run)
+        latencies_ms[rng.permutation(20_000)[:210]] = 500.0
+        runs.append(made_run(latencies_ms))
+    assert estimate(METRICS["latency_ms.p95"], runs).value is None
+    assert estimate(P99, runs).value == 500.0
+
+
 def test_run_without_an_answer_leaves_no_latency() -> None:
     """Everything refused in one run: no mean over runs would be honest."""
     runs = [made_run(np.ones(100)), made_run([], refused=100)]

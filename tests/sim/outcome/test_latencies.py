@@ -64,11 +64,19 @@ def test_batches_of_counted_latencies_spread_as_listed_ones_do() -> None:
         assert of_counts.means == pytest.approx(listed.means, rel=0.06)
 
 
+def test_shortest_counted_latency_is_the_lower_edge_of_its_bucket() -> None:
+    """Never above the shortest listed one, and at most a bucket below it."""
+    values = np.array([9_000_123, 8_500_001, 70_000_000])
+    assert ListedLatencies(values).least_ns() == 8_500_001
+    assert 8_500_001 * (1 - BUCKET) <= counted(values).least_ns() <= 8_500_001
+
+
 def test_no_latency_has_no_figure() -> None:
     """Nothing was answered: NaN, and not an error."""
     for nothing in (ListedLatencies(np.empty(0, dtype=np.int64)), counted(np.empty(0, dtype=np.int64))):
         assert len(nothing) == 0
         assert math.isnan(nothing.mean_ns())
+        assert math.isnan(nothing.least_ns())
         assert math.isnan(nothing.quantile_ns(0.5))
         assert nothing.batch_means(None).count == 0
 

@@ -153,7 +153,7 @@ def test_figures_of_the_page_are_those_of_the_json(plain: tuple[Scenario, Foreca
     assert rows["p50"][:2] == ["1000 ms", quantity("latency_ms.p50", told["latency_ms"]["p50"]["value"])]
     assert rows["seed"] == [str(told["provenance"]["seed"])]
     assert rows["scenario hash (SHA-256)"] == [told["provenance"]["scenario_hash"]]
-    assert rows["cost of 20s"][0].endswith('<b>&"')
+    assert rows["cost of 20 s"][0].endswith('<b>&"')
 
 
 def test_hostile_name_is_text(plain: tuple[Scenario, Forecast]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ STEP = {"rate": "10/s", "duration": "90s"}
         ),
         (
             arrivals("day_curve", mean_rate="100/s", peak_to_mean=2.5, peak_at="12h"),
-            "Requests come along a wave of 1 d, 2.5 times the mean at its peak, 100/s in the mean.",
+            "Requests come along a wave of 1 d, 2.5 times the mean at its peak (250/s), 100/s in the mean.",
         ),
         (
             arrivals("spike", rate="250/s", peak_rate="900/s", at="30s", duration="10s"),
@@ -174,3 +175,12 @@ def test_what_a_scenario_says_is_said(changes: dict[str, Any], sentence: str) ->
 def test_goals_are_questions(goals: dict[str, str], question: str) -> None:
     """Each goal is asked with its limit."""
     assert goals_in_words(scenario_of(goals=goals)) == question
+
+
+def test_trace_says_its_length_and_its_busiest_seconds(tmp_path: Path) -> None:
+    """The mean alone hides the burst that decides the answer; the length is no number of nanoseconds."""
+    file = tmp_path / "own.csv"
+    times = sorted([*(place / 2 for place in range(81)), *(21 + place / 100 for place in range(90))])
+    file.write_text("timestamp\n" + "\n".join(map(str, times)) + "\n")
+    said = scenario_in_words(scenario_of(**arrivals("trace", file=str(file))))
+    assert said[0] == "Requests come as recorded in own.csv (40.2 s), 4.25/s in the mean, 20.0/s in the busiest 5 s."

@@ -83,6 +83,14 @@ def test_answer_says_what_is_not_known() -> None:
     assert "p99 not known," in answer_of(forecast_of(latency_ms__p99=unknown))
 
 
+def test_rarer_quantile_that_is_known_is_explained() -> None:
+    """A p95 that is empty beside a p99 would look like a mistake; one with nothing beyond it says nothing of it."""
+    missing = Figure(None, why="a run is worth 10 requests")
+    text = as_text(figures_table(forecast_of(latency_ms__p95=missing, latency_ms__p999=missing)), 160)
+    assert "No p95 latency: a run is worth 10 requests. p99 is known all the same: what lies beyond it comes" in text
+    assert "No p99.9 latency: a run is worth 10 requests.\n" in text
+
+
 def test_table_gives_the_reason_of_a_missing_figure() -> None:
     """A figure without a value shows a dash, and below the table why."""
     text = as_text(figures_table(forecast_of(latency_ms__p99=Figure(None, why="a run is worth 10 requests"))))
@@ -100,7 +108,7 @@ def test_interval_gets_a_digit_more_where_both_ends_would_look_the_same() -> Non
 def test_figure_that_the_scenario_fixes_has_no_interval() -> None:
     """What cannot vary shows its value alone; the cost carries its currency, a share of 0 why nothing can happen."""
     lines = as_text(figures_table(forecast_of())).splitlines()
-    assert next(line for line in lines if line.startswith("cost")).split() == ["cost", "of", "1min", "0.500", "EUR"]
+    assert next(line for line in lines if line.startswith("cost")).split() == ["cost", "of", "1", "min", "0.500", "EUR"]
     timed_out = next(line for line in lines if line.startswith("timed out"))
     assert timed_out.split()[-5:] == ["0", "%", "no", "deadline", "set"]
 
@@ -152,15 +160,17 @@ def test_both_parts_of_an_interval_are_named() -> None:
     """With a calibration that tells how sure it is each part has a column; else a sentence says what is left out."""
     calibrated = replace(forecast_of(), provenance={**LASTS, "runs": 10})
     calibrated.figures["latency_ms.p99"] = replace(figure_of(45.6, 2.0), sampling=Bounds(44.6, 46.6))
-    text = as_text(figures_table(calibrated))
+    text = as_text(figures_table(calibrated), 160)
     header, row = text.splitlines()[0], next(line for line in text.splitlines() if line.startswith("p99 latency"))
     assert re.findall(r"by \w+", header) == ["by sampling", "by calibration"]
     assert row.split()[-10:-4] == ["+-", "1.0", "ms", "+-", "2.0", "ms"]
-    assert "10 runs. The confidence intervals hold what sampling leaves open and what the calibration does" in text
+    assert (
+        "10 runs of 1 min, 1 000 requests in all. The confidence intervals hold what sampling leaves open and" in text
+    )
 
     def uncalibrated(calibration: Bounds | None) -> str:
         figures = {name: replace(one, calibration=calibration) for name, one in calibrated.figures.items()}
-        return as_text(figures_table(replace(calibrated, figures=figures)))
+        return as_text(figures_table(replace(calibrated, figures=figures)), 160)
 
     assert "the calibration does not tell how sure it is" in uncalibrated(None)
     assert "the scenario's times are taken as they stand" in uncalibrated(Bounds(1.0, 1.0))

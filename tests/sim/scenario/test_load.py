@@ -11,7 +11,10 @@ import pytest
 from policy.errors import SettingError
 from sim.errors import ScenarioError
 from sim.scenario.load import load_scenario
+from sim.scenario.spec import Goals
 from tests.sim.scenario.example import DATA, content, scenario
+
+ONLY_ONE = "Only one value can stand here: servecast whatif --set batching.max_batch"
 
 TOML = """
 name = "sentiment"
@@ -165,7 +168,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("model.pass_time={table: {x: 8ms}}", "model.pass_time.table must have whole numbers as keys. Got 'x'."),
         (
             "model.pass_time={table: {1: 8}}",
-            "model.pass_time.table.1 must carry a unit, for example 5ms. Got 8.",
+            "model.pass_time.table.1 must carry a unit, for example 8ms. Got 8.",
         ),
         (
             "model.pass_time.spread=5%",
@@ -184,7 +187,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("horizon.warm_up=soon", "horizon.warm_up must be a number with a unit, for example 5ms. Got soon."),
         ("horizon.warm_up=-3s", "horizon.warm_up must be a time from 0s to 31d. Got -3s."),
         ("horizon.runs=1", "horizon.runs must be a whole number from 2 to 10000. Got 1."),
-        ("goals.p99=200", "goals.p99 must carry a unit, for example 5ms. Got 200."),
+        ("goals.p99=200", "goals.p99 must carry a unit, for example 200ms. Got 200."),
         ("goals.refused=0.001", "goals.refused must carry a unit, for example 0.001% or 0.1%. Got 0.001."),
         ("goals.refused=150%", "goals.refused must be a percentage from 0% to 100%. Got 150%."),
         ("cost={currency: USD}", "cost.replica_hour is missing: it has no default."),
@@ -209,13 +212,32 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ),
         (
             "traffic.arrivals={process: trace, file: nowhere.csv}",
-            "The trace nowhere.csv cannot be read: No such file or directory.",
+            f"The trace nowhere.csv cannot be read: No such file or directory in {Path.cwd()}.",
         ),
+        ("batching.max_batch=4,8", f"batching.max_batch must be a whole number. Got '4,8'. {ONLY_ONE}=4,8 compares"),
+        ("batching.max_batch=2..8", f"batching.max_batch must be a whole number. Got '2..8'. {ONLY_ONE}=2..8 compares"),
     ],
 )
 def test_bad_value_is_refused_in_one_sentence(override: str, said: str) -> None:
     """The sentence names the key, what is allowed and what was got; a slip gets a suggestion."""
     assert complaint(content(), override).startswith(said)
+
+
+def test_list_of_a_key_that_has_one_is_not_taken_for_several_values() -> None:
+    """Brackets are a list; a wrong one is not sent to whatif."""
+    assert "whatif" not in complaint(content(), "batching.max_batch=[4, 8]")
+    assert "whatif" not in complaint(content(), "batching.max_bach=8")
+
+
+def test_no_goals_may_be_said() -> None:
+    """`--set goals=none`, as `--set queue.cap=none`, and a key that is left empty in a file."""
+    wanted = {**content(), "goals": {"p99": "50ms"}}
+    assert load_scenario(wanted).goals.p99 == 50 * 10**6
+    for nothing in ("goals=none", "goals=null", "goals={}"):
+        assert load_scenario(wanted, [nothing]).goals == Goals()
+    assert load_scenario(wanted, ["goals=none", "goals.p50=9ms"]).goals == Goals(p50="9ms")
+    assert load_scenario({**content(), "cost": {"replica_hour": 1.0}}, ["cost=none"]).cost is None
+    assert complaint(content(), "goals=fast") == "goals must be a mapping of keys. Got 'fast'."
 
 
 @pytest.mark.parametrize("section", ["traffic", "model", "batching"])
@@ -255,6 +277,9 @@ def test_file_that_is_no_scenario_is_refused(name: str, text: str, said: str, tm
 def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A missing file, a folder, and bytes that are no text each get their reason."""
     assert complaint(tmp_path / "no.yaml").endswith("no.yaml cannot be read: No such file or directory.")
+    (tmp_path / "fleet.yaml").write_text("")
+    (tmp_path / "flet.csv").write_text("")
+    assert complaint(tmp_path / "flet.yaml").endswith(f"No such file or directory. Did you mean {tmp_path}/fleet.yaml?")
     (tmp_path / "folder.yaml").mkdir()
     assert complaint(tmp_path / "folder.yaml").endswith("cannot be read: Is a directory.")
     (tmp_path / "binary.yaml").write_bytes(b"name: \xff\xfe")

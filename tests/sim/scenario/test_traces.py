@@ -12,7 +12,7 @@ from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import load_trace, recorded_sizes, with_checked_trace
+from sim.scenario.traces import load_trace, recorded_sizes, trace_peak, with_checked_trace
 from tests.sim.scenario.example import scenario, trace
 
 MIN_NS = 60 * 10**9
@@ -66,7 +66,11 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
         ),
         ("timestamps_seconds.csv, inside_bin: even, repeat: true", (), "belong to a trace of counts"),
         ("timestamps_seconds.csv, bin: 5min, repeat: true", (), "belong to a trace of counts"),
-        ("timestamps_seconds.csv, column: absent", (), "has no column absent: it has timestamp, user."),
+        (
+            "timestamps_seconds.csv, column: absent",
+            (),
+            "has no column absent: it has timestamp, user; traffic.arrivals.column says",
+        ),
     ],
 )
 def test_trace_that_does_not_fit_the_scenario_is_refused(more: str, overrides: tuple[str, ...], said: str) -> None:
@@ -101,6 +105,45 @@ def test_fractions_of_requests_are_means_of_poisson_counts(tmp_path: Path) -> No
     file = tmp_path / "trace.csv"
     file.write_text("timestamp,value\n0,1.5\n60,2.25\n")
     scenario(f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: poisson}}")
+
+
+def test_missing_trace_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path counts from the scenario's folder, which a bare name does not tell; a name like one there is suggested."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "arrivals.csv").write_text("timestamp\n0\n1\n")
+    (tmp_path / "arrival.yaml").write_text("")
+    with pytest.raises(ScenarioError) as caught:
+        scenario("traffic.arrivals={process: trace, file: arrival.csv}")
+    reason = f"No such file or directory in {tmp_path}"
+    assert str(caught.value) == f"The trace arrival.csv cannot be read: {reason}. Did you mean arrivals.csv?"
+
+
+def test_highest_rate_is_that_of_the_busiest_window(tmp_path: Path) -> None:
+    """1/s for 40 s, and 10 requests more in the third window of 5 s: 15 there.
+
+    At twice the rate the burst lies in the second window, with 10 others, or 9 as the edge is rounded.
+    """
+    file = tmp_path / "trace.csv"
+    burst = [11 + place / 10 for place in range(10)]
+    file.write_text("timestamp\n" + "\n".join(map(str, sorted([*map(float, range(40)), *burst]))) + "\n")
+    own = f"traffic.arrivals={{process: trace, file: '{file}', repeat: true}}"
+    assert trace_peak(scenario(own), 5 * 10**9) == (3.0, 5 * 10**9)
+    rate = mean_rate_per_s(scenario(own))
+    assert trace_peak(scenario(own, f"traffic.arrivals.rate={2 * rate:.9f}/s"), 5 * 10**9) == (
+        pytest.approx(4.0, abs=0.2),
+        5 * 10**9,
+    )
+    assert trace_peak(scenario(), 5 * 10**9) is None
+
+
+def test_highest_rate_of_counts_is_that_of_a_bin(tmp_path: Path) -> None:
+    """Bins of a minute tell nothing of 5 s; a trace of one window has no busiest one."""
+    counts = scenario(trace("counts.csv", ", inside_bin: uniform"), "horizon.duration=20min", "horizon.warm_up=5min")
+    content = read(counts)
+    assert isinstance(content, CountFile)
+    most = float(content.counts.max()) / content.bin_ns * 1e9
+    assert trace_peak(counts, 5 * 10**9) == (pytest.approx(most), content.bin_ns)
+    assert trace_peak(counts, 60 * MIN_NS) is None
 
 
 def test_trace_may_end_in_the_tail_of_a_run() -> None:

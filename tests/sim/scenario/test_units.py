@@ -93,7 +93,10 @@ def test_ratio_is_a_number_or_a_percentage(value: object, ratio: float) -> None:
     ("parse", "value", "said"),
     [
         (parse_time_ns, 5, "must carry a unit, for example 5ms. Got 5."),
-        (parse_time_ns, 0.5, "must carry a unit, for example 5ms. Got 0.5."),
+        (parse_time_ns, 0.5, "must carry a unit, for example 0.5s or 0.5ms. Got 0.5."),
+        (parse_time_ns, 500, "must carry a unit, for example 500ms. Got 500."),
+        (parse_time_ns, -5, "must carry a unit, for example 5ms. Got -5."),
+        (parse_time_ns, 0, "must carry a unit, for example 5ms. Got 0."),
         (parse_time_ns, "5", "must carry a unit, for example 5ms. Got 5."),
         (parse_time_ns, "1:30", "must be a number with a unit, for example 5ms. Got 1:30."),
         (parse_time_ns, "5m", "must be in ns, us, ms, s, min, h or d. Got 5m."),
@@ -107,6 +110,7 @@ def test_ratio_is_a_number_or_a_percentage(value: object, ratio: float) -> None:
         (parse_time_ns, True, "must be a number with a unit, for example 5ms. Got true."),
         (parse_time_ns, [5], "must be a number with a unit, for example 5ms. Got [5]."),
         (parse_time_ns, "\u0665ms", "must be a number with a unit, for example 5ms. Got \u0665ms."),
+        (parse_rate_per_s, 0.25, "must carry a unit, for example 0.25/s. Got 0.25."),
         (parse_rate_per_s, 600, "must carry a unit, for example 600/s. Got 600."),
         (parse_rate_per_s, "600/d", "must be per s, min or h, for example 600/s. Got 600/d."),
         (parse_rate_per_s, "600rps", "must be a number with a unit, for example 600/s. Got 600rps."),
@@ -150,7 +154,14 @@ def test_long_values_are_cut() -> None:
 
 @pytest.mark.parametrize(
     ("time_ns", "words"),
-    [(5_000_000, "5ms"), (90 * 10**9, "1.5min"), (86_400 * 10**9, "1d"), (7_200 * 10**9, "2h"), (12, "12ns")],
+    [
+        (5_000_000, "5ms"),
+        (90 * 10**9, "1.5min"),
+        (86_400 * 10**9, "1d"),
+        (7_200 * 10**9, "2h"),
+        (12, "12ns"),
+        (999_900_000, "1s"),
+    ],
 )
 def test_times_are_told_in_their_largest_unit(time_ns: int, words: str) -> None:
     """A message says 1.5min and not 90000000000ns."""
