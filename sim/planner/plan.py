@@ -35,7 +35,7 @@ from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
 from sim.scenario.traces import meets_one_trace
 
-__all__ = ["PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
+__all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
 
 PLAN_VERSION: Final = "servecast-plan/1"
 
@@ -57,8 +57,11 @@ _FRONTIER_COST: Final = 2.5
 
 _HEADROOM_MOST: Final = 3.0
 _HEADROOM_STEP: Final = 1.15
-_HEADROOM_PRECISION: Final = 0.02
+_HEADROOM_PRECISION: Final = 0.05
 _HEADROOM_RUNS: Final = 4
+
+HEADROOM_BEYOND: Final = 1.25
+"""A goal that is missed with confidence is looked for up to so many times the traffic at which one breaks."""
 
 Progress = Callable[[int, int], None]
 
@@ -95,7 +98,10 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Headroom:
-    """How many times the traffic may be before a goal breaks. An end is None where it is not known, or above `most`."""
+    """How many times the traffic may be before a goal breaks. An end is None where it is not known, or was not found.
+
+    Factors up to `most` were asked for, and for `high` up to HEADROOM_BEYOND times `factor`.
+    """
 
     low: float  # up to here all goals are met with confidence
     factor: float | None  # by its value a goal breaks here
@@ -297,7 +303,7 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
     most, precision, apart = _HEADROOM_MOST * rate, _HEADROOM_PRECISION, None
     # At the scenario's own rate fresh runs have met the goals.
     low = ascend(lambda each: bench.at(each).is_met, rate, precision, step=_HEADROOM_STEP, most=most)
-    far = reach(bench, low, precision, most=most)
+    far = reach(bench, low, precision, most=most, beyond=HEADROOM_BEYOND)
     if fleet_changes(scenario):
         far, apart = up_to_first_gap(bench, rate, far, precision)
     search.simulated["headroom"] = bench.simulated

@@ -301,8 +301,13 @@ class Reach:
     unknown: Unknown | None  # the nearest rate above `low` of which runs do not tell, where that hides `value`
 
 
-def reach(bench: TrafficBench, low: float, precision: float, *, most: float | None = None) -> Reach:
-    """Return how far goals hold above a rate up to which they are met with confidence, to a share of each end."""
+def reach(
+    bench: TrafficBench, low: float, precision: float, *, most: float | None = None, beyond: float = math.inf
+) -> Reach:
+    """Return how far goals hold above a rate up to which they are met with confidence, to a share of each end.
+
+    Rates up to `most` are asked for, and up to `beyond` times where a figure reaches its limit.
+    """
     most = OVERLOAD_MOST * low if most is None else most
     value = ascend(lambda rate: bench.at(rate).is_within, low, precision, most=most)
     unknown = _unknown_above(bench, value) if value < most else None
@@ -310,7 +315,7 @@ def reach(bench: TrafficBench, low: float, precision: float, *, most: float | No
     return Reach(
         low=low,
         value=value if is_known else None,
-        high=surely_missed(bench, value, precision, most),
+        high=surely_missed(bench, value, precision, min(most, beyond * value)),
         binding=bench.at(value).figure if is_known else None,
         unknown=unknown,
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 from sim.forecast.estimates import Figure
 from sim.planner.arithmetic import REPLICAS
 from sim.planner.edges import Edge
-from sim.planner.plan import Headroom, Plan, PlanRow
+from sim.planner.plan import HEADROOM_BEYOND, Headroom, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.verdicts import lower_end, upper_end
 from sim.report.goal_words import goal_words, nearness_words
@@ -123,13 +123,14 @@ def _edge_words(edges: Sequence[Edge]) -> str:
 def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     """Yield how much more traffic there may be, from met to missed, and how fine the look was."""
     low, most = f"{headroom.low:.2f}", f"{headroom.most:.0f}"
-    high = f"above {most}" if headroom.high is None else f"{headroom.high:.2f}"
+    high = "" if headroom.high is None else f"{headroom.high:.2f}"
     if headroom.factor is not None:
+        high = high or f"above {min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
         ends = f"{low} .. {high} times: met to missed, {sure} each"
         breaks = f" before {FIGURE_NAMES[headroom.binding]} is beyond its limit" if headroom.binding else ""
         yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much [{ends}]{breaks}."
     elif headroom.why is not None:
-        missed = "" if headroom.high is None else f", and missed from {high} times on"
+        missed = high and f", and missed from {high} times on"
         yield (
             f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; of what lies "
             "between, the runs do not tell (--runs)."

@@ -101,7 +101,8 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
             "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
             "of what lies between, the runs do not tell (--runs).",
         ),
-        (Headroom(1.1, 3.0, None, P99, 4.0), "3.00 times as much [1.10 .. above 4 times: met to missed, 95 % each]"),
+        (Headroom(1.1, 2.0, None, P99, 4.0), "2.00 times as much [1.10 .. above 2.50 times: met to missed, 95 % each]"),
+        (Headroom(1.1, 3.6, None, P99, 4.0), "3.60 times as much [1.10 .. above 4.00 times: met to missed, 95 % each]"),
         (
             Headroom(1.2, 1.3, 1.4, P99, 4.0, apart=0.033),
             "it was asked for every 0.033 times up to there, and narrower gaps are not seen.",
