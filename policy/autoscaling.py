@@ -120,12 +120,16 @@ def history_length(rule: AutoscalingRule) -> int:
 
 
 def fresh_autoscaler(rule: AutoscalingRule, now_ns: int) -> AutoscalerState:
-    """Return the state at the start: the first sample is due now, the first tick and poll one period later."""
-    first_poll_ns = now_ns + rule.poll_ns if rule.poll_ns > 0 else NEVER_NS
+    """Return the state at the start: the first sample is due now, the first tick and poll one period later.
+
+    Where the clocks have been running for a while, all of these come when they are due next.
+    """
+    started_ns = now_ns - rule.phase_ns
+    first_poll_ns = _next_ns(started_ns, rule.poll_ns, started_ns, now_ns) if rule.poll_ns > 0 else NEVER_NS
     return AutoscalerState(
-        started_ns=now_ns,
-        next_sample_ns=now_ns,
-        next_tick_ns=now_ns + rule.tick_ns,
+        started_ns=started_ns,
+        next_sample_ns=_next_ns(started_ns, rule.sample_ns, started_ns, now_ns - 1),
+        next_tick_ns=_next_ns(started_ns, rule.tick_ns, started_ns, now_ns),
         next_poll_ns=first_poll_ns,
         pending_side=0,
         pending_since_ns=UNSET,

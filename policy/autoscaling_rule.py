@@ -127,13 +127,13 @@ class AutoscalingRule(NamedTuple):
     signal: int  # Signal
     target: float  # load per replica: requests, requests/s, or busy devices (UTILISATION: in whole per cent)
 
-    sample_ns: int  # period of the samples, from the start
+    sample_ns: int  # period of the samples, from the start of the clocks
     mean: int  # Mean
     window_ns: int  # of the samples that count; 0: the latest alone
     report_ns: int  # samples become known at multiples of this only; 0: at once
     lag_ns: int  # and so much later
 
-    tick_ns: int  # period of the decisions; the first comes one period after the start
+    tick_ns: int  # period of the decisions; the first comes one period after the start of the clocks, or more
     not_ready: int  # NotReady
     stabilisation: int  # Stabilisation
     delay_restarts: int  # 1: a move starts the delay anew, 0: it goes on as long as the need persists
@@ -159,6 +159,8 @@ class AutoscalingRule(NamedTuple):
     samples_kept: int  # entries of the histories
     recommendations_kept: int
     moves_kept: int
+
+    phase_ns: int = 0  # for so long the clocks of samples, reports, ticks and polls have been running at the start
 
 
 def samples_of(rule: AutoscalingRule) -> Ring:

@@ -58,7 +58,7 @@ class Stream(IntEnum):
     TIMER = 12  # replica, number of the timer: the front end's work on it
     ROUTE = 13  # request, attempt: which replica takes it
     COLD_START = 14  # replica, number of the part of its start: those of later lives go on counting
-    PHASE = 15  # draw of a prediction, 0: where the autoscaler's clocks stand when its load begins
+    PHASE = 15  # draw of a prediction, or version, 0: where the autoscaler's clocks stand when its load begins
     VERSION = 16  # request, 0: which version takes it, where no key is to stay with one
     COPY = 17  # request, version: whether that shadow version gets a copy
     ERROR = 18  # request, 0: whether a version fails on it; one that fails more often fails on these and more

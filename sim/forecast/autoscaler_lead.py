@@ -1,21 +1,25 @@
 """In which state a load finds the autoscalers of a fleet at rest: what they remember, and where their clocks stand.
 
 Samples, reports, ticks and polls come at multiples of their periods from the start of an autoscaler. Where among them a
-load begins moves what is decided, often by more than one tick. A simulated load is given the same start by letting the
-simulated autoscaler be at work for a while before it: a lead.
+load begins moves what is decided, often by more than one tick. A simulated load is given the same start as a measured
+one by letting the simulated autoscaler be at work for a while before it: a lead. Runs of a forecast begin with the
+fleet as stated, and with the clocks where chance has them: a recorded burst does not always come right behind a tick.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 from policy.autoscaling_rule import AutoscalingRule, Formula
 from policy.dice import Stream, die
+from sim.engine.engine_input import EngineInput, FleetInput
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version
 
-__all__ = ["chance_lead_ns", "lead_like", "memory_ns_of", "scales", "tick_ns_of"]
+__all__ = ["chance_lead_ns", "lead_like", "memory_ns_of", "scales", "tick_ns_of", "with_chance_phases"]
 
 _PERIOD_MAX_NS = 600 * 10**9  # two clocks that meet less often stand to each other as chance has it, as far as matters
 
@@ -55,6 +59,22 @@ def chance_lead_ns(scenario: Scenario, seed: int, draw: int) -> int:
     return _rested_ns(scenario, period_ns) + die(seed, Stream.PHASE, draw, 0) % period_ns
 
 
+def with_chance_phases(engine_input: EngineInput) -> EngineInput:
+    """Return a run whose dice say where the clocks of each version's autoscaler stand at its start."""
+    first, *others = (
+        _with_chance_phase(fleet, engine_input.seed, version) for version, fleet in enumerate(engine_input.fleets)
+    )
+    return replace(engine_input, fleet=first, other_fleets=tuple(others))
+
+
+def _with_chance_phase(fleet: FleetInput, seed: int, version: int) -> FleetInput:
+    rule = fleet.autoscaler
+    if rule.formula == Formula.FIXED:
+        return fleet
+    phase_ns = die(seed, Stream.PHASE, version, 0) % min(_common_period_ns([rule]), _PERIOD_MAX_NS)
+    return replace(fleet, autoscaler=rule._replace(phase_ns=phase_ns))
+
+
 def _autoscalers(scenario: Scenario) -> list[AutoscalingRule]:
     """Return the rules of the versions that scale."""
     rules = [serving_rules(alone).autoscaler for alone in each_version(scenario)]
@@ -78,8 +98,12 @@ def _memory_ns(rule: AutoscalingRule) -> int:
 
 
 def _period_ns(scenario: Scenario) -> int:
-    """Return after how long all clocks stand alike again, 1 where there is none."""
-    clocks = [(rule.sample_ns, rule.report_ns, rule.tick_ns, rule.poll_ns) for rule in _autoscalers(scenario)]
+    """Return after how long all clocks of a scenario stand alike again, 1 where there is none."""
+    return _common_period_ns(_autoscalers(scenario))
+
+
+def _common_period_ns(rules: Sequence[AutoscalingRule]) -> int:
+    clocks = [(rule.sample_ns, rule.report_ns, rule.tick_ns, rule.poll_ns) for rule in rules]
     return math.lcm(*(period_ns for periods in clocks for period_ns in periods if period_ns))
 
 

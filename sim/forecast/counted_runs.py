@@ -21,6 +21,7 @@ from policy.instant import NEVER_NS
 from policy.timeline import Outcome
 from sim.engine.engine_input import EngineInput
 from sim.engine.engines import Engine, chosen_engine, run
+from sim.forecast.autoscaler_lead import with_chance_phases
 from sim.forecast.estimates import METRICS, Figure
 from sim.forecast.goal_metrics import goal_metrics, goal_windows
 from sim.forecast.refusals import refuse_unresolved, refuse_unstable
@@ -138,13 +139,15 @@ def _count(task: CountedTask, limit_ns: int) -> RunCounts:
 
 
 def _lowered(task: CountedTask, arrivals_ns: npt.NDArray[np.int64] | None) -> EngineInput:
-    return lower(
-        task.scenario,
-        seed=task.seed,
-        run=task.run,
-        profile_draw=task.profile_draw,
-        arrivals_ns=arrivals_ns,
-        warm_up_ns=task.warm_up_ns,
+    return with_chance_phases(
+        lower(
+            task.scenario,
+            seed=task.seed,
+            run=task.run,
+            profile_draw=task.profile_draw,
+            arrivals_ns=arrivals_ns,
+            warm_up_ns=task.warm_up_ns,
+        )
     )
 
 

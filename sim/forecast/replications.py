@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.engine.engines import run
+from sim.forecast.autoscaler_lead import with_chance_phases
 from sim.forecast.processes import map_tasks
 from sim.outcome.breakdown import breakdown_ns
 from sim.outcome.measures import RunMeasures, measure
@@ -51,8 +52,8 @@ class Replication:
 
 def replicate(task: ReplicationTask) -> Replication:
     """Run one replication."""
-    engine_input = lower(
-        task.scenario, seed=task.seed, run=task.run, profile_draw=task.profile_draw, warm_up_ns=task.warm_up_ns
+    engine_input = with_chance_phases(
+        lower(task.scenario, seed=task.seed, run=task.run, profile_draw=task.profile_draw, warm_up_ns=task.warm_up_ns)
     )
     from_ns, to_ns = engine_input.measure_from_ns, engine_input.measure_to_ns
     instances = engine_input.instances

@@ -240,7 +240,7 @@ def autoscalers(draw: st.DrawFn) -> AutoscalingRule:
         return draw(st.integers(least, most)) * 10**6
 
     most = draw(st.integers(1, 4))
-    return autoscaling_rule(
+    rule = autoscaling_rule(
         formula=formula,
         signal=draw(st.sampled_from(["waiting", "in_flight", "rate", "busy"])),
         target=draw(st.sampled_from([0.5, 1.0, 3.0])),
@@ -260,6 +260,7 @@ def autoscalers(draw: st.DrawFn) -> AutoscalingRule:
         idle_ns=ms(0, 6),
         activation=draw(st.sampled_from(Activation)).name.lower(),
     )
+    return rule._replace(phase_ns=draw(st.integers(0, 20)) * 10**6 // 4)
 
 
 def version_inputs() -> st.SearchStrategy[EngineInput]:

@@ -61,6 +61,20 @@ def test_clocks_run_from_the_start_each_at_its_period(way: str) -> None:
     assert asked == [104, 106, 108, 110, 112, 116, 118, 120]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_clocks_that_run_already_are_due_at_their_own_multiples(way: str) -> None:
+    """They began 7 s before second 100: the next sample comes at 101, the next tick at 105, the next poll at 103."""
+    clocks = rule(sample_ns=4 * S, tick_ns=6 * S, poll_ns=10 * S, min_replicas=0)._replace(phase_ns=7 * S)
+    decide, history = run_way(way, step), history_for(way, clocks)
+    state, now_s, asked = fresh_autoscaler(clocks, 100 * S), 100, []
+    assert (state.next_sample_ns, state.next_tick_ns, state.next_poll_ns) == (101 * S, 105 * S, 103 * S)
+    for _ in range(7):
+        state, scaling = decide(clocks, state, history, view(2, 1), now_s * S)
+        now_s = scaling.ask_again_ns // S
+        asked.append(now_s)
+    assert asked == [101, 103, 105, 109, 111, 113, 117]
+
+
 WHOLE_PERIODS: dict[str, dict[str, Any]] = {
     "delays": {"delay_up_ns": 3 * S, "delay_down_ns": 4 * S},
     "windows": {"window_ns": 4 * S, "stabilisation_down_ns": 5 * S},

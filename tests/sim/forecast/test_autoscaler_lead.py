@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sim.engine.process_engine import run
-from sim.forecast.autoscaler_lead import chance_lead_ns, lead_like, memory_ns_of, scales, tick_ns_of
+from sim.forecast.autoscaler_lead import (
+    chance_lead_ns,
+    lead_like,
+    memory_ns_of,
+    scales,
+    tick_ns_of,
+    with_chance_phases,
+)
+from sim.forecast.replications import ReplicationTask, replicate
 from sim.scenario.lower import lower
 from sim.scenario.spec import Scenario
 from tests.sim.scenario.example import scenario
@@ -105,3 +114,33 @@ def test_clocks_that_hardly_ever_meet_need_no_lead_of_days() -> None:
 def test_fixed_fleet_needs_no_lead() -> None:
     """There is nothing that could remember."""
     assert chance_lead_ns(scenario(FIXED), 1, 3) == 0
+
+
+@pytest.mark.parametrize(("fleet", "period_ns"), [(RAY, 3 * S), (HPA, 2 * S), (FIXED, 1)])
+def test_runs_of_a_forecast_find_the_clocks_anywhere_in_their_common_period(fleet: str, period_ns: int) -> None:
+    """Run by run another phase, all of the period among 400 of them; the same run always has the same."""
+    subject, none = scenario(fleet), np.empty(0, dtype=np.int64)
+
+    def phase_ns(run: int) -> int:
+        lowered = lower(subject, seed=1, run=run, warm_up_ns=0, arrivals_ns=none)
+        return with_chance_phases(lowered).fleet.autoscaler.phase_ns
+
+    phases = [phase_ns(run) for run in range(400)]
+    assert phases == [phase_ns(run) for run in range(400)]
+    tenths = np.bincount(np.array(phases) * 10 // period_ns, minlength=10)
+    assert len(tenths) == 10
+    assert tenths.min() >= (20 if fleet is not FIXED else 0)
+
+
+def test_runs_of_one_trace_differ_where_a_fleet_scales(tmp_path: Path) -> None:
+    """A burst does not come at the same moment of every tick. With a fixed fleet all runs are the same."""
+    moments = np.sort(np.concatenate([np.arange(0, 20, 0.05), np.arange(8, 11, 0.001)]))
+    (tmp_path / "burst.csv").write_text("timestamp\n" + "\n".join(f"{moment:.4f}" for moment in moments))
+    trace = f"traffic={{arrivals: {{process: trace, file: {tmp_path / 'burst.csv'}}}}}"
+
+    def different_runs(fleet: str) -> int:
+        tasks = [ReplicationTask(scenario(fleet, trace), 1, run, None, 0, False) for run in range(4)]
+        return len({replicate(task).measures.answered_latencies_ns.tobytes() for task in tasks})
+
+    assert different_runs(FIXED) == 1
+    assert different_runs(HPA) > 1
