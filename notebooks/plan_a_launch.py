@@ -60,7 +60,8 @@ sc.frontier_picture(fixed)
 #
 # With batches of 8 three replicas are needed at the peak, and two at night. An autoscaler in the manner of Ray Serve
 # keeps so many requests in flight at each; a new replica takes 20 s to start. Which target is the cheapest that keeps
-# the goals, and what does it save?
+# the goals, and does it pay? Hardly here: a day that passes in a quarter of an hour goes up while replicas start, so
+# the target has to leave room. Each run finds the autoscaler's clock at another moment of its tick.
 
 # %%
 scaling = {
@@ -74,8 +75,8 @@ scaling = {
 scaled = sc.plan(scaling, {"fleet.autoscaler.target": [4, 6, 8, 12], "fleet.autoscaler.min_replicas": [1, 2]})
 print(sc.as_text(scaled))
 three = next(row for row in fixed.rows if row.changes == {"fleet.replicas": "3", "batching.max_batch": "8"})
+assert scaled.answer is not None
 print(f"three replicas all the time: {three.cost:.2f} EUR; scaled: {scaled.answer.cost:.2f} EUR")
-assert scaled.answer.cost < three.cost
 
 # %% [markdown]
 # ## How much more can it take?
