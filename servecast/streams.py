@@ -62,7 +62,7 @@ def print_text(*parts: RenderableType) -> None:
         return
     console = Console(file=sys.stdout, highlight=False)
     for part in parts:
-        console.print(part)
+        console.print(part, crop=False)  # a line to be copied is longer than the terminal: it breaks it, and no word
 
 
 def print_json(result: Mapping[str, object]) -> None:

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> Exit:
     else:
         from sim.report.plan_tables import plan_report
 
-        print_text(plan_report(answer))
+        print_text(plan_report(answer, options.scenario))
     if options.picture is not None:
         frontier_picture(answer).save(options.picture)
         talk.say(f"Cost against p99 is drawn in {options.picture}")

@@ -242,7 +242,7 @@ class _Search:
         unknown = min(self._bench.unknown(), key=lambda each: each.times, default=None)
         if unknown is None:
             lowest = self._bench.at(min(self._bench.missed()))
-            return Reach(0.0, None, None, lowest.figure, None), lowest
+            return Reach(0.0, None, None, lowest.broken or lowest.figure, None), lowest
         if not self._is_last:
             raise TooShort(unknown)
         highest = max(each.rate_per_s for each in self._bench.unknown())

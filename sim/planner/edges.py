@@ -7,20 +7,25 @@ what arithmetic excludes, is not beyond an edge.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from policy.errors import SettingError
 from sim.errors import RefusedToAnswer, ScenarioError
+from sim.forecast.spending import fleet_changes
 from sim.planner.arithmetic import REPLICAS, excluded
-from sim.planner.grid import Axis, configurations
+from sim.planner.grid import Axis, Configuration, configurations
 from sim.planner.question import Source, taken_apart
 from sim.scenario.lower import lower
+from sim.scenario.spare import spare_of
 from sim.scenario.units import parse_rate_per_s, parse_share, parse_time_ns
 
 __all__ = ["Edge", "edges_of"]
+
+_OF_COSTS: Final = ("fleet.spare", "fleet.machine")
+"""Keys whose value moves the cost of a fixed fleet, or how few replicas it may have."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Edge:
     key: str
     value: str
     is_smallest: bool
+    is_cheapest: bool = False  # nothing beyond can cost less
 
     def to_json(self) -> dict[str, object]:
         """Return it as plain values."""
@@ -55,8 +61,18 @@ def edges_of(
             continue
         beyond = _beyond(edge, axis)
         if any(_is_possible(source, {**common, **changes, axis.key: value}, limits) for value in beyond):
-            found.append(edge)
+            found.append(replace(edge, is_cheapest=_is_cheapest(edge, source, {**common, **changes})))
     return tuple(found)
+
+
+def _is_cheapest(edge: Edge, source: Source, changes: Mapping[str, str]) -> bool:
+    """Return whether a fixed fleet costs the least that it can: its count does not vary, or none of them can go."""
+    if edge.key in (REPLICAS, *_OF_COSTS) or edge.key.startswith("cost."):
+        return False
+    scenario = _made(source, changes).scenario
+    if fleet_changes(scenario) or len(scenario.versions) > 1:
+        return False
+    return REPLICAS not in changes or scenario.fleet.replicas == 1 + spare_of(scenario)
 
 
 def _edge(axis: Axis, value: str) -> Edge | None:
@@ -84,13 +100,19 @@ def _beyond(edge: Edge, axis: Axis) -> Iterator[str]:
 def _is_possible(source: Source, changes: Mapping[str, str], limits: Mapping[str, float]) -> bool:
     """Return whether there is such a configuration, and arithmetic does not exclude it."""
     try:
-        (axes,) = taken_apart([Axis(key, (value,)) for key, value in changes.items()])
-        (one,) = configurations(source, axes)
+        one = _made(source, changes)
         # What was not calibrated is refused here.
         lower(one.scenario, seed=0, run=0, warm_up_ns=0, arrivals_ns=np.empty(0, dtype=np.int64))
         return excluded(one.scenario, limits) is None
     except (ScenarioError, SettingError, RefusedToAnswer):
         return False
+
+
+def _made(source: Source, changes: Mapping[str, str]) -> Configuration:
+    """Return the configuration with these changes. Raises what the scenario raises."""
+    (axes,) = taken_apart([Axis(key, (value,)) for key, value in changes.items()])
+    (one,) = configurations(source, axes)
+    return one
 
 
 @dataclass(frozen=True)

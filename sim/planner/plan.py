@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sim.engine.engines import chosen_engine
@@ -24,10 +24,10 @@ from sim.planner.bench import ScenarioBench
 from sim.planner.edges import Edge, edges_of
 from sim.planner.frontier import frontier_of
 from sim.planner.grid import Axis
-from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs, parse_goals
+from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs, parse_goals, taken_apart
 from sim.planner.search import Candidate, Search, State, Tried, Wanted
 from sim.planner.traffic import TrafficBench, ascend, reach, up_to_first_gap
-from sim.planner.verdicts import worst_goal
+from sim.planner.verdicts import is_met, worst_goal
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
@@ -47,6 +47,12 @@ _LOST_MUCH: Final = 0.01
 
 _CLOSEST_MOST: Final = 5
 """So many are tried before it is said that none of those that come close has figures."""
+
+_RUNNERS_UP: Final = 3
+"""So many are shown beside the answer."""
+
+_SAME_COST: Final = ".9g"
+"""Costs that are alike to so many digits are the same."""
 
 _FRONTIER_RUNS: Final = 3
 _FRONTIER_MORE: Final = 6
@@ -146,6 +152,7 @@ class Plan:
     notes: tuple[str, ...]
     provenance: dict[str, Any] = field(repr=False)
     manifest: Manifest | None = field(default=None, repr=False)  # what was asked
+    fixed: dict[str, str] = field(default_factory=dict)  # changes of the scenario that all configurations have
 
     @property
     def answer(self) -> PlanRow | None:
@@ -209,7 +216,13 @@ def plan(
     _look_along_frontier(search, found)
     headroom = None if found is None else _headroom(question, found, search)
     edges = () if found is None else _edges(source, axes, goals, question, found)
-    return _answer(question, search, found, closest, headroom, edges)
+    return replace(_answer(question, search, found, closest, headroom, edges), fixed=_fixed(axes))
+
+
+def _fixed(axes: Sequence[Axis]) -> dict[str, str]:
+    """Return the keys of one value, those that change together one by one."""
+    (alone,) = taken_apart([axis for axis in axes if len(axis.values) == 1])
+    return {axis.key: axis.values[0] for axis in alone}
 
 
 def _candidates(question: Question, cost: str) -> list[Candidate]:
@@ -341,9 +354,6 @@ def _answer(
     rows = tuple(row for row in (_row(question, search, tried) for tried in told) if row is not None)
     places = {row.place: index for index, row in enumerate(rows)}
     chosen = None if found is None else places[found.candidate.place]
-    others = [
-        index for index, row in enumerate(rows) if row.state in {State.PASSED, State.CONFIRMED} and index != chosen
-    ]
     drawn = [index for index, row in enumerate(rows) if row.figures[P99].value is not None]
     scenario = question.first if found is None else question.configurations[found.candidate.place].scenario
     excluded_rows = [tried for tried in search.tried if tried.state == State.EXCLUDED]
@@ -356,7 +366,7 @@ def _answer(
         rows=rows,
         chosen=chosen,
         closest=None if closest is None else places.get(closest.candidate.place),
-        runners_up=tuple(others[:3]),
+        runners_up=() if chosen is None else _runners_up(question, rows, chosen),
         frontier=tuple(
             drawn[place] for place in frontier_of([(rows[i].cost, rows[i].figures[P99].value or 0.0) for i in drawn])
         ),
@@ -389,6 +399,22 @@ def _answer(
             },
         ),
     )
+
+
+def _runners_up(question: Question, rows: Sequence[PlanRow], chosen: int) -> tuple[int, ...]:
+    """Return the next cheapest after the answer whose own runs, as far as they go, meet the goals.
+
+    The search drops most of them for their cost alone, before they have all their runs. Of those that cost the same the
+    one with the lowest p99 comes first.
+    """
+    meeting = [
+        (float(f"{row.cost:{_SAME_COST}}"), row.figures[P99].value or math.inf, place)
+        for place, row in enumerate(rows)
+        if place != chosen
+        and row.cost >= rows[chosen].cost * (1.0 - 1e-9)
+        and is_met(row.figures, question.limits, question.confidence)
+    ]
+    return tuple(place for _, _, place in sorted(meeting)[:_RUNNERS_UP])
 
 
 def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
@@ -424,10 +450,11 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
     ]
     cheaper = [tried for tried in doubtful if row is None or search.cost(tried) < row.cost]
     if cheaper:
-        first = min(cheaper, key=search.cost)
+        first, is_one = min(cheaper, key=search.cost), len(cheaper) == 1
         notes.append(
-            f"{len(cheaper)} {'cheaper ' if row is not None else ''}configurations may meet the goals, and their runs "
-            f"do not tell: with {_words(question, first)}, {first.why}."
+            f"{len(cheaper)} {'cheaper ' if row is not None else ''}{'configuration' if is_one else 'configurations'} "
+            f"may meet the goals, and {'its' if is_one else 'their'} runs do not tell: with "
+            f"{_words(question, first)}, {first.why}."
         )
     replicas_max = _most_replicas(question)
     if replicas_max is not None and replicas_max > 1:

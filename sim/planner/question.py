@@ -12,6 +12,7 @@ from sim.errors import ScenarioError
 from sim.forecast.goals import figures_needed, wanted_figures
 from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.quantiles import QUANTILE_NAMES
+from sim.planner.arithmetic import REPLICAS
 from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, configurations
 from sim.planner.verdicts import LONGER_RUNS
 from sim.scenario.arrival_spec import RecordedTrace
@@ -39,6 +40,11 @@ _SAME: Final = ("traffic", "horizon", "goals", "seed")
 
 _TOGETHER: Final = "+"
 """Between keys that change together, and between their values."""
+
+_BOUNDS: Final = ("fleet.autoscaler.min_replicas", "fleet.autoscaler.max_replicas")
+"""What bounds fleet.replicas, the replicas that there are at the start."""
+
+_PAIRS_SHOWN: Final = 4
 
 Source = str | Path | Mapping[str, object]
 
@@ -76,7 +82,7 @@ def asked(
     """
     check_confidence(confidence)
     axes = [*axes, *([] if goals is None else parse_goals(goals))]
-    made = [one for together in taken_apart(axes) for one in configurations(source, together)]
+    made = _made(source, axes)
     if len(made) > CONFIGURATIONS_MAX:
         raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {len(made)}.")
     first = made[0].scenario
@@ -105,6 +111,19 @@ def asked(
         Configuration({key: value for key, value in one.changes.items() if key in keys}, one.scenario) for one in made
     )
     return Question(varied, tuple(shown), limits, confidence, count, (first.seed or 0) if seed is None else seed)
+
+
+def _made(source: Source, axes: Sequence[Axis]) -> list[Configuration]:
+    """Return all configurations. Raises ScenarioError; where keys must move together, it says how they do."""
+    try:
+        return [one for together in taken_apart(axes) for one in configurations(source, together)]
+    except ScenarioError as error:
+        bound = next((axis for axis in axes if axis.key in _BOUNDS and len(axis.values) > 1), None)
+        if bound is None or f"{REPLICAS} must" not in str(error):
+            raise
+        pairs = ",".join(f"{value}{_TOGETHER}{value}" for value in bound.values[:_PAIRS_SHOWN])
+        hint = f"To vary both together: --vary {REPLICAS}{_TOGETHER}{bound.key}={pairs}"
+        raise ScenarioError(f"{error} {hint}") from None
 
 
 def parse_goals(text: str) -> list[Axis]:

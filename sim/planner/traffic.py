@@ -80,6 +80,7 @@ class Standing:
     figures: Mapping[str, Figure]
     unknown: Unknown | None = None  # else these runs tell
     runs: int = 0
+    broken: str | None = None  # the one whose value is the farthest beyond its limit; None where none is known to be
 
     @property
     def is_met(self) -> bool:
@@ -203,8 +204,10 @@ class TrafficBench:
         high = _worst(share.high for share in shares.values())
         known = [name for name in shares if not math.isnan(shares[name].high)]
         worst = max(known, key=lambda name: shares[name].high, default=None)
+        beyond = [name for name in shares if shares[name].value > 1.0]
+        broken = max(beyond, key=lambda name: shares[name].value, default=None)
         unknown = None if value > 1.0 else self._unknown_at(rate_per_s, figures, len(runs), shares)
-        return Standing(low, value, high, worst, figures, unknown, len(runs))
+        return Standing(low, value, high, worst, figures, unknown, len(runs), broken)
 
     def _unknown_at(
         self, rate_per_s: float, figures: Mapping[str, Figure], made: int, shares: Mapping[str, Share]
@@ -225,7 +228,7 @@ class TrafficBench:
 
 
 def _overloaded(name: str | None, figures: Mapping[str, Figure], runs: int) -> Standing:
-    return Standing(math.inf, math.inf, math.inf, name, figures, runs=runs)
+    return Standing(math.inf, math.inf, math.inf, name, figures, runs=runs, broken=name)
 
 
 def _worst(shares: Iterable[float]) -> float:
@@ -316,7 +319,7 @@ def reach(
         low=low,
         value=value if is_known else None,
         high=surely_missed(bench, value, precision, min(most, beyond * value)),
-        binding=bench.at(value).figure if is_known else None,
+        binding=_broken_above(bench, value) if is_known else None,
         unknown=unknown,
     )
 
@@ -341,6 +344,16 @@ def _unknown_above(bench: TrafficBench, value: float) -> Unknown | None:
     return None if standing.is_within else standing.unknown
 
 
+def _broken_above(bench: TrafficBench, value: float) -> str | None:
+    """Return the figure that is beyond its limit just above the highest rate at which all are within.
+
+    At that rate another one may be the nearest to its limit: what a queue refuses rises from nothing within one step.
+    Where no figure can be given above, the nearest has to do.
+    """
+    _, standing = bench.next_above(value)
+    return standing.broken or bench.at(value).figure
+
+
 def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: float) -> tuple[Reach, float]:
     """Return how far goals hold without a gap, from a rate that meets them, and how far apart the rates are asked for.
 
@@ -356,7 +369,7 @@ def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: 
             low=min(low, found.low),
             value=value if is_gap else found.value,
             high=bench.next_above(high)[0] if is_sure_gap else found.high,
-            binding=bench.at(value).figure if is_gap else found.binding,
+            binding=_broken_above(bench, value) if is_gap else found.binding,
             unknown=None if is_gap else found.unknown,
         ),
         (end - begin) / (_BETWEEN + 1),

@@ -12,7 +12,7 @@ from sim.forecast.warnings import STRETCHED_TRACE
 from sim.planner.capacity import Capacity
 from sim.report.goal_words import goal_words
 from sim.report.tables import FIGURE_NAMES
-from sim.report.units import new_table, quantity, span
+from sim.report.units import new_table, quantity, requests_in_words, span
 
 __all__ = ["capacity_answer", "capacity_report"]
 
@@ -127,4 +127,4 @@ def _notes(found: Capacity) -> Iterator[str]:
         yield f"With {provenance['spare']} spare down; a replica's share is that of those that serve."
     most = provenance.get("runs_most", 0)
     more = f", up to {most} where they did not tell" if most > provenance["runs"] else ""
-    yield f"{provenance['runs']} runs at each rate{more}, {found.simulated / 1e6:.3g} million requests in all."
+    yield f"{provenance['runs']} runs at each rate{more}, {requests_in_words(found.simulated)} in all."

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sim.forecast.comparison import FigureChange, ForecastDiff
 from sim.forecast.paired import Difference
+from sim.report.as_it_fits import AsItFits
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import change, change_span, new_table, quantity
 
@@ -43,7 +44,7 @@ def diff_report(diff: ForecastDiff) -> RenderableType:
         "",
         input_table(diff),
         "",
-        _figures_table(diff),
+        AsItFits(_figures_table(diff), 1, ([(1, 2, 3)], [(4, 5)])),
         "",
         *goals,
         *([""] if goals else []),
@@ -73,6 +74,7 @@ def input_table(diff: ForecastDiff) -> RenderableType:
     if not diff.input_changes:
         return Text("Nothing changed in the input.")
     table = new_table("what changed in the input", "A", "B", words=3)
+    table.columns[0].no_wrap = True  # a long value wraps, and no key does
     for each in diff.input_changes[:_CHANGES_MAX]:
         table.add_row(each.key, _short(each.before), _short(each.after))
     more = len(diff.input_changes) - _CHANGES_MAX

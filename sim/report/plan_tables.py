@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -15,25 +16,31 @@ from sim.planner.edges import Edge
 from sim.planner.plan import HEADROOM_BEYOND, Headroom, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.verdicts import lower_end, upper_end
+from sim.report.as_it_fits import AsItFits
 from sim.report.goal_words import goal_words, nearness_words
 from sim.report.tables import FIGURE_NAMES
-from sim.report.units import digits_of, new_table, quantity
+from sim.report.units import digits_of, new_table, quantity, requests_in_words, short_keys
 
 __all__ = ["label_of", "plan_answer", "plan_report"]
 
 _P99: Final = "latency_ms.p99"
+_TO_GO_ON: Final = "The answer as files; servecast forecast takes the same without --to:"
 _STATES: Final = {
-    State.CONFIRMED: "confirmed",
-    State.PASSED: "seem to meet the goals",
-    State.DEARER: "cost more",
-    State.SLOWER: "cost the same and are slower",
-    State.FAILED: "miss a goal in fresh runs",
-    State.MISSED: "miss a goal",
-    State.INFERRED: "miss one as more replicas do",
-    State.EXCLUDED: "excluded by arithmetic",
-    State.UNKNOWN: "cannot be judged",
-    State.OPEN: "not looked at to the end",
+    State.CONFIRMED: ("confirmed", "confirmed"),
+    State.PASSED: ("seems to meet the goals", "seem to meet the goals"),
+    State.DEARER: ("costs more", "cost more"),
+    State.SLOWER: ("costs the same and is slower", "cost the same and are slower"),
+    State.FAILED: ("misses a goal in fresh runs", "miss a goal in fresh runs"),
+    State.MISSED: ("misses a goal", "miss a goal"),
+    State.INFERRED: (
+        "misses a goal, since the same with more replicas does",
+        "miss a goal, since the same with more replicas does",
+    ),
+    State.EXCLUDED: ("excluded by arithmetic", "excluded by arithmetic"),
+    State.UNKNOWN: ("cannot be judged", "cannot be judged"),
+    State.OPEN: ("not looked at to the end", "not looked at to the end"),
 }
+"""In words, of one configuration and of several."""
 
 
 _STATES_OF_ROWS: Final = {
@@ -45,16 +52,19 @@ _STATES_OF_ROWS: Final = {
 """Of rows; any other is not confirmed."""
 
 
-def plan_report(plan: Plan) -> RenderableType:
-    """Return a plan for people."""
+def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
+    """Return a plan for people; `scenario` is the file as they gave it, for the command that goes on from here."""
     notes = [Text(line, style="dim") for line in [*_statistics(plan), *plan.notes]]
     parts: list[RenderableType] = [Text(plan_answer(plan), style="bold")]
     parts += [Text(line) for line in _about_answer(plan)]
+    if plan.answer is not None:
+        command = Text(_export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
+        parts += ["", Text(_TO_GO_ON), command]
     shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
     if shown:
-        parts += ["", _rows_table(plan, shown, _title(plan))]
+        parts += ["", Text(_title(plan)), _as_it_fits(plan, shown)]
     if len(plan.frontier) > 1:
-        parts += ["", _rows_table(plan, plan.frontier, "cost against p99: nothing is cheaper and faster")]
+        parts += ["", Text("cost against p99: nothing is cheaper and faster"), _as_it_fits(plan, plan.frontier)]
     return Group(*parts, "", *notes)
 
 
@@ -86,6 +96,12 @@ def plan_answer(plan: Plan) -> str:
     )
 
 
+def _export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
+    """Return what writes the answer as files, for a shell."""
+    settings = [part for key, value in {**plan.fixed, **row.changes}.items() for part in ("--set", f"{key}={value}")]
+    return shlex.join(["servecast", "export", scenario, *settings, "--to", "kubernetes"])
+
+
 def label_of(row: PlanRow) -> str:
     """Return a configuration in words."""
     return ", ".join(f"{key}={value}" for key, value in row.changes.items())
@@ -99,7 +115,7 @@ def _about_answer(plan: Plan) -> Iterator[str]:
     if row.binding is not None and row.of_limit is not None:
         label = FIGURE_NAMES[row.binding].removesuffix(" latency")
         near = nearness_words(row.figures, row.binding, plan.limits[row.binding], plan.confidence)
-        yield f"{label} is the goal nearest its limit: {near} ({digits_of(100 * row.of_limit)} %)."
+        yield f"At this traffic {label} is the goal nearest its limit: {near} ({digits_of(100 * row.of_limit)} %)."
     if plan.edges:
         yield _edge_words(plan.edges)
     if plan.headroom is not None:
@@ -112,6 +128,7 @@ def _about_answer(plan: Plan) -> Iterator[str]:
 def _edge_words(edges: Sequence[Edge]) -> str:
     """Return which values of the answer have none beyond them in range, and what those may be."""
     better = "cheaper" if all(edge.key == REPLICAS for edge in edges) else "cheaper or faster"
+    better = "faster" if all(edge.is_cheapest for edge in edges) else better
     ends = ["smallest" if edge.is_smallest else "largest" for edge in edges]
     if len(edges) == 1:
         beyond = "smaller" if edges[0].is_smallest else "larger"
@@ -133,7 +150,8 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
         missed = high and f", and missed from {high} times on"
         yield (
             f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; of what lies "
-            "between, the runs do not tell (--runs)."
+            "between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them, and under a "
+            "steady load longer ones."
         )
     elif headroom.low >= headroom.most:
         yield f"Headroom: no goal breaks up to {most} times the traffic, with {sure} confidence."
@@ -149,19 +167,25 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
 def _title(plan: Plan) -> str:
     if plan.chosen is None:
         return "the closest"
-    return "the answer, and the next cheapest that seem to meet the goals" if plan.runners_up else "the answer"
+    beside = ", and the next cheapest looked at that seem to meet the goals" if plan.runners_up else ""
+    return f"the answer{beside}"
 
 
-def _rows_table(plan: Plan, places: Sequence[int], title: str) -> Table:
+def _as_it_fits(plan: Plan, places: Sequence[int]) -> AsItFits:
+    """Return configurations side by side, on a narrow page first what each costs and is, then its figures."""
+    table, names = _rows_table(plan, places), len(plan.rows[places[0]].changes)
+    last = len(table.columns) - 1
+    figures = [(place, place + 1) for place in range(names + 1, last - 1, 2)]
+    return AsItFits(table, names, ([(names,), (last - 1, last)], figures))
+
+
+def _rows_table(plan: Plan, places: Sequence[int]) -> Table:
     """Return configurations side by side: their values, cost and the figures of the goals with their upper ends."""
     names = list(dict.fromkeys([*plan.limits, _P99]))
-    keys = list(plan.rows[places[0]].changes)
+    keys = short_keys(list(plan.rows[places[0]].changes))
     ends = [f"{FIGURE_NAMES[name].removesuffix(' latency')}, at most" for name in names]
     headers = [column for name, end in zip(names, ends, strict=True) for column in (FIGURE_NAMES[name], end)]
-    table = new_table(
-        *(key.rpartition(".")[2] for key in keys), f"cost, {plan.unit}", *headers, "runs", "", words=len(keys)
-    )
-    table.title, table.title_justify, table.title_style = title, "left", ""
+    table = new_table(*keys.values(), f"cost, {plan.unit}", *headers, "runs", "", words=len(keys))
     table.columns[-1].justify = "left"
     for place in places:
         row = plan.rows[place]
@@ -187,12 +211,14 @@ def _statistics(plan: Plan) -> Iterator[str]:
             f"together: {why}."
         )
     count = sum(plan.states.values())
-    said = [f"{plan.states[state]} {words}" for state, words in _STATES.items() if state in plan.states]
-    yield f"{count} configurations: {'; '.join(said)}."
+    of_states = [(plan.states[state], words) for state, words in _STATES.items() if state in plan.states]
+    said = [f"{number} {one if number == 1 else several}" for number, (one, several) in of_states]
+    yield f"{count} {'configuration' if count == 1 else 'configurations'}: {'; '.join(said)}."
     sure = f"{100 * plan.confidence:g} %"
-    simulated = f"{sum(plan.simulated.values()) / 1e6:.3g} million requests were simulated"
+    requests = sum(plan.simulated.values())
+    simulated = f"{requests_in_words(requests)} {'was' if requests == 1 else 'were'} simulated"
     yield (
-        f"At most: the end that the figure is below with {sure} confidence. The answer rests on {plan.answer.runs} "
+        f"At most: with {sure} confidence the figure is no higher than that. The answer rests on {plan.answer.runs} "
         f"fresh runs, by which nothing was chosen; {simulated}."
         if plan.answer is not None
         else f"Ends hold with {sure} confidence; {simulated}."

@@ -327,7 +327,7 @@ def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:
     out = StringIO()
     # Inside a notebook rich would show the text itself and return nothing of it.
     console = Console(file=out, width=width, no_color=True, force_terminal=False, force_jupyter=False, highlight=False)
-    console.print(renderable)
+    console.print(renderable, crop=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
 from sim.scenario.units import time_in_words, write_time
 
-__all__ = ["about_time", "change", "change_span", "digits_of", "new_table", "quantity", "span", "time_text", "unit_of"]
+__all__ = [
+    "about_time",
+    "change",
+    "change_span",
+    "digits_of",
+    "new_table",
+    "quantity",
+    "requests_in_words",
+    "short_keys",
+    "span",
+    "time_text",
+    "unit_of",
+]
 
 _PLACES_MAX = 6
 
 _STATED_DIGITS = 5
 """Digits up to which a time is taken for one that somebody wrote: 86 400 s has three, a trace's length ten and more."""
+
+_MILLION = 1_000_000
 
 _UNITS = {
     "gpu_hours": "h",
@@ -100,6 +115,19 @@ def new_table(*headers: str, words: int = 1) -> Table:
         holds_words = place < words
         table.add_column(header, justify="left" if holds_words else "right", no_wrap=not holds_words)
     return table
+
+
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
+    """Return keys by their last word, or in full where two end in the same one."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)}
+
+
+def requests_in_words(count: int) -> str:
+    """Return a number of requests, from a million on with three digits."""
+    if count >= _MILLION:
+        return f"{float(f'{count / _MILLION:.3g}'):,g} million requests".replace(",", " ")
+    return f"{count:,} {'request' if count == 1 else 'requests'}".replace(",", " ")
 
 
 def _number(text: str) -> str:

@@ -7,17 +7,16 @@ have no room in it are in the JSON and the CSV, and a line says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.measure import Measurement
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.paired import Difference
 from sim.planner.whatif import Row, WhatIf
+from sim.report.as_it_fits import AsItFits
 from sim.report.tables import label_of
-from sim.report.units import change, change_span, new_table, quantity
+from sim.report.units import change, change_span, new_table, quantity, short_keys
 
 __all__ = [
     "changes_in_words",
@@ -36,10 +35,6 @@ _NAMED_MOST = 6
 _LAST_DIGIT = 1e-3
 """The last of three digits is worth so much of a number at the least."""
 
-_UNBOUNDED = 10_000
-"""Columns of a page on which any table has room."""
-
-
 _REFUSED = "refused_share"
 _P99 = "latency_ms.p99"
 
@@ -51,14 +46,20 @@ def whatif_report(answer: WhatIf) -> RenderableType:
     """Return what-if for people."""
     lines = [*whatif_notes(answer), *goal_lines(answer), *_refusals(answer)]
     warned = [Text(f"warning: {sentence}", style="yellow") for sentence in answer.warnings]
-    parts = (_table(answer, differences=False), _table(answer, figures=False))
-    table = _AsItFits(whatif_table(answer), parts)
-    return Group(Text(whatif_answer(answer), style="bold"), "", table, "", *map(Text, lines), *warned)
+    return Group(Text(whatif_answer(answer), style="bold"), "", _as_it_fits(answer), "", *map(Text, lines), *warned)
+
+
+def _as_it_fits(answer: WhatIf) -> AsItFits:
+    """Return the table, that on a narrow page is one of figures and one of differences."""
+    table, names = whatif_table(answer), len(answer.axes)
+    places = [[place] for place in range(names, len(table.columns))]
+    figures = len(places) - len(_differences_shown(answer))
+    return AsItFits(table, names, [part for part in (places[:figures], places[figures:]) if part])
 
 
 def changes_in_words(answer: WhatIf, row: Row) -> str:
     """Return a configuration by the keys that vary, each by its last word where that is no other's."""
-    named = _short_keys(answer)
+    named = short_keys([axis.key for axis in answer.axes])
     said = [f"{named[axis.key]} {row.changes[axis.key]}" for axis in answer.axes if axis.key in row.changes]
     return ", ".join(said) or "the scenario itself"
 
@@ -108,11 +109,6 @@ def whatif_answer(answer: WhatIf) -> str:
     )
 
 
-def whatif_table(answer: WhatIf) -> Table:
-    """Return a row for each configuration: its figures, what became of the goals, and two differences."""
-    return _table(answer)
-
-
 def whatif_notes(answer: WhatIf) -> list[str]:
     """Return where the other differences are, and why some differences, or their intervals, are not known."""
     shown = _differences_shown(answer)
@@ -146,19 +142,18 @@ def _differences_shown(answer: WhatIf) -> list[str]:
     return names
 
 
-def _table(answer: WhatIf, *, figures: bool = True, differences: bool = True) -> Table:
-    """Return a row for each configuration, with what was asked for of it."""
-    keys = _short_keys(answer)
-    shown = answer.figures if figures else ()
-    compared = _differences_shown(answer) if differences else []
-    judged = figures and bool(answer.limits)
-    heads = [*keys.values(), *(_head(name, answer) for name in shown), *(["goals"] if judged else [])]
+def whatif_table(answer: WhatIf) -> Table:
+    """Return a row for each configuration: its figures, what became of the goals, and two differences."""
+    keys = short_keys([axis.key for axis in answer.axes])
+    compared = _differences_shown(answer)
+    judged = bool(answer.limits)
+    heads = [*keys.values(), *(_head(name, answer) for name in answer.figures), *(["goals"] if judged else [])]
     heads += [f"{label_of(name)}, difference{'' if name == _REFUSED else ' [95 %]'}" for name in compared]
     table = new_table(*heads, words=len(keys))
     table.padding = _GAP
     for place, row in enumerate(answer.rows):
         values = [row.changes.get(axis.key, "") for axis in answer.axes]
-        values += ["-" if (value := _value(row, name)) is None else quantity(name, value) for name in shown]
+        values += ["-" if (value := _value(row, name)) is None else quantity(name, value) for name in answer.figures]
         values += [_goals(row)] if judged else []
         is_base = place == answer.base
         table.add_row(*values, *(_difference(answer, row, name, is_base=is_base) for name in compared))
@@ -194,22 +189,6 @@ def _is_sure(name: str, difference: Difference) -> bool:
     low, high = difference.low, difference.high
     is_narrow = high - low < _LAST_DIGIT * abs(difference.value)
     return difference.value != 0 and (is_narrow or quantity(name, low) == quantity(name, high))
-
-
-@dataclass(frozen=True)
-class _AsItFits:
-    """A table, or its parts one below the other where it is wider than the page."""
-
-    whole: Table
-    parts: tuple[Table, ...]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield what has room."""
-        width = Measurement.get(console, options.update(max_width=_UNBOUNDED), self.whole).maximum
-        for place, table in enumerate((self.whole,) if width <= options.max_width else self.parts):
-            if place:
-                yield ""
-            yield table
 
 
 def _goals(row: Row) -> str:
@@ -263,12 +242,6 @@ def _refusals(answer: WhatIf) -> list[str]:
         if without:
             reasons.append(f"No {label_of(name)} {_where(answer, without)}: {without[0].figures[name].why}.")
     return reasons[:_NAMED_MOST]
-
-
-def _short_keys(answer: WhatIf) -> dict[str, str]:
-    """Return the keys by their last word, or in full where two end in the same one."""
-    last = [axis.key.rpartition(".")[2] for axis in answer.axes]
-    return {axis.key: word if last.count(word) == 1 else axis.key for axis, word in zip(answer.axes, last, strict=True)}
 
 
 def _value(row: Row, name: str) -> float | None:

@@ -137,6 +137,10 @@ def _check_fleet(scenario: Scenario) -> None:
     least, most = (1, REPLICAS_MAX) if fleet.autoscaler is None else (0, rule.replicas_max)
     if fleet.autoscaler is not None and not rule.to_zero:
         least = rule.replicas_min
+    if fleet.autoscaler is not None and not least <= fleet.replicas <= most:
+        ends = "max_replicas" if least == 0 else "min_replicas and max_replicas"
+        allowed = f"a whole number from {least} to {most} ({ends} of fleet.autoscaler)"
+        raise SettingError("fleet.replicas", allowed, fleet.replicas)
     check_count("fleet.replicas", fleet.replicas, least, most)
     if scenario.front_end.blocking and (fleet.replicas != 1 or fleet.autoscaler is not None):
         raise SettingError(

@@ -66,3 +66,16 @@ def test_json_refuses_what_other_readers_do_not_take(tmp_path: Path, capsys: pyt
     text = capsys.readouterr().out
     assert json.loads(text) == {"value": 1}
     assert (tmp_path / "out.json").read_text(encoding="utf-8") == text
+
+
+def test_line_to_be_copied_is_not_cut_by_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is longer than the terminal is wide stays one line."""
+    from rich.console import Group
+    from rich.text import Text
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    command = f"servecast export {'long-' * 20}name.yaml"
+    print_text(Group(Text(command, no_wrap=True, overflow="ignore")))
+    assert command in terminal.getvalue().splitlines()

@@ -32,6 +32,7 @@ def test_answer_comes_first_with_its_goals(short: str, capsys: pytest.CaptureFix
     assert "USD for 8 s, 2.00 USD/h; p90 " in words
     assert "; the goal is 60.0 ms)" in words
     assert "Headroom: the goals are met up to " in words  # three runs of 8 s do not tell more
+    assert f"servecast export {short} --set fleet.replicas=1 --set batching.max_batch=" in words
     assert "6 configurations: 2 confirmed; 4 cost more" in words
 
 

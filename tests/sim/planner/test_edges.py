@@ -33,7 +33,27 @@ def test_edge_hides_something_where_a_value_beyond_is_possible(axis: str, value:
     varied = parse_axis(axis)
     content = changed(queue={}, traffic={"arrivals": {"process": "poisson", "rate": "70/s"}})
     found = edges_of(content, [parse_axis("goals.p90=70ms")], [varied], {varied.key: value}, {P90: 70.0})
-    assert found == (() if end is None else (Edge(varied.key, value, end == "smallest"),))
+    is_cheapest = varied.key != "fleet.replicas"  # the fleet is of one replica
+    assert found == (() if end is None else (Edge(varied.key, value, end == "smallest", is_cheapest),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sections", "is_cheapest"),
+    [
+        ({"fleet.replicas": "1"}, {}, True),
+        ({"fleet.replicas": "2"}, {}, False),  # with larger batches one may do
+        ({"fleet.replicas": "2"}, {"fleet": {"spare": 1}}, True),
+        ({}, {"fleet": {"replicas": 2}}, True),  # their count is the same in all
+        ({}, {"fleet": {"autoscaler": {"target": 4, "max_replicas": 4}}}, False),  # it may need fewer
+    ],
+)
+def test_edge_beyond_which_nothing_is_cheaper_is_known(
+    changes: dict[str, str], sections: dict[str, object], is_cheapest: bool
+) -> None:
+    """A fleet that is as small as it may be costs the same whatever its batches."""
+    varied = [parse_axis("batching.max_batch=2,4")]
+    (found,) = edges_of(changed(**sections), [], varied, {**changes, "batching.max_batch": "4"}, {P90: 70.0})
+    assert found.is_cheapest is is_cheapest
 
 
 def test_keys_that_change_together_have_no_edge() -> None:

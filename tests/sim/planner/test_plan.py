@@ -112,6 +112,30 @@ def test_what_arithmetic_excludes_is_not_simulated() -> None:
     assert sum(found.simulated.values()) == 0
 
 
+@pytest.mark.parametrize(("wait", "goals"), [("0ms,1ms", "p90=40ms"), ("0ms,4ms", "p90=60ms")])
+def test_runners_up_are_those_that_cost_more_and_meet_the_goals(wait: str, goals: str) -> None:
+    """They were dropped for their cost before all their runs were made; the cheapest first, then the fastest."""
+    found = planned(REPLICAS, "batching.max_batch=4,8", f"batching.max_wait={wait}", goals=goals)
+    assert found.answer is not None
+    shown = [found.rows[place] for place in found.runners_up]
+    assert len(shown) == 3
+    assert {row.state for row in shown} & {State.DEARER, State.SLOWER}
+    order = [(row.cost, row.figures["latency_ms.p99"].value or 1e9) for row in shown]
+    assert order == sorted(order)
+    for row in shown:
+        assert row.runs >= 2
+        assert row.cost >= found.answer.cost
+        assert is_met(row.figures, found.limits, found.confidence)
+    others = [row for row in found.rows if row not in shown and row is not found.answer]
+    assert all(row.cost >= shown[-1].cost or not is_met(row.figures, found.limits, found.confidence) for row in others)
+
+
+def test_what_all_configurations_have_changed_is_kept() -> None:
+    """Keys that change together one by one: the answer is not the answer without them."""
+    found = planned("fleet.replicas=1,2", "queue.cap=32", "fleet.spare+fleet.instances=0+1", goals="p90=60ms")
+    assert found.fixed == {"queue.cap": "32", "fleet.spare": "0", "fleet.instances": "1"}
+
+
 def test_loss_that_no_goal_limits_is_named() -> None:
     """A fleet that refuses a third of its requests is fast for the others."""
     content = changed(queue={"cap": 4}, goals={})

@@ -85,6 +85,20 @@ def test_configurations_that_are_no_choice_are_refused(varied: str, said: str) -
     assert said in str(error.value)
 
 
+def test_bounds_that_leave_the_stated_replicas_outside_say_how_both_move() -> None:
+    """3 replicas are fewer than 4; what the message recommends is a question."""
+    scaled = {"fleet": {"replicas": 3, "autoscaler": {"target": 4, "max_replicas": 10}}}
+    with pytest.raises(ScenarioError) as error:
+        question("fleet.autoscaler.min_replicas=2..5", **scaled)
+    together = "fleet.replicas+fleet.autoscaler.min_replicas=2+2,3+3,4+4,5+5"
+    assert str(error.value) == (
+        "With fleet.autoscaler.min_replicas=4, goals.p99=50ms: fleet.replicas must be a whole number from 4 to 10 "
+        f"(min_replicas and max_replicas of fleet.autoscaler). Got 3. To vary both together: --vary {together}"
+    )
+    found = question(together, **scaled)
+    assert [one.scenario.fleet.replicas for one in found.configurations] == [2, 3, 4, 5]
+
+
 @pytest.mark.parametrize("text", ["p99", "p99=", "=1ms", "", "p99=1ms,"])
 def test_goals_that_cannot_be_read_are_refused(text: str) -> None:
     """With an example."""

@@ -24,7 +24,7 @@ from sim.planner.traffic import (
 from sim.scenario.load import load_scenario
 from tests.sim.planner.small import changed
 
-P90 = "latency_ms.p90"
+P90, REFUSED = "latency_ms.p90", "refused_share"
 
 
 @given(st.floats(0.012, 0.999))
@@ -97,6 +97,31 @@ def test_reach_goes_from_met_to_missed() -> None:
     assert found.high == pytest.approx(110.0, rel=0.01)
     assert found.high >= 110.0
     assert (found.binding, found.unknown) == (P90, None)
+
+
+class Two(Known):
+    """A bench with one more figure: what is refused, nothing up to 93/s, and from there on far more than may be."""
+
+    def _ask(self, rate_per_s: float) -> Standing:
+        p90, refused = 0.98 * rate_per_s / 93.0, 0.4 if rate_per_s <= 93.0 else 1.5
+        worst = P90 if p90 > refused else REFUSED
+        beyond = REFUSED if refused > 1.0 else None
+        return Standing(0.9 * max(p90, refused), max(p90, refused), max(p90, refused), worst, {}, broken=beyond)
+
+
+def test_reach_names_the_goal_that_is_beyond_its_limit_above() -> None:
+    """p90 is at 98 % of its limit where a queue begins to refuse; it is not what breaks."""
+    found = reach(Two(), 50.0, 0.001)
+    assert found.value == pytest.approx(93.0, rel=0.002)
+    assert found.binding == REFUSED
+
+
+def test_bench_tells_which_figure_is_beyond_its_limit() -> None:
+    """By its value, not by the upper end of its interval: a queue of 8 refuses much at twice the capacity."""
+    scenario = load_scenario(changed(queue={"cap": 8}))
+    bench = TrafficBench(scenario, {P90: 500.0, REFUSED: 0.02}, 0.95, seed=1, runs=3)
+    assert bench.at(50.0).broken is None
+    assert bench.at(330.0).broken == REFUSED
 
 
 def test_reach_says_what_hides_where_the_limit_is() -> None:

@@ -72,6 +72,20 @@ def test_answer_tells_what_moved_with_its_interval_and_what_is_noise() -> None:
     assert said.endswith("refused +0.200 points.")
 
 
+def test_narrow_page_cuts_no_key_and_no_label() -> None:
+    """At 80 columns a long value wraps, and the figures become two tables."""
+    found = diff(A, B)
+    steps = "[{rate: 150/s, duration: 20s}, {rate: 250/s, duration: 20s}]"
+    changes = (Change("fleet.autoscaler.scale_down.stabilization", "none", steps), Change("traffic.rate", steps, "1/s"))
+    text = as_text(diff_report(ForecastDiff(found.a, found.b, changes, found.figures, (), ())), 80)
+    lines = text.splitlines()
+    assert sum(line.startswith("fleet.autoscaler.scale_down.stabilization   ") for line in lines) == 1
+    for label in ("mean latency", "p50 latency", "p99 latency"):
+        assert sum(line.startswith(f"{label}  ") for line in lines) == 2
+    assert sum(line.split()[-3:] == ["more", "than", "noise"] for line in lines) == 1
+    assert "…" not in text
+
+
 def test_answer_without_a_figure_says_so() -> None:
     """What one of both does not know has no difference."""
     assert diff_answer(diff({"latency_ms": {"p50": nothing("too short")}}, B)) == (

@@ -75,13 +75,14 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
         "shop: the cheapest that meets the goals is fleet.replicas=2: 4.00 EUR for 2 h, 2.00 EUR/h; p99 80.0 ms (at "
     )
     for part in (
-        "p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
+        "At this traffic p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
         "Headroom: the traffic may be 1.30 times as much [1.20 .. 1.40 times: met to missed, 95 % each] before p99 "
         "latency is beyond its limit.",
         "The goals hold with 1 replica down; the cost counts all.",
-        "the answer, and the next cheapest that seem to meet the goals",
+        "the answer, and the next cheapest looked at that seem to meet the goals",
         "cost against p99",
-        "3 configurations: 1 confirmed; 1 seem to meet the goals; 1 miss a goal.",
+        "3 configurations: 1 confirmed; 1 seems to meet the goals; 1 misses a goal.",
+        "At most: with 95 % confidence the figure is no higher than that.",
         "1 million requests were simulated",
         "a note.",
     ):
@@ -99,7 +100,7 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
         (
             Headroom(1.1, None, 1.3, None, 4.0, "at 120/s p99 is not known: too few"),
             "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
-            "of what lies between, the runs do not tell (--runs).",
+            "of what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them",
         ),
         (Headroom(1.1, 2.0, None, P99, 4.0), "2.00 times as much [1.10 .. above 2.50 times: met to missed, 95 % each]"),
         (Headroom(1.1, 3.6, None, P99, 4.0), "3.60 times as much [1.10 .. above 4.00 times: met to missed, 95 % each]"),
@@ -131,6 +132,10 @@ def test_narrower_gaps_are_no_matter_of_a_fixed_fleet() -> None:
             "batching.max_batch=8 is the largest value given: a larger one may be cheaper or faster.",
         ),
         (
+            (Edge("batching.max_batch", "8", is_smallest=False, is_cheapest=True),),
+            "batching.max_batch=8 is the largest value given: a larger one may be faster.",
+        ),
+        (
             (Edge("fleet.replicas", "2", is_smallest=True), Edge("batching.max_batch", "8", is_smallest=False)),
             "fleet.replicas=2 (the smallest) and batching.max_batch=8 (the largest) are ends of what was given: values "
             "beyond may be cheaper or faster.",
@@ -141,6 +146,54 @@ def test_answer_at_an_edge_says_so(edges: tuple[Edge, ...], words: str) -> None:
     """One sentence for all keys; without an edge none."""
     assert words in said(plan(edges=edges))
     assert "value given" not in said(plan())
+
+
+def test_states_are_told_of_one_and_of_several() -> None:
+    """Those that were only inferred to miss say from what; few requests are not "0 million"."""
+    states = {State.CONFIRMED.value: 1, State.INFERRED.value: 10, State.DEARER.value: 1}
+    words = said(plan(states=states, simulated={"search": 400}))
+    assert (
+        "12 configurations: 1 confirmed; 1 costs more; 10 miss a goal, since the same with more replicas does." in words
+    )
+    assert "400 requests were simulated." in words
+
+
+def test_answer_is_handed_over_as_a_command() -> None:
+    """In one line however narrow the page, quoted for a shell, with what all configurations had changed."""
+    chosen = replace(row(2, 80.0, State.CONFIRMED), changes={"fleet.replicas": "2", "model.pass_time": "{base: 8ms}"})
+    found = plan(rows=(chosen,), chosen=0, runners_up=(), frontier=(), fixed={"fleet.autoscaler": "none"})
+    command = (
+        "servecast export 'my day.yaml' --set fleet.autoscaler=none --set fleet.replicas=2 "
+        "--set 'model.pass_time={base: 8ms}' --to kubernetes"
+    )
+    assert command in as_text(plan_report(found, "my day.yaml"), width=60).splitlines()
+    assert "servecast export SCENARIO --set " in said(found)
+    assert "servecast export" not in said(plan(chosen=None, closest=0, runners_up=(), headroom=None))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_configuration_cost_and_state_stay_readable_on_a_narrow_page(width: int) -> None:
+    """Three goals and three keys: the table becomes several, and no key, number or state is cut."""
+    limits = {P99: 100.0, "refused_share": 0.01, "timed_out_share": 0.01}
+    changes = {"fleet.replicas": "2", "batching.max_batch": "16", "batching.max_wait": "2ms"}
+    rows = tuple(
+        replace(one, changes=changes, figures={**one.figures, "timed_out_share": mean_of_runs([0.0, 0.001, 0.002])})
+        for one in plan().rows
+    )
+    lines = as_text(plan_report(plan(rows=rows, limits=limits)), width=width).splitlines()
+    tables = [line for line in lines if line.startswith("replicas   max_batch   max_wait   ")]
+    assert len(tables) >= 4  # two each, at the least
+    assert sum(line.startswith("2          16          2ms   ") for line in lines) >= 8
+    text = " ".join(" ".join(lines).split())
+    for part in (
+        "cost, EUR runs",
+        "4.00 3 confirmed",
+        "p99 latency p99, at most",
+        "80.0 ms 81.7 ms",
+        "timed out (504), at most",
+    ):
+        assert part in text
+    assert "…" not in text
 
 
 def test_rows_that_fresh_runs_did_not_confirm_are_marked() -> None:

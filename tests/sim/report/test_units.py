@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.report.units import about_time, change, change_span
+from sim.report.units import about_time, change, change_span, requests_in_words, short_keys
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,25 @@ def test_interval_of_a_difference_has_its_unit_once() -> None:
 def test_time_that_was_measured_is_rounded_and_a_stated_one_is_not(time_ns: int, words: str) -> None:
     """A trace ends where its last request came: "1200.002420471 s" says more than anybody knows."""
     assert about_time(time_ns) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 requests"),
+        (1, "1 request"),
+        (2_400, "2 400 requests"),
+        (999_999, "999 999 requests"),
+        (1_000_000, "1 million requests"),
+        (1_320_693, "1.32 million requests"),
+        (1_234_567_890, "1 230 million requests"),
+    ],
+)
+def test_requests_are_counted_in_millions_from_one_on(count: int, words: str) -> None:
+    """Below that, 2 400 are not 0 million."""
+    assert requests_in_words(count) == words
+
+
+def test_keys_are_short_where_that_tells_them_apart() -> None:
+    """Two that end in the same word stand in full."""
+    assert list(short_keys(["a.x", "b.x", "b.y"]).values()) == ["a.x", "b.x", "y"]
