@@ -29,6 +29,7 @@ __all__ = [
     "Highlight",
     "Image",
     "Paragraph",
+    "Records",
     "Section",
     "Table",
     "Verdict",
@@ -127,6 +128,14 @@ class FigureRow:
 
 
 @dataclass(frozen=True)
+class Records:
+    """Rows of a CSV file that each hold several figures, as many values as there are columns; None is an empty one."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True)
 class Document:
     """A report."""
 
@@ -136,13 +145,13 @@ class Document:
     highlights: tuple[Highlight, ...] = ()
     warnings: tuple[str, ...] = ()  # sentences, each with the figure behind it
     sections: tuple[Section, ...] = ()
-    figures: tuple[FigureRow, ...] = ()
+    figures: tuple[FigureRow, ...] | Records = ()  # rows of its CSV file
     command: str | None = None  # what makes it again, in a shell; None: it was not made by a command
     manifest: Mapping[str, Any] = field(default_factory=dict)  # what makes it again, whole: plain values
 
 
 def blocks_of(renderable: RenderableType, caption: str = "") -> tuple[Block, ...]:
-    """Return the tables and lines of a text report as blocks; `caption` is that of its first table.
+    """Return the tables and lines of a text report as blocks; `caption` is for its first table; a title goes before it.
 
     Raises TypeError for what is neither table, text nor a group of them.
     """
@@ -168,6 +177,9 @@ def _parts(renderable: RenderableType) -> list[RenderableType]:
 
 def _table(table: RichTable, caption: str) -> Table:
     """Return a table of a text report."""
+    if table.title:
+        title = _plain(table.title)
+        caption = title[:1].upper() + title[1:]
     columns = tuple(Column(_plain(column.header), column.justify == "right") for column in table.columns)
     cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
     return Table(columns, tuple(zip(*cells, strict=True)), caption)

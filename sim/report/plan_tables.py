@@ -19,7 +19,16 @@ from sim.report.goal_words import goal_words, nearness_words
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import digits_of, new_table, quantity
 
-__all__ = ["label_of", "plan_answer", "plan_report"]
+__all__ = [
+    "about_answer",
+    "answer_table",
+    "cost_words",
+    "frontier_table",
+    "how_found",
+    "label_of",
+    "plan_answer",
+    "plan_report",
+]
 
 _P99: Final = "latency_ms.p99"
 _STATES: Final = {
@@ -47,27 +56,40 @@ _STATES_OF_ROWS: Final = {
 
 def plan_report(plan: Plan) -> RenderableType:
     """Return a plan for people."""
-    notes = [Text(line, style="dim") for line in [*_statistics(plan), *plan.notes]]
+    notes = [Text(line, style="dim") for line in how_found(plan)]
     parts: list[RenderableType] = [Text(plan_answer(plan), style="bold")]
-    parts += [Text(line) for line in _about_answer(plan)]
-    shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
-    if shown:
-        parts += ["", _rows_table(plan, shown, _title(plan))]
-    if len(plan.frontier) > 1:
-        parts += ["", _rows_table(plan, plan.frontier, "cost against p99: nothing is cheaper and faster")]
+    parts += [Text(line) for line in about_answer(plan)]
+    for table in (answer_table(plan), frontier_table(plan)):
+        parts += [] if table is None else ["", table]
     return Group(*parts, "", *notes)
+
+
+def answer_table(plan: Plan) -> Table | None:
+    """Return the answer, or what comes closest, with the next cheapest; None where no configuration has figures."""
+    shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
+    return _rows_table(plan, shown, _title(plan)) if shown else None
+
+
+def frontier_table(plan: Plan) -> Table | None:
+    """Return what it costs to be faster; None where there is no choice."""
+    if len(plan.frontier) < 2:
+        return None
+    return _rows_table(plan, plan.frontier, "cost against p99: nothing is cheaper and faster")
+
+
+def how_found(plan: Plan) -> list[str]:
+    """Return what the answer rests on, and what its user is to know besides, a sentence or two each."""
+    return [*_statistics(plan), *plan.notes]
 
 
 def plan_answer(plan: Plan) -> str:
     """Return the answer in one sentence."""
     row = plan.answer
     if row is not None:
-        hours = plan.provenance["duration_s"] / 3600.0
-        money = "" if plan.unit == "GPU hours" else f", {digits_of(row.cost / hours)} {plan.unit}/h"
         said = ", ".join(goal_words(row.figures, name, limit, plan.confidence) for name, limit in plan.limits.items())
         return (
             f"{plan.name}: the cheapest that meets the goals is {label_of(row)}: "
-            f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}{money}; {said}."
+            f"{', '.join(cost_words(plan, row))}; {said}."
         )
     if plan.closest is None:
         if plan.excluded_why is None:
@@ -86,12 +108,19 @@ def plan_answer(plan: Plan) -> str:
     )
 
 
+def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
+    """Return what a configuration costs for the measured time, and by the hour where there are prices."""
+    hours = plan.provenance["duration_s"] / 3600.0
+    hourly = () if plan.unit == "GPU hours" else (f"{digits_of(row.cost / hours)} {plan.unit}/h",)
+    return (f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}", *hourly)
+
+
 def label_of(row: PlanRow) -> str:
     """Return a configuration in words."""
     return ", ".join(f"{key}={value}" for key, value in row.changes.items())
 
 
-def _about_answer(plan: Plan) -> Iterator[str]:
+def about_answer(plan: Plan) -> Iterator[str]:
     """Yield what binds, how much more traffic there may be, and what spare replicas are for."""
     row = plan.answer
     if row is None:
