@@ -48,7 +48,10 @@ def _verdict(found: Capacity) -> Verdict:
 
 def _highlights(found: Capacity) -> Iterator[Highlight]:
     """Yield the highest rate of fleet and replica, saturation and the scenario's own traffic; those that are known."""
-    for name, replicas in (("highest rate", 1), (f"for {replica_words(found)}", found.replicas)):
+    of = {"highest rate": 1}
+    if found.replicas > 1:
+        of[f"for {replica_words(found)}"] = found.replicas
+    for name, replicas in of.items():
         rates = found.rates(replicas)
         rate, low, high = (rates[each] for each in _RATES[:3])
         if rate is not None:

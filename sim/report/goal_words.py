@@ -66,7 +66,7 @@ def _goal_cells(figures: Mapping[str, Figure], name: str, limit: float, confiden
     stand_in = figures.get(stand_in_of(name))
     if figure.value is None and stand_in is not None and q is not None:
         judged, figure = stand_in_of(name), stand_in
-        label, most = f"{label} {most}: the share that is slower", f"{100 * (1 - q):g} %"
+        label, most = f"slower than {most} ({label})", f"{100 * (1 - q):g} %"
     if figure.value is None:
         return label, most, "not known", ""
     return label, most, quantity(judged, figure.value), quantity(judged, upper_end(figure, confidence))

@@ -48,6 +48,12 @@ def test_what_is_not_known_is_said_with_the_answer() -> None:
     assert "highest rate" not in [each.name for each in document.highlights]
 
 
+def test_one_replica_is_the_fleet() -> None:
+    """Its rate is not told twice."""
+    names = [each.name for each in capacity_document(capacity(replicas=1)).highlights]
+    assert names == ["highest rate", "saturation", "its own traffic"]
+
+
 def test_no_rate_is_bad_and_has_the_goals_at_next_to_no_traffic() -> None:
     """There is no table of rates then."""
     document = capacity_document(capacity(rate_per_s=None, low_per_s=None, high_per_s=None))

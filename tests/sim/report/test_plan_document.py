@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +98,12 @@ def test_sections_hold_goals_tables_picture_and_how_it_was_found() -> None:
     assert "| 2 | 4.00 | 80.0 ms |" in markdown_of(document)
 
 
+def test_open_dots_are_open_on_dark_paper_too() -> None:
+    """The picture has the page's colours alone: a white dot would look like one that is filled there."""
+    page = page_of(plan_document(asked(frontier=(1, 2))))
+    assert set(re.findall(r"(?:fill|stroke): (#\w+|white|black)", page)) == set()
+
+
 def test_infeasible_tells_the_closest_and_where_its_limit_lies() -> None:
     """Its goals, one of them missed, and no figure is put forward as if it were the answer's."""
     document = plan_document(asked(chosen=None, closest=0, runners_up=(), headroom=None))
@@ -129,7 +136,7 @@ def test_share_that_stands_in_for_a_quantile_is_told_with_what_it_may_be() -> No
     changed = replace(row(2, 80.0, State.CONFIRMED), figures=figures)
     document = plan_document(asked(rows=(changed,), chosen=0, runners_up=(), frontier=()))
     goals = section(document, "Each goal, in the answer")[0]
-    assert goals.rows[0] == ("p99 100 ms: the share that is slower", "1 %", "0.500 %", "0.669 %", "met")
+    assert goals.rows[0] == ("slower than 100 ms (p99)", "1 %", "0.500 %", "0.669 %", "met")
     assert "Cost against p99" not in [each.title for each in document.sections]
     (told,) = csv.DictReader(csv_of(document.figures).splitlines())
     assert (told[P99], told[f"{P99}.upper"], told[f"{P99}.why"]) == ("", "", "too few")
