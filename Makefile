@@ -131,8 +131,12 @@ report-check: $(VENV)/.base | $(OUT) ## open reports in Chromium, offline, and k
 	for name in step-hpa sentiment canary spike; do \
 		$(BIN)/servecast forecast $$name --quiet --html $(OUT)/report-$$name.html > /dev/null || test -s $(OUT)/report-$$name.html || exit 1; \
 	done
+	$(BIN)/servecast plan sentiment --set traffic.arrivals.rate=900/s --vary fleet.replicas=1..4 --vary batching.max_batch=8,16 \
+		--quiet --html $(OUT)/report-plan.html > /dev/null
+	$(BIN)/servecast capacity sentiment --quiet --html $(OUT)/report-capacity.html > /dev/null
 	$(OUT)/browser/bin/python tests/report_in_browser.py $(OUT)/report-step-hpa.html $(OUT)/report-sentiment.html \
-		$(OUT)/report-canary.html $(OUT)/report-spike.html --browser "$$(command -v $(CHROMIUM))" --into $(OUT) --cover docs/report.png
+		$(OUT)/report-canary.html $(OUT)/report-spike.html $(OUT)/report-plan.html $(OUT)/report-capacity.html \
+		--browser "$$(command -v $(CHROMIUM))" --into $(OUT) --cover docs/report.png
 
 # In an environment of its own, 600 MB: Ray Serve's schema, and others that nothing else here needs. Argo Rollouts has no
 # package: CRDS=FOLDER adds what CustomResourceDefinitions (*.yaml) lie there.

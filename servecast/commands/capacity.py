@@ -9,17 +9,20 @@ Examples:
   servecast capacity sentiment
   servecast capacity sentiment --goals p99=50ms,refused=0.1% --set fleet.replicas=4
   servecast capacity day.yaml --json | jq .per_replica.low_per_s
+  servecast capacity sentiment --html capacity.html
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
-from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_scenario, add_seed, count
+from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_scenario, add_seed, count
 from servecast.commands.plan import add_goals
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
-from servecast.streams import Talk, print_json, print_text
+from servecast.outputs import show
+from servecast.streams import Talk
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,7 +34,7 @@ def add_arguments(parser: Parser) -> None:
     add_seed(parser)
     parser.add_argument("--runs", type=count, metavar="N", help="runs at each rate (default: horizon.runs)")
     add_engine(parser)
-    add_json(parser)
+    add_outputs(parser)
     add_quiet(parser)
 
 
@@ -51,12 +54,16 @@ def run(options: argparse.Namespace) -> Exit:
             runs=options.runs,
             progress=progress,
         )
-    if options.json:
-        print_json(answer.to_json())
-    else:
-        from sim.report.capacity_tables import capacity_report
+    from sim.report.capacity_document import capacity_document
+    from sim.report.capacity_tables import capacity_report
 
-        print_text(capacity_report(answer))
+    show(
+        options,
+        talk,
+        text=partial(capacity_report, answer),
+        json=answer.to_json,
+        document=partial(capacity_document, answer, command=options.command_line),
+    )
     if answer.low_per_s is not None:
         return Exit.DONE
     return Exit.MISSED if answer.unknown is None else Exit.REFUSED

@@ -9,6 +9,7 @@ tell gets more of them. Exit code 1 if nothing in range meets the goals.
 Examples:
   servecast plan sentiment --vary fleet.replicas=1..8 --vary batching.max_batch=4,8,16
   servecast plan day.yaml --vary fleet.autoscaler.target=2..8 --goals p99=200ms,refused=0.1% --picture frontier.png
+  servecast plan day.yaml --vary fleet.replicas=1..6 --html plan.html --csv plan.csv
   servecast plan gpus.yaml --vary fleet.replicas=1..20 --vary fleet.machine+model.profile=t4+t4.json,l4+l4.json
 """
 
@@ -16,11 +17,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from servecast.command_line import (
     Parser,
     add_engine,
-    add_json,
+    add_outputs,
     add_quiet,
     add_scenario,
     add_seed,
@@ -30,7 +32,8 @@ from servecast.command_line import (
 )
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit, UsageError
-from servecast.streams import Talk, print_json, print_text
+from servecast.outputs import show
+from servecast.streams import Talk
 
 __all__ = ["add_arguments", "add_goals", "run"]
 
@@ -56,7 +59,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--picture", type=output_file, metavar="FILE", help="draw cost against p99 (.png, .svg)")
     add_engine(parser)
-    add_json(parser)
+    add_outputs(parser)
     add_quiet(parser)
 
 
@@ -95,12 +98,16 @@ def run(options: argparse.Namespace) -> Exit:
             runs=options.runs,
             progress=progress,
         )
-    if options.json:
-        print_json(answer.to_json())
-    else:
-        from sim.report.plan_tables import plan_report
+    from sim.report.plan_document import plan_document
+    from sim.report.plan_tables import plan_report
 
-        print_text(plan_report(answer, options.scenario))
+    show(
+        options,
+        talk,
+        text=partial(plan_report, answer, options.scenario),
+        json=answer.to_json,
+        document=partial(plan_document, answer, command=options.command_line),
+    )
     if options.picture is not None:
         frontier_picture(answer).save(options.picture)
         talk.say(f"Cost against p99 is drawn in {options.picture}")

@@ -78,6 +78,7 @@ class Capacity:
     """The answer; rates are means over the run, of first sends per second."""
 
     name: str
+    scenario: Scenario = field(repr=False)  # with its own traffic and its own length of runs
     limits: dict[str, float]
     confidence: float
     rate_per_s: float | None  # at which a goal's figure reaches its limit; None: no rate meets the goals, or `unknown`
@@ -102,8 +103,8 @@ class Capacity:
             "name": self.name,
             "goals": dict(self.limits),
             "confidence": self.confidence,
-            "fleet": self._rates(1),
-            "per_replica": self._rates(self.replicas),
+            "fleet": self.rates(1),
+            "per_replica": self.rates(self.replicas),
             "replicas": self.replicas,
             "autoscaled": self.is_autoscaled,
             "binding": self.binding,
@@ -116,7 +117,7 @@ class Capacity:
             "manifest": None if self.manifest is None else self.manifest.to_json(),
         }
 
-    def _rates(self, replicas: int) -> dict[str, float | None]:
+    def rates(self, replicas: int) -> dict[str, float | None]:
         """Return the rates, shared among so many replicas."""
         rates = {
             "rate_per_s": self.rate_per_s,
@@ -192,6 +193,7 @@ class _Search:
                 gaps = self._gaps_below(low)
         return Capacity(
             name=self._scenario.name,
+            scenario=stated,
             limits=question.limits,
             confidence=question.confidence,
             rate_per_s=found.value,

@@ -33,6 +33,7 @@ from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
 from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
+from sim.scenario.spec import Scenario
 from sim.scenario.traces import meets_one_trace
 
 __all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
@@ -136,6 +137,7 @@ class Plan:
 
     name: str
     axes: tuple[Axis, ...]
+    scenarios: tuple[Scenario, ...] = field(repr=False)  # of all configurations, by place
     limits: dict[str, float]
     confidence: float
     unit: str  # of costs: a currency, or GPU hours
@@ -360,6 +362,7 @@ def _answer(
     return Plan(
         name=question.first.name,
         axes=question.axes,
+        scenarios=tuple(one.scenario for one in question.configurations),
         limits=question.limits,
         confidence=question.confidence,
         unit=question.first.cost.currency if question.first.cost is not None else "GPU hours",

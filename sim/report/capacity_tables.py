@@ -14,30 +14,37 @@ from sim.report.goal_words import goal_words
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import new_table, quantity, requests_in_words, span
 
-__all__ = ["capacity_answer", "capacity_report"]
+__all__ = ["capacity_answer", "capacity_notes", "capacity_report", "not_known", "rates_table", "replica_words"]
 
 
 def capacity_report(found: Capacity) -> RenderableType:
     """Return a capacity for people."""
     parts: list[RenderableType] = [Text(capacity_answer(found), style="bold")]
-    if found.unknown is not None:
-        parts.append(Text(f"Not known: {found.unknown.why}."))
-    if found.low_per_s is not None:
-        parts += ["", _rates_table(found, found.low_per_s)]
-    return Group(*parts, "", *(Text(line, style="dim") for line in _notes(found)))
+    parts += [Text(line) for line in not_known(found)]
+    table = rates_table(found)
+    if table is not None:
+        parts += ["", table]
+    return Group(*parts, "", *(Text(line, style="dim") for line in capacity_notes(found)))
 
 
-def _rates_table(found: Capacity, low_per_s: float) -> Table:
-    """Return the rates of the fleet and of a replica."""
+def not_known(found: Capacity) -> tuple[str, ...]:
+    """Return why not more is known, nothing where all is."""
+    return () if found.unknown is None else (f"Not known: {found.unknown.why}.",)
+
+
+def rates_table(found: Capacity) -> Table | None:
+    """Return the rates of the fleet and of a replica; None where no rate is known to meet the goals."""
+    if found.low_per_s is None:
+        return None
     sure = f"{100 * found.confidence:g} %"
     table = new_table("", "highest rate", f"met to missed, {sure} each", "saturation", "share of it")
-    for label, replicas in (("fleet", 1), (_replica_words(found), found.replicas)):
+    for label, replicas in (("fleet", 1), (replica_words(found), found.replicas)):
         rate = None if found.rate_per_s is None else found.rate_per_s / replicas
         high = None if found.high_per_s is None else found.high_per_s / replicas
         table.add_row(
             label,
             "-" if rate is None else quantity("rate_per_s", rate),
-            _bounds(low_per_s / replicas, high),
+            _bounds(found.low_per_s / replicas, high),
             quantity("rate_per_s", found.saturation_per_s / replicas),
             "-" if rate is None else quantity("of_share", rate * replicas / found.saturation_per_s),
         )
@@ -90,13 +97,14 @@ def _answer_in_part(found: Capacity) -> str:
     )
 
 
-def _replica_words(found: Capacity) -> str:
+def replica_words(found: Capacity) -> str:
+    """Return how the second line of the table is called: that of a replica."""
     if found.is_autoscaled:
         return f"each of {found.replicas}, the most"
     return "its one replica" if found.replicas == 1 else f"each of {found.replicas} replicas"
 
 
-def _notes(found: Capacity) -> Iterator[str]:
+def capacity_notes(found: Capacity) -> Iterator[str]:
     """Yield what the answer rests on."""
     provenance = found.provenance
     if found.gaps_per_s:

@@ -1,6 +1,7 @@
 """The figures of a report as rows of comma-separated values: one for each, with its unit and all ends of its intervals.
 
 Numbers are written so that they are read back as the very same; a figure without a value has empty cells and says why.
+Records are rows as they stand.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
-from sim.report.document import FigureRow
+from sim.report.document import FigureRow, Records
 
 __all__ = ["csv_of"]
 
@@ -26,14 +27,19 @@ _HEADS = (
 )
 
 
-def csv_of(rows: Sequence[FigureRow]) -> str:
+def csv_of(rows: Sequence[FigureRow] | Records) -> str:
     """Return the rows below a row of names; what the figures are of stands in the first columns."""
+    if isinstance(rows, Records):
+        return _written([rows.columns, *rows.rows])
     of = list(dict.fromkeys(key for row in rows for key in row.of))
+    told = ([*(row.of.get(key, "") for key in of), *_cells(row)] for row in rows)
+    return _written([[*of, *_HEADS], *told])
+
+
+def _written(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows of cells as text."""
     out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*of, *_HEADS])
-    for row in rows:
-        writer.writerow([*(row.of.get(key, "") for key in of), *_cells(row)])
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 

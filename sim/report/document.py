@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
 from sim.forecast.estimates import Figure
+from sim.report.as_it_fits import AsItFits
 from sim.report.figures import Picture
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Highlight",
     "Image",
     "Paragraph",
+    "Records",
     "Section",
     "Table",
     "Verdict",
@@ -127,6 +129,14 @@ class FigureRow:
 
 
 @dataclass(frozen=True)
+class Records:
+    """Rows of a CSV file that each hold several figures, as many values as there are columns; None is an empty one."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True)
 class Document:
     """A report."""
 
@@ -136,13 +146,13 @@ class Document:
     highlights: tuple[Highlight, ...] = ()
     warnings: tuple[str, ...] = ()  # sentences, each with the figure behind it
     sections: tuple[Section, ...] = ()
-    figures: tuple[FigureRow, ...] = ()
+    figures: tuple[FigureRow, ...] | Records = ()  # rows of its CSV file
     command: str | None = None  # what makes it again, in a shell; None: it was not made by a command
     manifest: Mapping[str, Any] = field(default_factory=dict)  # what makes it again, whole: plain values
 
 
 def blocks_of(renderable: RenderableType, caption: str = "") -> tuple[Block, ...]:
-    """Return the tables and lines of a text report as blocks; `caption` is that of its first table.
+    """Return the tables and lines of a text report as blocks; `caption` is for its first table; a title goes before it.
 
     Raises TypeError for what is neither table, text nor a group of them.
     """
@@ -160,14 +170,19 @@ def blocks_of(renderable: RenderableType, caption: str = "") -> tuple[Block, ...
 
 
 def _parts(renderable: RenderableType) -> list[RenderableType]:
-    """Return what a group holds, groups within it too; anything else by itself."""
+    """Return what a group holds, groups within it too; a table whole, and anything else by itself."""
     if isinstance(renderable, Group):
         return [part for inner in renderable.renderables for part in _parts(inner)]
+    if isinstance(renderable, AsItFits):
+        return [renderable.whole]
     return [renderable]
 
 
 def _table(table: RichTable, caption: str) -> Table:
     """Return a table of a text report."""
+    if table.title:
+        title = _plain(table.title)
+        caption = title[:1].upper() + title[1:]
     columns = tuple(Column(_plain(column.header), column.justify == "right") for column in table.columns)
     cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
     return Table(columns, tuple(zip(*cells, strict=True)), caption)

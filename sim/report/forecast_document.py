@@ -300,7 +300,7 @@ def provenance_section(provenance: dict[str, Any]) -> Section:
         "runs": provenance.get("runs"),
         "measured part of a run": _seconds(provenance["duration_s"]) if "duration_s" in provenance else None,
         "warm-up before it": _warm_up(provenance.get("warm_up")),
-        "calibration": _pairs(provenance.get("calibration")) or "none",
+        "calibration": (_pairs(provenance["calibration"]) or "none") if "calibration" in provenance else None,
         "engine": provenance.get("engine"),
         "versions": _pairs(provenance.get("versions")),
         "host": _pairs(provenance.get("host")),

@@ -77,7 +77,7 @@ def _draw(axes: Axes, rows: list[PlanRow], label: str, *, filled: bool) -> None:
         fmt="o",
         markersize=5,
         color=COLOURS["ink"] if filled else COLOURS["muted"],
-        markerfacecolor=COLOURS["ink"] if filled else "white",
+        markerfacecolor=COLOURS["ink"] if filled else "none",  # white would look filled on dark paper
         ecolor=COLOURS["muted"],
         capsize=2,
         linewidth=1,

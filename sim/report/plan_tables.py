@@ -21,9 +21,21 @@ from sim.report.goal_words import goal_words, nearness_words
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import digits_of, new_table, quantity, requests_in_words, short_keys
 
-__all__ = ["label_of", "plan_answer", "plan_report"]
+__all__ = [
+    "FRONTIER_TITLE",
+    "about_answer",
+    "answer_table",
+    "answer_title",
+    "cost_words",
+    "frontier_table",
+    "how_found",
+    "label_of",
+    "plan_answer",
+    "plan_report",
+]
 
 _P99: Final = "latency_ms.p99"
+FRONTIER_TITLE: Final = "cost against p99: nothing is cheaper and faster"
 _TO_GO_ON: Final = "The answer as files; servecast forecast takes the same without --to:"
 _STATES: Final = {
     State.CONFIRMED: ("confirmed", "confirmed"),
@@ -54,30 +66,49 @@ _STATES_OF_ROWS: Final = {
 
 def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
     """Return a plan for people; `scenario` is the file as they gave it, for the command that goes on from here."""
-    notes = [Text(line, style="dim") for line in [*_statistics(plan), *plan.notes]]
+    notes = [Text(line, style="dim") for line in how_found(plan)]
     parts: list[RenderableType] = [Text(plan_answer(plan), style="bold")]
-    parts += [Text(line) for line in _about_answer(plan)]
+    parts += [Text(line) for line in about_answer(plan)]
     if plan.answer is not None:
         command = Text(_export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
         parts += ["", Text(_TO_GO_ON), command]
-    shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
-    if shown:
-        parts += ["", Text(_title(plan)), _as_it_fits(plan, shown)]
-    if len(plan.frontier) > 1:
-        parts += ["", Text("cost against p99: nothing is cheaper and faster"), _as_it_fits(plan, plan.frontier)]
+    for title, table in ((answer_title(plan), answer_table(plan)), (FRONTIER_TITLE, frontier_table(plan))):
+        parts += [] if table is None else ["", Text(title), table]
     return Group(*parts, "", *notes)
+
+
+def answer_title(plan: Plan) -> str:
+    """Return what answer_table() shows."""
+    if plan.chosen is None:
+        return "the closest"
+    beside = ", and the next cheapest looked at that seem to meet the goals" if plan.runners_up else ""
+    return f"the answer{beside}"
+
+
+def answer_table(plan: Plan) -> AsItFits | None:
+    """Return the answer, or the closest, and the next cheapest; None where none has figures."""
+    shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
+    return _as_it_fits(plan, shown) if shown else None
+
+
+def frontier_table(plan: Plan) -> AsItFits | None:
+    """Return what less latency costs; None where there is no choice."""
+    return _as_it_fits(plan, plan.frontier) if len(plan.frontier) > 1 else None
+
+
+def how_found(plan: Plan) -> list[str]:
+    """Return what the answer rests on, and what its user is to know besides, a sentence or two each."""
+    return [*_statistics(plan), *plan.notes]
 
 
 def plan_answer(plan: Plan) -> str:
     """Return the answer in one sentence."""
     row = plan.answer
     if row is not None:
-        hours = plan.provenance["duration_s"] / 3600.0
-        money = "" if plan.unit == "GPU hours" else f", {digits_of(row.cost / hours)} {plan.unit}/h"
         said = ", ".join(goal_words(row.figures, name, limit, plan.confidence) for name, limit in plan.limits.items())
         return (
             f"{plan.name}: the cheapest that meets the goals is {label_of(row)}: "
-            f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}{money}; {said}."
+            f"{', '.join(cost_words(plan, row))}; {said}."
         )
     if plan.closest is None:
         if plan.excluded_why is None:
@@ -102,12 +133,19 @@ def _export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
     return shlex.join(["servecast", "export", scenario, *settings, "--to", "kubernetes"])
 
 
+def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
+    """Return what a configuration costs for the measured time, and by the hour where there are prices."""
+    hours = plan.provenance["duration_s"] / 3600.0
+    hourly = () if plan.unit == "GPU hours" else (f"{digits_of(row.cost / hours)} {plan.unit}/h",)
+    return (f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}", *hourly)
+
+
 def label_of(row: PlanRow) -> str:
     """Return a configuration in words."""
     return ", ".join(f"{key}={value}" for key, value in row.changes.items())
 
 
-def _about_answer(plan: Plan) -> Iterator[str]:
+def about_answer(plan: Plan) -> Iterator[str]:
     """Yield what binds, how much more traffic there may be, and what spare replicas are for."""
     row = plan.answer
     if row is None:
@@ -162,13 +200,6 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
             "For a fleet that scales less traffic may be worse: it was asked for every "
             f"{headroom.apart:.2g} times up to there, and narrower gaps are not seen."
         )
-
-
-def _title(plan: Plan) -> str:
-    if plan.chosen is None:
-        return "the closest"
-    beside = ", and the next cheapest looked at that seem to meet the goals" if plan.runners_up else ""
-    return f"the answer{beside}"
 
 
 def _as_it_fits(plan: Plan, places: Sequence[int]) -> AsItFits:

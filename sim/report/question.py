@@ -19,7 +19,7 @@ from sim.scenario.spec import Model, Scenario, Version
 from sim.scenario.traces import trace_lasts_ns, trace_peak
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["goals_in_words", "scenario_in_words"]
+__all__ = ["goals_in_words", "listed", "scenario_in_words"]
 
 _FEW = 4
 """Steps, and versions, that are told one by one; of more it is said how many."""
@@ -179,7 +179,7 @@ def _fleet(scenario: Scenario) -> list[str]:
         told = [
             f"{name} with {_count(each.fleet.replicas, 'replica')}" for name, each in zip(names, alone, strict=True)
         ]
-        return [f"Each version has a fleet of its own, {_listed(told)}."]
+        return [f"Each version has a fleet of its own, {listed(told)}."]
     fleet = scenario.fleet
     each = " each" if fleet.replicas > 1 else ""
     instances = f" with {fleet.instances} instances of the model{each}" if fleet.instances > 1 else ""
@@ -234,7 +234,7 @@ def _versions(scenario: Scenario) -> list[str]:
         return []
     shares = load_shares(scenario)
     told = [_version(version, share) for version, share in zip(versions, shares, strict=True)]
-    names = _listed(told) if len(told) <= _FEW else f"{len(told)} of them"
+    names = listed(told) if len(told) <= _FEW else f"{len(told)} of them"
     sentences = [
         f"Versions of the model are loaded side by side, with these shares of the requests at the start: {names}."
     ]
@@ -282,6 +282,6 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
     """Return words with commas, and `and` before the last."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

@@ -40,7 +40,7 @@ def whatif_document(answer: WhatIf, *, command: str | None = None) -> Document:
         sections=tuple(_sections(answer)),
         figures=tuple(_rows(answer)),
         command=command,
-        manifest=answer.provenance,
+        manifest={} if answer.manifest is None else answer.manifest.to_json(),
     )
 
 

@@ -38,6 +38,22 @@ def test_answer_names_the_rate_and_what_binds(short: str, capsys: pytest.Capture
     assert " ".join(sc.as_text(made).split())[:60] == words[:60]
 
 
+def test_capacity_is_printed_and_written_in_every_form(
+    short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows on stdout, a page in a file; the page says what was typed."""
+    page = tmp_path / "capacity.html"
+    assert main(["capacity", short, "--goals", "p90=40ms,refused=1%", "-o", "csv", "--html", str(page)]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out.startswith(
+        "of,replicas,rate_per_s,low_per_s,high_per_s,saturation_per_s,saturation_share\nfleet,1,"
+    )
+    assert f"The report is written to {page}" in printed.err
+    source = page.read_text(encoding="utf-8")
+    assert source.startswith("<!DOCTYPE html>")
+    assert "servecast capacity " in source
+
+
 def test_no_rate_is_exit_1(short: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A pass alone takes longer than the goal."""
     assert main(["capacity", short, "--goals", "p90=5ms"]) == Exit.MISSED

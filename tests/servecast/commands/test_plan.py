@@ -49,6 +49,22 @@ def test_plan_as_json_and_picture(short: str, tmp_path: Path, capsys: pytest.Cap
     assert sc.plan(short, varied, goals=goals).to_json() == told
 
 
+def test_plan_is_printed_and_written_in_every_form(
+    short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Markdown on stdout, a page and rows in files; the page says what was typed."""
+    page, rows = tmp_path / "plan.html", tmp_path / "plan.csv"
+    command = ["plan", short, *VARY, "--goals", "p90=60ms,refused=1%", "-o", "md"]
+    assert main([*command, "--html", str(page), "--csv", str(rows)]) == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out.startswith("# shop: plan\n\n**✓ shop: the cheapest that meets the goals is fleet.replicas=1, ")
+    assert f"The report is written to {page}" in printed.err
+    source = page.read_text(encoding="utf-8")
+    assert source.startswith("<!DOCTYPE html>")
+    assert "servecast plan " in source
+    assert rows.read_text(encoding="utf-8").startswith("fleet.replicas,batching.max_batch,state,confirmed,runs,cost,")
+
+
 def test_several_values_of_what_is_set_are_refused(short: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever knows whatif writes --set where --vary is meant."""
     assert main(["plan", short, *VARY, "--set", "fleet.instances=1,2"]) == Exit.BAD_INPUT

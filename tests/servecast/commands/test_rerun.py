@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,32 @@ def test_answers_of_the_planner_are_made_again_byte_by_byte(
     printed = capsys.readouterr()
     assert printed.out == path.read_text(encoding="utf-8")
     assert printed.err == f"The same bytes as {path}.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("forecast", []),
+        ("whatif", ["--set", "batching.max_batch=4,8"]),
+        ("plan", ["--vary", "fleet.replicas=1..2", "--goals", "p50=30ms"]),
+        ("capacity", ["--goals", "p50=30ms"]),
+    ],
+)
+def test_manifest_copied_out_of_a_page_makes_its_result_again(
+    command: str, options: list[str], shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a reader of the page copies into a file is what rerun takes, as the page says; its scenario is gone."""
+    text = Path(shop).read_text(encoding="utf-8").replace("name: shop", "name: 'shop <b> & \"x\"'")
+    Path(shop).write_text(text + "horizon: {duration: 3s, warm_up: 1s, runs: 3}\n", encoding="utf-8")
+    page, path = tmp_path / "page.html", tmp_path / "manifest.json"
+    assert main([command, shop, *options, "--seed", "5", "--json", "--html", str(page)]) == Exit.DONE
+    result = capsys.readouterr().out
+    shown = re.search(r"<summary>Manifest: .*?<pre[^>]*>(.*?)</pre>", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    path.write_text(unescape(shown[1]), encoding="utf-8")
+    Path(shop).unlink()
+    assert main(["rerun", str(path)]) == Exit.DONE
+    assert capsys.readouterr().out == result
 
 
 def test_files_that_varied_are_not_held(

@@ -17,6 +17,8 @@ from sim.report.capacity_tables import capacity_report
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import plan_answer, plan_report
 from sim.report.tables import as_text
+from sim.scenario.load import load_scenario
+from tests.sim.report.conftest import PLAIN
 
 P99 = "latency_ms.p99"
 
@@ -44,6 +46,7 @@ def plan(**changes: object) -> Plan:
     made = Plan(
         name="shop",
         axes=(),
+        scenarios=(load_scenario(PLAIN),),
         limits={P99: 100.0, "refused_share": 0.01},
         confidence=0.95,
         unit="EUR",
@@ -255,6 +258,7 @@ def capacity(**changes: object) -> Capacity:
     """Return a capacity of two replicas."""
     made = Capacity(
         name="shop",
+        scenario=load_scenario(PLAIN),
         limits={P99: 100.0},
         confidence=0.95,
         rate_per_s=200.0,

@@ -42,3 +42,12 @@ def test_rows_hold_every_figure_and_every_difference() -> None:
     assert float(of_low["latency_ms.p50.difference"]["low"]) == difference.low
     (refused,) = [row for row in rows if row["traffic.arrivals.rate"] == "4000/s"]
     assert "is not below the capacity" in refused["why"]
+
+
+def test_manifest_and_provenance_say_no_more_than_is_known() -> None:
+    """The manifest is the answer's own; a sweep may vary calibrations, so the page claims none."""
+    answer = asked("batching.max_batch=4,8")
+    document = whatif_document(answer)
+    assert answer.manifest is not None
+    assert document.manifest == answer.manifest.to_json()
+    assert "calibration" not in dict(document.sections[-1].blocks[0].rows)  # type: ignore[union-attr]

@@ -1,0 +1,196 @@
+"""A plan as a report: what varies and what is wanted, the answer, what less latency costs, how it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from sim.forecast.estimates import Figure
+from sim.planner.grid import Axis
+from sim.planner.plan import Headroom, Plan, PlanRow
+from sim.planner.verdicts import upper_end
+from sim.report.document import (
+    Answer,
+    Block,
+    Column,
+    Document,
+    Highlight,
+    Image,
+    Paragraph,
+    Records,
+    Section,
+    Table,
+    Verdict,
+    blocks_of,
+)
+from sim.report.forecast_document import calibration_section, provenance_section
+from sim.report.goal_words import goal_label, goals_table, limits_words
+from sim.report.plan_figure import frontier_picture
+from sim.report.plan_tables import (
+    FRONTIER_TITLE,
+    about_answer,
+    answer_table,
+    answer_title,
+    cost_words,
+    frontier_table,
+    how_found,
+    label_of,
+    plan_answer,
+)
+from sim.report.question import scenario_in_words
+from sim.report.units import digits_of, quantity
+
+__all__ = ["plan_document"]
+
+_VALUES_SAID: Final = 8
+"""More values of a key are told by the first two, the last, and how many there are."""
+
+_P99: Final = "latency_ms.p99"
+_COST: Final = "cost"
+
+
+def plan_document(plan: Plan, *, command: str | None = None) -> Document:
+    """Return the report of a plan; `command` makes it again, in a shell.
+
+    Pictures are drawn when a writer asks for them. Raises what the scenario raises.
+    """
+    verdict = Verdict.BAD if plan.answer is None else Verdict.GOOD
+    return Document(
+        title=f"{plan.name}: plan",
+        question=tuple(_question(plan)),
+        answer=Answer(plan_answer(plan), verdict, tuple(about_answer(plan))),
+        highlights=tuple(_highlights(plan)),
+        sections=tuple(_sections(plan)),
+        figures=_records(plan),
+        command=command,
+        manifest={} if plan.manifest is None else plan.manifest.to_json(),
+    )
+
+
+def _question(plan: Plan) -> Iterator[str]:
+    """Yield what all configurations share, what varies, and what is wanted.
+
+    What the first and the last configuration say alike does not vary, since their values differ in every key.
+    """
+    first, last = (scenario_in_words(plan.scenarios[place]) for place in (0, -1))
+    yield from (sentence for sentence in first if sentence in last)
+    yield from (f"{axis.key} may be {_values(axis)}." for axis in plan.axes)
+    sure = f"{100 * plan.confidence:g} %"
+    yield (
+        f"Which is the cheapest configuration that meets the goals ({limits_words(plan.limits)}), each with {sure} "
+        f"confidence? The cost is that of the measured time, in {plan.unit}."
+    )
+
+
+def _values(axis: Axis) -> str:
+    """Return the values of a key; of many only some, and how many there are."""
+    if len(axis.values) <= _VALUES_SAID:
+        return f"{', '.join(axis.values[:-1])} or {axis.values[-1]}"
+    return f"{', '.join(axis.values[:2])} … {axis.values[-1]} ({len(axis.values)} values)"
+
+
+def _highlights(plan: Plan) -> Iterator[Highlight]:
+    """Yield cost, goals and headroom of the answer; those that are known."""
+    row = plan.answer
+    if row is None:
+        return
+    yield Highlight("cost", *cost_words(plan, row))
+    for name, limit in plan.limits.items():
+        figure = row.figures[name]
+        if figure.value is not None:
+            end = quantity(name, upper_end(figure, plan.confidence))
+            remark = f"at most {end}; the goal is {quantity(name, limit)}"
+            yield Highlight(goal_label(name), quantity(name, figure.value), remark)
+    if plan.headroom is not None:
+        yield _headroom(plan.headroom)
+
+
+def _headroom(headroom: Headroom) -> Highlight:
+    """Return how many times the traffic may be; where the runs do not tell, what is met with confidence."""
+    value = f"at least {headroom.low:.2f} times" if headroom.factor is None else f"{headroom.factor:.2f} times"
+    high = "" if headroom.factor is None or headroom.high is None else f"{headroom.low:.2f} .. {headroom.high:.2f}"
+    return Highlight("traffic may be", value, high)
+
+
+def _sections(plan: Plan) -> Iterator[Section]:
+    """Yield the parts of the report in their order."""
+    told = plan.chosen if plan.chosen is not None else plan.closest
+    row = None if told is None else plan.rows[told]
+    if row is not None:
+        of = "the answer" if plan.chosen is not None else "the closest"
+        goals = goals_table(row.figures, plan.limits, plan.confidence)
+        yield Section(f"Each goal, in {of}", (goals, Paragraph(f"{label_of(row)}.", quiet=True)))
+    table = answer_table(plan)
+    if table is not None:
+        title = "The closest" if plan.chosen is None else "The answer and what comes next"
+        yield Section(title, blocks_of(table, _sentence(answer_title(plan))))
+    if any(_p99(each) is not None for each in plan.rows):
+        yield Section("Cost against p99", tuple(_frontier(plan)))
+    yield Section("How it was found", tuple(_how(plan)))
+    yield calibration_section(plan.scenarios[0 if row is None else row.place])
+    yield provenance_section(plan.provenance)
+
+
+def _frontier(plan: Plan) -> Iterator[Block]:
+    """Yield what less latency costs, as a picture and as a table."""
+    ends = [plan.rows[place] for place in plan.frontier[:1] + plan.frontier[1:][-1:]]
+    said = [f"{quantity(_P99, _p99(each) or 0.0)} for {digits_of(each.cost)} {plan.unit}" for each in ends]
+    alt = f"Cost against p99 of what was looked at; what nothing beats has a p99 of {' to '.join(said)}."
+    caption = "Open dots are beaten by another; the bars are 95 % confidence."
+    yield Image(partial(frontier_picture, plan), alt, caption)
+    table = frontier_table(plan)
+    if table is not None:
+        yield from blocks_of(table, _sentence(FRONTIER_TITLE))
+
+
+def _sentence(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+def _p99(row: PlanRow) -> float | None:
+    return row.figures[_P99].value
+
+
+def _how(plan: Plan) -> Iterator[Block]:
+    """Yield what the answer rests on."""
+    yield from (Paragraph(line) for line in how_found(plan))
+    columns = (Column("requests simulated for", is_number=False), Column("requests"))
+    yield Table(columns, tuple((what, digits_of(count)) for what, count in plan.simulated.items()))
+
+
+def _records(plan: Plan) -> Records:
+    """Return a row for each configuration that was looked at: its values, its state, its cost and its figures.
+
+    `upper` is the end that the figure is below with the plan's confidence: what a goal was held against.
+    """
+    keys = [key.strip() for axis in plan.axes for key in axis.key.split("+")]
+    names = list(dict.fromkeys([*plan.limits, _P99, *(name for row in plan.rows for name in row.figures)]))
+    names = [name for name in names if name != _COST]
+    columns = [*keys, "state", "confirmed", "runs", "cost", "unit", "why"]
+    columns += [column for name in names for column in _heads(name)]
+    rows = []
+    for row in plan.rows:
+        state = (row.state.value, str(row.is_confirmed).lower(), row.runs)
+        values: list[object] = [*(row.changes.get(key) for key in keys), *state, row.cost, plan.unit, row.why]
+        rows.append((*values, *(cell for name in names for cell in _ends(plan, name, row.figures.get(name)))))
+    return Records(tuple(columns), tuple(rows))
+
+
+def _heads(name: str) -> Sequence[str]:
+    """Return the columns of a figure; runs may be too short for a quantile, which then says why."""
+    ends = [name, *(f"{name}.{end}" for end in ("low", "high", "upper"))]
+    return [*ends, f"{name}.why"] if _may_be_unknown(name) else ends
+
+
+def _ends(plan: Plan, name: str, figure: Figure | None) -> Sequence[object]:
+    """Return the cells of a figure."""
+    if figure is None or figure.value is None:
+        cells: list[object] = [None] * 4
+    else:
+        cells = [figure.value, figure.low, figure.high, upper_end(figure, plan.confidence)]
+    return [*cells, None if figure is None else figure.why] if _may_be_unknown(name) else cells
+
+
+def _may_be_unknown(name: str) -> bool:
+    return name.startswith("latency_ms.")
