@@ -17,7 +17,8 @@ from sim.errors import ScenarioError
 from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns, draw_of
 from sim.forecast.enough_runs import Precision, Stopped, enough_runs, first_runs
 from sim.forecast.estimates import Figure, tree_of
-from sim.forecast.goals import GoalResult, figures_needed, judge
+from sim.forecast.goal_metrics import stand_ins
+from sim.forecast.goals import GoalResult, figures_needed, judge, limits_of_figures
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.processes import core_count, map_tasks
@@ -151,6 +152,8 @@ def forecast(
     figures |= fleet_figures(
         scenario, _paid(central), _paid(drawn) if drawn is not None else None, calibration_known=known
     )
+    limits = limits_of_figures(scenario.goals)
+    figures |= stand_ins(limits, figures, measures, drawn_measures, of_runs=len(measures), calibration_known=known)
     of_versions = version_forecasts(scenario, central, drawn, calibration_known=known)
     return Forecast(
         name=scenario.name,
@@ -195,6 +198,8 @@ def _counted_forecast(
     made = map_tasks(count_run, tasks, workers=_workers(scenario, runs, workers), progress=progress)
     central, drawn = made[:runs], made[runs:] or None
     figures = counted_figures(scenario, central, drawn)
+    counts, drawn_counts = [run.counts for run in central], [run.counts for run in drawn] if drawn else None
+    figures |= stand_ins(limits_of_figures(scenario.goals), figures, counts, drawn_counts, of_runs=runs)
     how = "stated" if scenario.horizon.warm_up != "auto" else "auto: a fixed share of the time, as runs are counted"
     return Forecast(
         name=scenario.name,
@@ -230,6 +235,7 @@ def _precise_figures(scenario: Scenario, central: Sequence[Replication]) -> dict
     _refuse_unresolved(measures)
     needed = {*_PRECISE, *figures_needed(scenario.goals)}
     figures = request_figures(scenario, measures, None, calibration_known=True, only=needed)
+    figures |= stand_ins(limits_of_figures(scenario.goals), figures, measures, None, of_runs=len(measures))
     judge(scenario.goals, figures)
     return figures
 

@@ -1,4 +1,8 @@
-"""Whether the goals are met: by the figure itself, and whether its interval leaves that in doubt."""
+"""Whether the goals are met: by the figure itself, and whether its interval leaves that in doubt.
+
+A quantile that the runs are too short for is judged by the share of answers that take longer than its goal, where all
+runs together tell that.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from dataclasses import dataclass
 
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
+from sim.forecast.goal_metrics import quantile_of, stand_in_of
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.scenario.spec import Goals
 
-__all__ = ["GoalResult", "figures_needed", "judge", "wanted_figures"]
+__all__ = ["GoalResult", "figures_needed", "judge", "limits_of_figures", "wanted_figures"]
 
 _FIGURES = {
     **{name: f"latency_ms.{name}" for name in ("mean", *QUANTILE_NAMES)},
@@ -33,6 +38,7 @@ class GoalResult:
     value: float
     low: float
     high: float
+    slower_than_ms: float | None = None  # `figure` is the share of answers that are, and stands in for a quantile
 
     @property
     def met(self) -> bool:
@@ -57,7 +63,7 @@ class GoalResult:
             "high": self.high,
             "met": self.met,
             "verdict": self.verdict,
-        }
+        } | ({} if self.slower_than_ms is None else {"slower_than_ms": self.slower_than_ms})
 
 
 def wanted_figures(goals: Goals) -> dict[str, float]:
@@ -75,12 +81,21 @@ def figures_needed(goals: Goals) -> tuple[str, ...]:
     return tuple(_FIGURES[goal] for goal in wanted_figures(goals))
 
 
+def limits_of_figures(goals: Goals) -> dict[str, float]:
+    """Return the figures that the stated goals are about with their limits, in the units of the figures."""
+    return {_FIGURES[goal]: limit for goal, limit in wanted_figures(goals).items()}
+
+
 def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:
     """Return what became of each goal. Raises RefusedToAnswer if the runs do not support a figure that one needs."""
     results = []
     for goal, limit in wanted_figures(goals).items():
-        figure = figures[_FIGURES[goal]]
+        name, slower_than_ms = _FIGURES[goal], None
+        figure, q = figures[name], quantile_of(name)
+        if figure.value is None and q is not None and stand_in_of(name) in figures:
+            slower_than_ms, limit, name = limit, round(1.0 - q, 12), stand_in_of(name)
+            figure = figures[name]
         if figure.value is None or figure.low is None or figure.high is None:
             raise RefusedToAnswer(f"goals.{goal} cannot be judged: {figure.why}.")
-        results.append(GoalResult(goal, _FIGURES[goal], limit, figure.value, figure.low, figure.high))
+        results.append(GoalResult(goal, name, limit, figure.value, figure.low, figure.high, slower_than_ms))
     return results

@@ -6,10 +6,8 @@ calibration leaves open is part of every interval.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from sim.forecast.counted_runs import (
     CountedRun,
@@ -19,11 +17,9 @@ from sim.forecast.counted_runs import (
     counted_warm_up_ns,
     draw_of,
 )
-from sim.forecast.estimates import METRICS, Figure, Metric, estimate
-from sim.forecast.intervals import exceedances_are_enough
-from sim.outcome.measures import MeasuredRun
+from sim.forecast.estimates import Figure
+from sim.forecast.goal_metrics import stand_ins
 from sim.planner.search import Run
-from sim.planner.verdicts import quantile_of, stand_in_of
 from sim.scenario.spec import Scenario
 
 __all__ = ["ScenarioBench"]
@@ -88,30 +84,11 @@ class ScenarioBench:
         made = [run for run in runs if isinstance(run, _BenchRun)]
         central, drawn = [run.central for run in made], [run.drawn for run in made if run.drawn is not None]
         figures = counted_figures(scenario, central, drawn or None, only=self._wanted)
-        for name, limit in self._limits.items():
-            if figures[name].value is None and _is_enough(figures[name], name, max(self._count, len(made))):
-                beyond = Metric(partial(_beyond_share, limit_ns=round(limit * 1e6)), _answered, most=1.0, cases=_CASES)
-                figures[stand_in_of(name)] = estimate(
-                    beyond, [run.counts for run in central], [run.counts for run in drawn] or None
-                )
+        figures |= stand_ins(
+            self._limits,
+            figures,
+            [run.counts for run in central],
+            [run.counts for run in drawn] or None,
+            of_runs=max(self._count, len(made)),
+        )
         return figures
-
-
-_CASES = METRICS["refused_share"].cases
-
-
-def _is_enough(figure: Figure, name: str, runs: int) -> bool:
-    """Return whether so many runs together show enough answers beyond a quantile to tell how many there are."""
-    q, worth = quantile_of(name), figure.effective_samples
-    return q is not None and worth is not None and exceedances_are_enough(worth * runs, q)
-
-
-def _beyond_share(runs: Sequence[MeasuredRun], limit_ns: int) -> float:
-    """Return the share of the answers that took longer."""
-    parts = [(len(run.latencies), run.latencies.batch_means(limit_ns).mean) for run in runs]
-    answered = sum(count for count, _ in parts)
-    return math.fsum(count * share for count, share in parts if count) / answered if answered else math.nan
-
-
-def _answered(run: MeasuredRun) -> int:
-    return len(run.latencies)

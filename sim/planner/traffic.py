@@ -15,6 +15,7 @@ from typing import Final
 
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.estimates import Figure
+from sim.forecast.goal_metrics import stand_in_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.question import longer_runs
 from sim.planner.search import Run
@@ -22,7 +23,6 @@ from sim.planner.verdicts import (
     MORE_THAN_NEEDED,
     Share,
     shares_of_limits,
-    stand_in_of,
     times_needed,
     why_unknown,
 )

@@ -16,8 +16,8 @@ from enum import Enum
 from typing import Final
 
 from sim.forecast.estimates import Figure
+from sim.forecast.goal_metrics import quantile_of, stand_in_of
 from sim.forecast.intervals import EXCEEDANCES_MIN, LEVEL, none_seen_high, student_t
-from sim.outcome.quantiles import QUANTILE_NAMES
 
 __all__ = [
     "LONGER_RUNS",
@@ -28,9 +28,7 @@ __all__ = [
     "lower_end",
     "one_sided_t",
     "prospect",
-    "quantile_of",
     "shares_of_limits",
-    "stand_in_of",
     "times_needed",
     "upper_end",
     "why_unknown",
@@ -78,16 +76,6 @@ def lower_end(figure: Figure, confidence: float) -> float:
     if figure.value is None:
         return math.nan
     return max(2.0 * figure.value - upper_end(figure, confidence), 0.0)
-
-
-def stand_in_of(name: str) -> str:
-    """Return the name of the share of answers beyond the goal that a latency figure has."""
-    return f"beyond_goal.{name.removeprefix('latency_ms.')}_share"
-
-
-def quantile_of(name: str) -> float | None:
-    """Return which quantile a figure is, None of one that is none."""
-    return QUANTILE_NAMES.get(name.removeprefix("latency_ms."))
 
 
 def times_needed(figures: Mapping[str, Figure], name: str, limit: float, confidence: float, made: int) -> float | None:

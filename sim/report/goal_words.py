@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sim.forecast.estimates import Figure
-from sim.planner.verdicts import quantile_of, shares_of_limits, stand_in_of, upper_end
+from sim.forecast.goal_metrics import quantile_of, stand_in_of
+from sim.planner.verdicts import shares_of_limits, upper_end
 from sim.report.document import Column, Table
 from sim.report.question import listed
 from sim.report.tables import FIGURE_NAMES

@@ -57,6 +57,11 @@ FIGURE_NAMES = {
     "abandoned_share": "abandoned",
     "failed_share": "failed (500)",
     "within_goal_share": "within goal p99",
+    "beyond_goal.p50_share": "beyond goal p50",
+    "beyond_goal.p90_share": "beyond goal p90",
+    "beyond_goal.p95_share": "beyond goal p95",
+    "beyond_goal.p99_share": "beyond goal p99",
+    "beyond_goal.p999_share": "beyond goal p99.9",
     "breach_share": "windows in breach",
     "batch_size_mean": "mean batch",
     "gpu_busy_share": "device busy",
@@ -255,7 +260,8 @@ def label_of(name: str) -> str:
 
 def goal_in_words(goal: GoalResult) -> str:
     """Return what a goal is about."""
-    return _GOALS.get(goal.goal, goal.goal)
+    name = _GOALS.get(goal.goal, goal.goal)
+    return name if goal.slower_than_ms is None else f"{name}, by the share slower than {goal.slower_than_ms:g} ms,"
 
 
 def limit_in_words(goal: GoalResult) -> str:

@@ -212,6 +212,19 @@ def test_quantile_without_support_is_null_and_asked_for_it_is_refused(short: For
         forecast(scenario(*SHORT, "goals={p999: 1s}"), seed=7)
 
 
+def test_goal_on_a_quantile_that_no_run_supports_is_judged_by_all_of_them_together() -> None:
+    """12 runs of 4 s: none has 20 answers beyond p99, all have, and half of the answers are beyond the p50."""
+    made = forecast(scenario(*SHORT, "horizon.runs=12", "goals={p99: 1s}"), seed=7)
+    p99, beyond = made["latency_ms.p99"], made["beyond_goal.p99_share"]
+    assert p99.value is None
+    assert (beyond.value, made.goals[0].verdict) == (0.0, "met")
+    assert 0.0 < (beyond.high or 0.0) < 0.01
+    median_ms = made["latency_ms.p50"].value
+    missed = forecast(scenario(*SHORT, "horizon.runs=12", f"goals={{p99: {median_ms:.3f}ms}}"), seed=7)
+    assert missed["beyond_goal.p99_share"].value == pytest.approx(0.5, abs=0.01)
+    assert missed.goals[0].verdict == "missed"
+
+
 def test_goals_are_judged() -> None:
     """One that is met by far, one that is missed by far."""
     found = forecast(scenario(*SHORT, "queue.cap=64", "goals={p50: 1s, mean: 1ms, refused: 1%}"))

@@ -62,3 +62,13 @@ def test_goal_on_a_figure_without_a_value_is_refused() -> None:
     with pytest.raises(RefusedToAnswer, match=r"^goals\.p999 cannot be judged: too few\.$"):
         judge(scenario("goals={p999: 1s}").goals, figures)
     assert judge(scenario("goals={p99: 1s}").goals, figures)[0].met
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.004, "met"), (0.02, "missed")])
+def test_share_that_is_slower_stands_in_for_a_quantile_that_runs_are_too_short_for(share: float, verdict: str) -> None:
+    """p99 is within 200 ms where at most 1 % take longer; the goal keeps its name, and says what it was judged by."""
+    figures = {"latency_ms.p99": Figure(None, why="too few"), "beyond_goal.p99_share": exact(share)}
+    (result,) = judge(scenario("goals={p99: 200ms}").goals, figures)
+    assert (result.goal, result.figure, result.limit) == ("p99", "beyond_goal.p99_share", 0.01)
+    assert (result.slower_than_ms, result.verdict) == (200.0, verdict)
+    assert result.to_json()["slower_than_ms"] == 200.0

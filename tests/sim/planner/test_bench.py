@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sim.forecast.goal_metrics import stand_in_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.search import FRESH_FROM
-from sim.planner.verdicts import stand_in_of
 from sim.scenario.spec import Scenario
 from tests.sim.scenario.example import calibrated, scenario
 
