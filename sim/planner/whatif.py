@@ -146,7 +146,7 @@ def whatif(
     scenario itself. `figures` are those of interest, by their names in a forecast or by short ones; none stands for
     p50, p99, refusals, what goals are about, and the cost. `warnings` also makes the runs that some warnings about the
     base case need; then nothing needs to vary. `save` keeps what is finished, and is gone on with. `progress` is called
-    with how many configurations are finished and how many there are.
+    with how many configurations are finished and how many there are, the first time with those that `save` held.
 
     Raises ScenarioError where nothing varies, for a configuration that is not allowed, an unknown figure, fewer than 2
     runs, or a file that is not this sweep's. A configuration that cannot be answered is a row that says why.
