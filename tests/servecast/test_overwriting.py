@@ -39,10 +39,20 @@ def folder(shop: str, profile_file: Path, tmp_path: Path, monkeypatch: pytest.Mo
             "--csv trace.csv would write over the trace of day.yaml (traffic.arrivals.file)",
         ),
         (
-            ["forecast", "shop.yaml", "--set", "traffic.arrivals={process: trace, file: trace.csv}", "--csv", "trace.csv"],
+            [
+                "forecast",
+                "shop.yaml",
+                "--set",
+                "traffic.arrivals={process: trace, file: trace.csv}",
+                "--csv",
+                "trace.csv",
+            ],
             "--csv trace.csv would write over the trace of shop.yaml (traffic.arrivals.file)",
         ),
-        (["whatif", "shop.yaml", *VARY, "--save", "shop.yaml"], "--save shop.yaml would write over the scenario itself"),
+        (
+            ["whatif", "shop.yaml", *VARY, "--save", "shop.yaml"],
+            "--save shop.yaml would write over the scenario itself",
+        ),
         (
             ["whatif", "day.yaml", *VARY, "--picture", "profile.json"],
             "--picture profile.json would write over the calibration of day.yaml (model.profile)",

@@ -120,9 +120,7 @@ def test_interrupt_says_what_is_kept_and_the_next_start_what_is_taken_over(
         assert main([*arguments, "--save", str(path)]) == Exit.INTERRUPTED
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert printed.err.endswith(
-            f"2 of 3 configurations are kept in {path}: the same command goes on from there.\n"
-        )
+        assert printed.err.endswith(f"2 of 3 configurations are kept in {path}: the same command goes on from there.\n")
         assert main(arguments) == Exit.INTERRUPTED
         assert "configurations" not in capsys.readouterr().err
     assert main([*arguments, "--save", str(path)]) == Exit.DONE
