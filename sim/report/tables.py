@@ -35,6 +35,7 @@ __all__ = [
     "figures_table",
     "forecast_report",
     "goal_in_words",
+    "goal_name",
     "impossible",
     "label_of",
     "limit_in_words",
@@ -255,7 +256,12 @@ def label_of(name: str) -> str:
 
 def goal_in_words(goal: GoalResult) -> str:
     """Return what a goal is about."""
-    return _GOALS.get(goal.goal, goal.goal)
+    return goal_name(goal.goal)
+
+
+def goal_name(goal: str) -> str:
+    """Return what people call a goal, by its key in a scenario."""
+    return _GOALS.get(goal, goal)
 
 
 def limit_in_words(goal: GoalResult) -> str:
