@@ -242,7 +242,10 @@ def frontier_picture(answer: Plan) -> Picture:
 
 
 def as_text(answer: Forecast | ForecastDiff | WhatIf | Plan | Capacity) -> str:
-    """Return a forecast, a comparison of two or many, a plan or a capacity as the command line prints it."""
+    """Return a forecast, a comparison of two or many, a plan or a capacity as the command line prints it.
+
+    Of a forecast the line on its load is left out, which takes the scenario.
+    """
     from sim.forecast.forecast import Forecast
     from sim.planner.capacity import Capacity
     from sim.planner.plan import Plan

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from servecast.command_line import Parser, output_file
+from servecast.command_line import Parser
 from servecast.errors import UsageError
 
 __all__ = ["check_outputs", "refuse_overwriting"]
