@@ -205,9 +205,10 @@ def plan(
     as the command line takes them. The rest is as in sim.planner.plan.plan, which says what is raised.
     """
     from sim.planner.plan import plan as run
+    from sim.planner.question import goals_apart
 
-    axes = [*map(_fixed, overrides), *_axes(varied)]
     place = scenario_source(source) if isinstance(source, str) else source
+    axes = goals_apart(place, [*map(_fixed, overrides), *_axes(varied)], goals)
     return run(place, axes, goals=goals, confidence=confidence, seed=seed, runs=runs, progress=progress)
 
 
@@ -226,9 +227,10 @@ def capacity(
     The rest is as in sim.planner.capacity.capacity, which says what is raised.
     """
     from sim.planner.capacity import capacity as run
+    from sim.planner.question import goals_apart
 
     place = scenario_source(source) if isinstance(source, str) else source
-    axes = list(map(_fixed, overrides))
+    axes = goals_apart(place, list(map(_fixed, overrides)), goals)
     return run(place, axes, goals=goals, confidence=confidence, seed=seed, runs=runs, progress=progress)
 
 
@@ -240,7 +242,10 @@ def frontier_picture(answer: Plan) -> Picture:
 
 
 def as_text(answer: Forecast | ForecastDiff | WhatIf | Plan | Capacity) -> str:
-    """Return a forecast, a comparison of two or many, a plan or a capacity as the command line prints it."""
+    """Return a forecast, a comparison of two or many, a plan or a capacity as the command line prints it.
+
+    Of a forecast the line on its load is left out, which takes the scenario.
+    """
     from sim.forecast.forecast import Forecast
     from sim.planner.capacity import Capacity
     from sim.planner.plan import Plan

@@ -71,9 +71,13 @@ def _dispatch(arguments: list[str]) -> Exit:
     module = import_module(command.module)
     from servecast.command_line import parser_of
 
-    options = parser_of(command, module).parse(rest)
+    parser = parser_of(command, module)
+    options = parser.parse(rest)
     if options is None:
         return Exit.DONE
+    from servecast.overwriting import check_outputs
+
+    check_outputs(parser, options)
     return Exit(module.run(options))
 
 

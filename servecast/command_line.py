@@ -56,6 +56,10 @@ class Parser(argparse.ArgumentParser):
         options.command_line = shlex.join([*self.prog.split(), *arguments])
         return options
 
+    def writing(self) -> list[argparse.Action]:
+        """Return the options that name a file which is written."""
+        return [action for action in self._actions if action.type is output_file]
+
     def error(self, message: str) -> NoReturn:
         """Raise the parser's complaint as a UsageError."""
         raise UsageError(f"{self.prog.removeprefix('servecast ')}: {message}")

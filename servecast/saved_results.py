@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.errors import ScenarioError
+from sim.scenario.missing import where_looked
 
 if TYPE_CHECKING:
     from sim.forecast.manifest import Manifest
@@ -82,8 +83,19 @@ def made_again(manifest: Manifest, *, workers: int | None = None, progress: Prog
         raise ScenarioError(
             f"A result of servecast {manifest.command} cannot be made again: those of {', '.join(_MAKERS)} can."
         )
+    _require_files(manifest)
     with TemporaryDirectory(prefix="servecast-") as folder:
         return make(manifest.content_in(Path(folder)), manifest, workers, progress)
+
+
+def _require_files(manifest: Manifest) -> None:
+    """Raise ScenarioError where a trace is gone that is too long for its manifest, which tells where it was."""
+    for key, file in manifest.files.items():
+        path = Path(file.path or file.name)
+        if file.content is None and not path.exists():
+            why = "a trace of that length is not in the manifest, only its hash"
+            todo = "put it there again" if path.is_absolute() else "go to where the result was made, or put it there"
+            raise ScenarioError(f"{path} ({key}) is not there{where_looked(path)}: {why}; {todo}.")
 
 
 def differences(saved: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[str, object, object]]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from servecast.api import export
 from servecast.command_line import Parser, add_quiet, add_scenario
 from servecast.errors import Exit
+from servecast.overwriting import refuse_overwriting
 from servecast.scenarios import load_scenario
 from servecast.streams import Talk
 from sim.exports.formats import FORMATS, close_format
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> Exit:
     if options.output is None:
         _print_files(exported.files)
         return Exit.DONE
+    refuse_overwriting("--output", [options.output / name for name in exported.files], options)
     options.output.mkdir(exist_ok=True)
     for name, text in exported.files.items():
         (options.output / name).write_text(text, encoding="utf-8")

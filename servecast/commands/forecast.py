@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> Exit:
     scenario = load_scenario(options.scenario, options.overrides)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
+    _say_what_was_put_in_order(scenario, talk)
     with talk.progress(f"forecasting {scenario.name}") as progress:
         answer = forecast(
             scenario,
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> Exit:
     show(
         options,
         talk,
-        text=partial(forecast_report, answer),
+        text=partial(forecast_report, answer, scenario),
         json=answer.to_json,
         document=partial(_document, answer, scenario, options.command_line),
     )
@@ -99,6 +100,15 @@ def run(options: argparse.Namespace) -> Exit:
         latency_picture(answer).save(options.picture)
         talk.say(f"The latency distribution is drawn in {options.picture}")
     return Exit.DONE if answer.goals_met else Exit.MISSED
+
+
+def _say_what_was_put_in_order(scenario: Scenario, talk: Talk) -> None:
+    """Say how many timestamps of a trace stood out of their order: a merged file is fine, a wrong column is not."""
+    from sim.scenario.traces import put_in_order
+
+    if earlier := put_in_order(scenario):
+        times = "1 timestamp is" if earlier == 1 else f"{earlier} timestamps are"
+        talk.say(f"{times} earlier than the one before in the trace, which was put in order.")
 
 
 def _document(answer: Forecast, scenario: Scenario, command: str) -> Document:

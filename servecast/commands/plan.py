@@ -65,7 +65,11 @@ def add_arguments(parser: Parser) -> None:
 
 def add_goals(parser: Parser) -> None:
     """Add what is wanted, and how sure it must be."""
-    parser.add_argument("--goals", metavar="GOALS", help="as in p99=200ms,refused=0.1%%; they go before the scenario's")
+    parser.add_argument(
+        "--goals",
+        metavar="GOALS",
+        help="as in p99=200ms,refused=0.1%%; the scenario's other goals stay: p99=none drops one, --set goals=none all",
+    )
     parser.add_argument(
         "--confidence", type=share, metavar="SHARE", default=0.95, help="that each goal is met (default: 95%%)"
     )

@@ -15,7 +15,10 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, count, output_file
 from servecast.engine_choice import choose_engine
@@ -73,6 +76,33 @@ def add_arguments(parser: Parser) -> None:
     add_quiet(parser)
 
 
+class _Keeping:
+    """Says what of a sweep is kept in a file: how much was there at its start, and how much is when Ctrl-C ends it."""
+
+    def __init__(self, file: Path | None, talk: Talk, bar: Callable[[int, int], None] | None) -> None:
+        """`file` None keeps nothing; `bar` shows the progress, None: nobody is watching."""
+        self._file, self._talk, self._bar = file, talk, bar
+        self._counts: tuple[int, int] | None = None  # finished, in all; None before the first is begun
+
+    def __call__(self, done: int, count: int) -> None:
+        """Take in how many configurations are finished, and how many there are."""
+        if self._counts is None and self._file is not None and done:
+            self._talk.say(f"{done} of {count} configurations are taken over from {self._file}.")
+        self._counts = done, count
+        if self._bar is not None:
+            self._bar(done, count)
+
+    def __enter__(self) -> _Keeping:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Where Ctrl-C ended the sweep, say what is kept: --quiet silences no answer to that."""
+        if kind is KeyboardInterrupt and self._file is not None and self._counts is not None:
+            done, count = self._counts
+            kept = f"{done} of {count} configurations are kept in {self._file}: the same command goes on from there."
+            print(kept, file=sys.stderr, flush=True)
+
+
 def run(options: argparse.Namespace) -> Exit:
     """Compare and print."""
     from servecast.api import whatif, whatif_picture
@@ -84,7 +114,7 @@ def run(options: argparse.Namespace) -> Exit:
         refuse_undrawable(axes, grid=options.grid)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
-    with talk.progress("comparing configurations") as progress:
+    with talk.progress("comparing configurations") as bar, _Keeping(options.save, talk, bar) as progress:
         answer = whatif(
             options.scenario,
             options.varied,

@@ -40,6 +40,7 @@ class TimeFile:
 
     times_ns: npt.NDArray[np.int64]  # (requests,)
     sizes: npt.NDArray[np.int64]  # (requests,), or empty where none were recorded
+    put_in_order: int = 0  # timestamps of the file that were earlier than the one before
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def read_trace_file(path: Path, form: str, column: str | None, bin_ns: int | Non
     times_ns = _times_ns(rows, rows.column(column, TIME_NAMES, by_key=True))
     sizes = _sizes(rows) if form == "azure_llm" else np.empty(0, dtype=np.int64)
     order = np.argsort(times_ns, kind="stable")
-    return TimeFile(times_ns[order] - times_ns.min(), sizes[order] if len(sizes) else sizes)
+    earlier = int((np.diff(times_ns) < 0).sum())
+    return TimeFile(times_ns[order] - times_ns.min(), sizes[order] if len(sizes) else sizes, earlier)
 
 
 def _read_rows(path: Path) -> _Rows:

@@ -16,6 +16,8 @@ from sim.planner.arithmetic import REPLICAS
 from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, configurations
 from sim.planner.verdicts import LONGER_RUNS
 from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.load import written_scenario
+from sim.scenario.overrides import with_overrides
 from sim.scenario.spec import Scenario
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Source",
     "asked",
     "check_confidence",
+    "goals_apart",
     "limits_of",
     "longer_runs",
     "parse_goals",
@@ -137,6 +140,32 @@ def parse_goals(text: str) -> list[Axis]:
             raise ScenarioError(f"goals.{name} must be stated once. Got {found[name]} and {value}.")
         found[name] = value
     return [Axis(f"goals.{name}", (value,)) for name, value in found.items()]
+
+
+def goals_apart(source: Source, axes: Sequence[Axis], goals: str | None) -> list[Axis]:
+    """Return changes of a scenario beside which `goals`, as parse_goals takes them, can stand.
+
+    A goal that is in both is left to `goals`. All goals at once, as in goals=none, become a change of each, so that
+    those of `goals` come to what is left. Raises ScenarioError.
+    """
+    if goals is None:
+        return list(axes)
+    added = {axis.key for axis in parse_goals(goals)}
+    apart = [one for axis in axes for one in (_goal_by_goal(source, axis) if axis.key == "goals" else [axis])]
+    return [axis for axis in apart if axis.key not in added or len(axis.values) > 1]
+
+
+def _goal_by_goal(source: Source, axis: Axis) -> list[Axis]:
+    """Return a change of all goals as one of each goal that the scenario or the change states."""
+    if len(axis.values) > 1:
+        return [axis]
+    content, _ = written_scenario(source)
+    changed = with_overrides(content, [f"{axis.key}={axis.values[0]}"])
+    stated, wanted = ({} if each.get("goals") in (None, "none") else each["goals"] for each in (content, changed))
+    if not isinstance(wanted, Mapping) or not isinstance(stated, Mapping):
+        return [axis]  # whoever checks the scenario says what is wrong with it
+    each = dict.fromkeys(stated, "none") | {name: str(value) for name, value in wanted.items()}
+    return [Axis(f"goals.{name}", (value,)) for name, value in each.items()]
 
 
 def limits_of(scenario: Scenario) -> dict[str, float]:

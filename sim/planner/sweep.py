@@ -65,7 +65,8 @@ def sweep(
     """Return what the runs of each scenario came to, in the order of the scenarios.
 
     Run r of each of them has the same arrivals and dice. Equal scenarios are run once, those that are `saved` not at
-    all; each is saved when it is finished. `progress` is called with how many are finished and how many there are.
+    all; each is saved when it is finished. `progress` is called with how many are finished and how many there are,
+    the first time with how many are saved.
     Raises ClusterError where workers are missing, lost, or would not give the same bytes as this machine.
     """
     keys = [scenario_hash(scenario) for scenario in scenarios]
@@ -77,6 +78,8 @@ def sweep(
         files = {name: path.read_bytes() for key in waiting for name, path in files_of(distinct[key]).items()}
         distinct = {key: portable(scenario, Path()) for key, scenario in distinct.items()}
     tasks = [SweepTask(distinct[key], seed, runs, chosen_engine()) for key in waiting]
+    if progress is not None:
+        progress(len(results), len(distinct))
     with closing(each_result(run_configuration, tasks, files, _enough(workers, tasks))) as done:
         for place, (result, state) in done:
             _check_state(state)

@@ -108,7 +108,8 @@ def why_unknown(
 
     `longer` are the words for longer runs.
     """
-    figure, goal, q = figures[name], name.removeprefix("latency_ms.").removesuffix("_share"), quantile_of(name)
+    figure, q = figures[name], quantile_of(name)
+    goal = name.removeprefix("latency_ms.").removesuffix("_share").replace("p999", "p99.9")
     runs = made if runs is None else runs
     times = times_needed(figures, name, limit, confidence, made)
     if times is None or (figure.value is None and (q is None or figure.effective_samples is None)):

@@ -30,7 +30,8 @@ from sim.planner.grid import Axis, Configuration, configurations
 from sim.planner.saved_runs import ConfigurationResult, SavedRuns
 from sim.planner.sweep import sweep
 from sim.planner.workers import Workers
-from sim.scenario.identity import scenario_hash
+from sim.scenario.changes import changes
+from sim.scenario.identity import as_written, scenario_hash
 from sim.scenario.load import written_scenario
 from sim.scenario.spec import Goals, Scenario
 
@@ -110,6 +111,7 @@ class WhatIf:
     warnings: tuple[str, ...]  # where experience says that the base case goes wrong
     provenance: dict[str, Any]
     manifest: Manifest | None = None  # what was asked
+    tried: tuple[str, ...] | None = None  # beside the base case, for warnings; None where none were asked for
 
     def to_json(self) -> dict[str, object]:
         """Return the answer as a tree of plain values, version WHATIF_VERSION."""
@@ -146,7 +148,7 @@ def whatif(
     scenario itself. `figures` are those of interest, by their names in a forecast or by short ones; none stands for
     p50, p99, refusals, what goals are about, and the cost. `warnings` also makes the runs that some warnings about the
     base case need; then nothing needs to vary. `save` keeps what is finished, and is gone on with. `progress` is called
-    with how many configurations are finished and how many there are.
+    with how many configurations are finished and how many there are, the first time with those that `save` held.
 
     Raises ScenarioError where nothing varies, for a configuration that is not allowed, an unknown figure, fewer than 2
     runs, or a file that is not this sweep's. A configuration that cannot be answered is a row that says why.
@@ -207,6 +209,7 @@ def whatif(
             runs=count,
             options={"varied": {axis.key: list(axis.values) for axis in axes}, "grid": grid, "warnings": warnings},
         ),
+        tried=_tried(asked, looks, results[len(made) :]) if warnings else None,
     )
 
 
@@ -276,6 +279,19 @@ def _warnings(
         if there.refusal is None
     ]
     return [*plain_warnings(scenario, here.figures), *(sentence for sentence in said if sentence is not None)]
+
+
+def _tried(scenario: Scenario, looks: Sequence[SecondLook], others: Sequence[ConfigurationResult]) -> tuple[str, ...]:
+    """Return what was tried beside the base case and has an answer, in words."""
+    answered = [look.other for look, there in zip(looks, others, strict=True) if there.refusal is None]
+    return tuple(_by_what(scenario, other) for other in answered)
+
+
+def _by_what(scenario: Scenario, other: Scenario) -> str:
+    """Return by what a second look differs."""
+    if other.traffic != scenario.traffic:
+        return "traffic.arrivals without bursts"
+    return " and ".join(f"{one.key} {one.after}" for one in changes(as_written(scenario), as_written(other)))
 
 
 def _differences(base: ConfigurationResult, other: ConfigurationResult) -> dict[str, Difference]:

@@ -172,7 +172,7 @@ def _sections(forecast: Forecast, scenario: Scenario) -> Iterator[Section]:
     if forecast.goals:
         yield Section("Each goal", (_goals_table(forecast),))
     yield Section("Pictures", tuple(_pictures(forecast, scenario)))
-    yield Section("Every figure", (*blocks_of(figures_table(forecast)), Paragraph(_INTERVALS, quiet=True)))
+    yield Section("Every figure", (*blocks_of(figures_table(forecast, scenario)), Paragraph(_INTERVALS, quiet=True)))
     if forecast.versions:
         rollout = [] if forecast.rollout is None else [rollout_lines(forecast.rollout)]
         told = Group(versions_table(forecast.versions), *rollout, ab_test_lines(forecast.ab_tests))

@@ -21,7 +21,10 @@ from sim.forecast.goals import GoalResult
 from sim.forecast.warnings import RECORDED_ARRIVALS
 from sim.report.units import about_time, digits_of, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
+from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.profile import PARTS, Profile
+from sim.scenario.spare import without_spare
+from sim.scenario.spec import Scenario
 
 if TYPE_CHECKING:
     from sim.forecast.selftest import SelftestRow
@@ -35,9 +38,11 @@ __all__ = [
     "figures_table",
     "forecast_report",
     "goal_in_words",
+    "goal_name",
     "impossible",
     "label_of",
     "limit_in_words",
+    "load_in_words",
     "part_in_words",
     "selftest_table",
 ]
@@ -96,9 +101,12 @@ _BUSY_AND_PAID = (
 _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 
 
-def forecast_report(forecast: Forecast) -> RenderableType:
-    """Return a forecast for people: the answer, the figures, where the time goes, the goals, warnings."""
-    parts: list[RenderableType] = [Text(answer_of(forecast), style="bold"), "", figures_table(forecast)]
+def forecast_report(forecast: Forecast, scenario: Scenario | None = None) -> RenderableType:
+    """Return a forecast for people: the answer, the figures, where the time goes, the goals, warnings.
+
+    With its `scenario` a line says how much of what the fleet can take the load is.
+    """
+    parts: list[RenderableType] = [Text(answer_of(forecast), style="bold"), "", figures_table(forecast, scenario)]
     if forecast.versions:
         parts += ["", versions_table(forecast.versions)]
     if forecast.rollout is not None:
@@ -127,8 +135,8 @@ def answer_of(forecast: Forecast) -> str:
     return f"{forecast.name}{down}: {said[0]}, {said[1]}, {said[2]}."
 
 
-def figures_table(forecast: Forecast) -> RenderableType:
-    """Return every figure with its intervals, and below it why some have none."""
+def figures_table(forecast: Forecast, scenario: Scenario | None = None) -> RenderableType:
+    """Return every figure with its intervals, and below it why some have none; with its scenario the load too."""
     parts = ["by sampling", "by calibration"] if _is_calibrated(forecast) else []
     table = new_table("", "forecast", "95 % confidence", *parts, "95 % of single runs")
     reasons = []
@@ -150,9 +158,31 @@ def figures_table(forecast: Forecast) -> RenderableType:
             reasons.append(f"No {label}: {figure.why}.{_known_beyond(name, forecast)}")
     if "replicas.mean" in forecast.figures and _intervals("replicas.mean", forecast["replicas.mean"])[0]:
         reasons.append(_BUSY_AND_PAID)
+    load = None if scenario is None else load_in_words(scenario)
+    if load is not None:
+        reasons.append(load)
     if _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
+
+
+def load_in_words(scenario: Scenario) -> str | None:
+    """Return the load beside the saturation, for device busy tells little of it: small batches keep devices busy, too.
+
+    None where there is no such share: of a closed loop, an autoscaled fleet, and several versions. Raises what the
+    scenario raises.
+    """
+    left = without_spare(scenario)
+    if left.traffic.clients is not None or left.fleet.autoscaler is not None or left.versions:
+        return None
+    load, saturation = mean_rate_per_s(left), capacity_per_s(left)
+    wider = left.model_copy(update={"fleet": left.fleet.model_copy(update={"replicas": left.fleet.replicas + 1})})
+    limit = "full batches" if capacity_per_s(wider) > saturation else "the front end is full"
+    share = quantity("load_share", load / saturation)
+    return (
+        f"Load: {quantity('load_per_s', load)}, {share} of the saturation of {quantity('load_per_s', saturation)} "
+        f"({limit})."
+    )
 
 
 def _known_beyond(name: str, forecast: Forecast) -> str:
@@ -260,8 +290,13 @@ def label_of(name: str) -> str:
 
 def goal_in_words(goal: GoalResult) -> str:
     """Return what a goal is about."""
-    name = _GOALS.get(goal.goal, goal.goal)
+    name = goal_name(goal.goal)
     return name if goal.slower_than_ms is None else f"{name}, by the share slower than {goal.slower_than_ms:g} ms,"
+
+
+def goal_name(goal: str) -> str:
+    """Return what people call a goal, by its key in a scenario."""
+    return _GOALS.get(goal, goal)
 
 
 def limit_in_words(goal: GoalResult) -> str:

@@ -18,7 +18,7 @@ from sim.planner.grid import Axis
 from sim.planner.whatif import Row, WhatIf
 from sim.report.figures import Picture
 from sim.report.style import COLOURS, FORECAST, INTERVAL, SMALL, log_scale, log_ticks, look, new_figure
-from sim.report.tables import label_of
+from sim.report.tables import goal_in_words, label_of
 from sim.report.units import digits_of, unit_of
 from sim.scenario.units import parse_rate_per_s, parse_share, parse_time_ns
 
@@ -92,7 +92,9 @@ def _curve(axes: Axes, answer: WhatIf, name: str) -> None:
     for goal in answer.rows[answer.base].goals:
         if goal.figure == name:
             (limit,) = _shown(name, [goal.limit])
-            axes.axhline(limit, color=COLOURS["muted"], linestyle=":", linewidth=1.4, label=f"goal {goal.goal}")
+            axes.axhline(
+                limit, color=COLOURS["muted"], linestyle=":", linewidth=1.4, label=f"goal {goal_in_words(goal)}"
+            )
     missing = np.isnan(values)
     if missing.any():
         bottom = np.full(int(missing.sum()), 0.03)

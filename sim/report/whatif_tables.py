@@ -7,16 +7,22 @@ have no room in it are in the JSON and the CSV, and a line says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.paired import Difference
+from sim.forecast.warnings import RECORDED_ARRIVALS
+from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.whatif import Row, WhatIf
 from sim.report.as_it_fits import AsItFits
-from sim.report.tables import label_of
+from sim.report.tables import goal_name, label_of
 from sim.report.units import change, change_span, new_table, quantity, short_keys
+from sim.scenario.changes import value_in_words
+from sim.scenario.identity import as_written
+from sim.scenario.traces import meets_one_trace
 
 __all__ = [
     "changes_in_words",
@@ -110,6 +116,22 @@ def whatif_answer(answer: WhatIf) -> str:
 
 
 def whatif_notes(answer: WhatIf) -> list[str]:
+    """Return what there is to know of the differences, of arrivals that were recorded, and of what was tried."""
+    recorded = [RECORDED_ARRIVALS] if meets_one_trace(answer.scenario) else []
+    return [*_on_differences(answer), *recorded, *_on_tries(answer)]
+
+
+def _on_tries(answer: WhatIf) -> list[str]:
+    """Return what was tried where it gave nothing to warn of."""
+    if answer.tried is None or answer.warnings:
+        return []
+    if not answer.tried:
+        return ["Nothing to warn of, and nothing to try: there is no wait, no long queue and no burst to do without."]
+    better = "It is not clearly better" if len(answer.tried) == 1 else "None of them is clearly better"
+    return [f"Tried beside the base case: {'; '.join(answer.tried)}. {better}: there is nothing to warn of."]
+
+
+def _on_differences(answer: WhatIf) -> list[str]:
     """Return where the other differences are, and why some differences, or their intervals, are not known."""
     shown = _differences_shown(answer)
     if not shown:
@@ -152,12 +174,23 @@ def whatif_table(answer: WhatIf) -> Table:
     table = new_table(*heads, words=len(keys))
     table.padding = _GAP
     for place, row in enumerate(answer.rows):
-        values = [row.changes.get(axis.key, "") for axis in answer.axes]
+        is_base = place == answer.base
+        values = [row.changes.get(axis.key) or (_stated(answer, axis.key) if is_base else "") for axis in answer.axes]
         values += ["-" if (value := _value(row, name)) is None else quantity(name, value) for name in answer.figures]
         values += [_goals(row)] if judged else []
-        is_base = place == answer.base
         table.add_row(*values, *(_difference(answer, row, name, is_base=is_base) for name in compared))
     return table
+
+
+def _stated(answer: WhatIf, key: str) -> str:
+    """Return what the base case has for a key, as it would be written; none for what is not there."""
+    value: Any = as_written(answer.scenario)
+    for step in key.split("."):
+        try:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except (LookupError, TypeError, ValueError):
+            return "none"
+    return value_in_words(value)
 
 
 def _head(name: str, answer: WhatIf) -> str:
@@ -170,7 +203,8 @@ def _difference(answer: WhatIf, row: Row, name: str, *, is_base: bool) -> str:
     if is_base:
         return "base case"
     if name not in row.differences:
-        return "-"
+        is_same = row.scenario_hash == answer.rows[answer.base].scenario_hash and _value(row, name) is not None
+        return "the same" if is_same else "-"
     difference = row.differences[name]
     if name != _REFUSED or leading_figure(answer) == name:
         return difference_in_words(name, difference, answer.currency)
@@ -197,7 +231,7 @@ def _goals(row: Row) -> str:
         return "-"
     verdicts = {goal.goal: goal.verdict for goal in row.goals} | dict.fromkeys(row.not_judged, "not known")
     for worst in ("missed", "not known", "not clear"):
-        if about := [goal for goal, verdict in verdicts.items() if verdict == worst]:
+        if about := [goal_name(goal) for goal, verdict in verdicts.items() if verdict == worst]:
             return f"{worst}: {', '.join(about)}" if len(verdicts) > 1 else worst
     return "met"
 
@@ -209,12 +243,11 @@ def goal_lines(answer: WhatIf) -> list[str]:
         verdicts: dict[str, list[Row]] = {"met": [], "missed": [], "not clear": [], "not known": []}
         for row in answer.rows:
             verdicts[_verdict(row, goal)].append(row)
-        name = next((each.figure for row in answer.rows for each in row.goals if each.goal == goal), f"{goal}_share")
         said = [f"{verdict} {_where(answer, rows)}" for verdict, rows in verdicts.items() if rows and verdict != "met"]
         met = len(verdicts["met"])
         said.insert(0, f"met in all {met}" if met == len(answer.rows) else f"met in {met} of {len(answer.rows)}")
-        most = f"{100 * limit:g} %" if name.endswith("_share") else f"{limit:g} ms"
-        lines.append(f"goal {goal} at most {most}: {', '.join(said)}")
+        most = f"{limit:g} ms" if goal in ("mean", *QUANTILE_NAMES) else f"{100 * limit:g} %"
+        lines.append(f"goal {goal_name(goal)} at most {most}: {', '.join(said)}")
     return lines
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-__all__ = ["Change", "changes"]
+__all__ = ["Change", "changes", "value_in_words"]
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ def _changes(key: str, before: Any, after: Any) -> Iterator[Change]:
         for place, (one, other) in enumerate(zip_longest(before, after)):
             yield from _changes(f"{key}.{place}", one, other)
     else:
-        yield Change(key, _text(before), _text(after))
+        yield Change(key, value_in_words(before), value_in_words(after))
 
 
 def _holds_mappings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
 
 
-def _text(value: Any) -> str:
+def value_in_words(value: Any) -> str:
     """Return a value in one line, as YAML would have it."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {value_in_words(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_text, value)) + "]"
+        return "[" + ", ".join(map(value_in_words, value)) + "]"
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

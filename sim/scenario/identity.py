@@ -14,6 +14,7 @@ from typing import Any
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.fields import AS_WRITTEN
+from sim.scenario.missing import where_looked
 from sim.scenario.spec import Scenario
 
 __all__ = ["as_written", "content_hash", "named_files", "put", "resolved", "scenario_hash"]
@@ -81,7 +82,7 @@ def content_hash(path: Path) -> str:
         about = path.stat()
         return _hash(path, about.st_mtime_ns, about.st_size)
     except OSError as error:
-        raise ScenarioError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise ScenarioError(f"{path} cannot be read: {error.strerror or error}{where_looked(path)}.") from None
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from sim.scenario.messages import sentence
 from sim.scenario.missing import close_file
 from sim.scenario.overrides import with_overrides
 from sim.scenario.rules import check_rules
-from sim.scenario.spec import Scenario
+from sim.scenario.spec import Goals, Scenario
 from sim.scenario.strict_yaml import SIZE_MAX_BYTES, read_yaml
 from sim.scenario.traces import with_checked_trace
 from sim.scenario.units import in_words, shown
@@ -29,6 +29,10 @@ __all__ = ["checked_scenario", "load_scenario", "written_scenario"]
 
 _SEVERAL = re.compile(r"[^\[\]{}'\",]+(,[^\[\]{}'\",]+)+|[^\[\]{}'\",]+\.\.[^\[\]{}'\",]+")
 """Several values, as whatif takes them: 4,8,16 or 2..8 or 0ms..10ms:5."""
+
+
+_OF_ONE_RATE = ("even", "poisson", "gamma")
+"""Arrival processes that need a rate and nothing else."""
 
 
 def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
@@ -62,16 +66,30 @@ def checked_scenario(content: dict[str, object], folder: Path, overrides: Sequen
 
 
 def _with_overrides_checked(content: dict[str, object], overrides: Sequence[str]) -> Scenario:
-    """Return the scenario of a content with overrides. Where one has several values, the error says what takes them."""
+    """Return the scenario of a content with overrides. An error that one of them explains says what to write."""
     try:
         return _checked(with_overrides(content, overrides))
     except ScenarioError as error:
         for key, equals, text in (override.partition("=") for override in overrides):
-            if equals and _SEVERAL.fullmatch(text.strip()) and str(error).startswith(f"{key.strip()} must "):
-                several = f"{shown(key.strip())}={shown(text)}"
-                hint = f"Only one value can stand here: servecast whatif --set {several} compares several."
-                raise ScenarioError(f"{error} {hint}") from None
+            said = _explained(str(error), key.strip(), text.strip()) if equals else None
+            if said is not None:
+                raise ScenarioError(said) from None
         raise
+
+
+def _explained(error: str, key: str, text: str) -> str | None:
+    """Return an error with what to write in place of an override; None where it does not come from that."""
+    section, _, last = key.rpartition(".")
+    goal = key.removeprefix("goals.")
+    if key == f"goals.{goal}" and goal.replace(".", "") in Goals.model_fields and error.startswith("goals."):
+        return f"{shown(key)} is not a known key: did you mean goals.{goal.replace('.', '')}?" if "." in goal else None
+    if _SEVERAL.fullmatch(text) and error.startswith(f"{key} must "):
+        several = f"{shown(key)}={shown(text)}"
+        return f"{error} Only one value can stand here: servecast whatif --set {several} compares several."
+    if last == "process" and error.startswith(f"{section}."):
+        kept, more = f"--set {key} keeps the other keys of {section}", "rate: 400/s" if text in _OF_ONE_RATE else "..."
+        return f"{error} {kept}: change all of it, --set '{section}={{process: {shown(text)}, {more}}}'."
+    return None
 
 
 def _checked(content: dict[str, object]) -> Scenario:

@@ -178,19 +178,23 @@ class Horizon(Section):
 
 
 class Goals(Section):
-    """What is wanted, each value at most. Latencies are those of answered requests."""
+    """What is wanted, each value at most; none drops a goal. Latencies are those of answered requests."""
 
-    mean: PositiveDuration | None = Field(None, description="Mean latency.")
-    p50: PositiveDuration | None = Field(None, description="Median latency.")
-    p90: PositiveDuration | None = Field(None, description="90th percentile of the latency.")
-    p95: PositiveDuration | None = Field(None, description="95th percentile of the latency.")
-    p99: PositiveDuration | None = Field(None, description="99th percentile of the latency.")
-    p999: PositiveDuration | None = Field(None, description="99.9th percentile of the latency.")
-    refused: Share | None = Field(None, description="Share of requests that are refused.")
-    timed_out: Share | None = Field(None, description="Share of requests that the server gives up (504).")
-    abandoned: Share | None = Field(None, description="Share of requests whose client hangs up.")
-    failed: Share | None = Field(None, description="Share of requests that are taken, and lost or broken (500).")
-    breach: Share | None = Field(
+    mean: Annotated[PositiveDuration | None, OrNone] = Field(None, description="Mean latency.")
+    p50: Annotated[PositiveDuration | None, OrNone] = Field(None, description="Median latency.")
+    p90: Annotated[PositiveDuration | None, OrNone] = Field(None, description="90th percentile of the latency.")
+    p95: Annotated[PositiveDuration | None, OrNone] = Field(None, description="95th percentile of the latency.")
+    p99: Annotated[PositiveDuration | None, OrNone] = Field(None, description="99th percentile of the latency.")
+    p999: Annotated[PositiveDuration | None, OrNone] = Field(None, description="99.9th percentile of the latency.")
+    refused: Annotated[Share | None, OrNone] = Field(None, description="Share of requests that are refused.")
+    timed_out: Annotated[Share | None, OrNone] = Field(
+        None, description="Share of requests that the server gives up (504)."
+    )
+    abandoned: Annotated[Share | None, OrNone] = Field(None, description="Share of requests whose client hangs up.")
+    failed: Annotated[Share | None, OrNone] = Field(
+        None, description="Share of requests that are taken, and lost or broken (500)."
+    )
+    breach: Annotated[Share | None, OrNone] = Field(
         None,
         description=(
             "Share of the measured time's windows, 5s each, in which p99 or refused is missed; a window of fewer than "

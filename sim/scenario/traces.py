@@ -17,7 +17,15 @@ from sim.scenario.missing import close_file, where_looked
 from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
-__all__ = ["load_trace", "meets_one_trace", "recorded_sizes", "trace_lasts_ns", "trace_peak", "with_checked_trace"]
+__all__ = [
+    "load_trace",
+    "meets_one_trace",
+    "put_in_order",
+    "recorded_sizes",
+    "trace_lasts_ns",
+    "trace_peak",
+    "with_checked_trace",
+]
 
 _ENDINGS = (".csv", ".txt", ".tsv")
 """Of files that may be traces."""
@@ -44,6 +52,16 @@ def recorded_sizes(scenario: Scenario) -> npt.NDArray[np.int64]:
         if isinstance(trace, TimeFile):
             return trace.sizes
     return np.empty(0, dtype=np.int64)
+
+
+def put_in_order(scenario: Scenario) -> int:
+    """Return how many timestamps of the scenario's trace were earlier than the one before; 0 without a trace.
+
+    Raises as load_trace does.
+    """
+    spec = scenario.traffic.arrivals
+    trace = load_trace(scenario, spec) if isinstance(spec, RecordedTrace) else None
+    return trace.put_in_order if isinstance(trace, TimeFile) else 0
 
 
 def with_checked_trace(scenario: Scenario) -> Scenario:

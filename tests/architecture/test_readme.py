@@ -43,12 +43,13 @@ def test_example_of_ten_lines_runs(tmp_path: Path) -> None:
 def test_own_traffic_is_forecast_planned_and_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The two lines and the three commands behind them, word for word, with a CSV of five minutes."""
+    """The lines and the three commands behind them, word for word, with a CSV of five minutes."""
     part = README.partition("Traffic of your own")[2].partition("[docs/scenario.md]")[0]
     lines = [line.strip() for line in part.splitlines() if line.startswith("    ")]
     given = {line.partition(":")[0]: line for line in lines if not line.startswith("servecast ")}
-    assert list(given) == ["traffic", "horizon"]
-    scenario = [given.get(line.partition(":")[0], line) for line in block_of("yaml").splitlines()]
+    assert list(given) == ["traffic", "horizon", "cost"]
+    kept = [line for line in block_of("yaml").splitlines() if line.partition(":")[0] not in given]
+    scenario = [*given.values(), *kept]
     monkeypatch.chdir(tmp_path)
     Path("day.yaml").write_text("\n".join(scenario), encoding="utf-8")
     Path("arrivals.csv").write_text(
@@ -61,6 +62,7 @@ def test_own_traffic_is_forecast_planned_and_exported(
     out = capsys.readouterr().out
     assert "runs of 5 min, 150 000 requests in all" in out
     assert "the cheapest that meets the goals is fleet.replicas=1" in out
+    assert " USD" in out
     assert "replicas: 2" in Path("deploy/kubernetes.yaml").read_text(encoding="utf-8")
 
 
@@ -101,6 +103,12 @@ def test_links_and_paths_in_the_pages_lead_somewhere(page: Path) -> None:
 def test_every_command_stands_in_the_readme(name: str) -> None:
     """No command is left for the reader to find."""
     assert f"servecast {name}" in README or f"`{name}`" in README
+
+
+def test_install_block_compiles_the_engine() -> None:
+    """Without it a reader's first forecasts take hundreds of times as long."""
+    block = README.partition("## Install")[2].partition("| extra")[0]
+    assert re.search(r"^    servecast warm +#", block, re.MULTILINE)
 
 
 def test_make_targets_in_the_pages_exist() -> None:

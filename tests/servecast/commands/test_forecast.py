@@ -278,3 +278,15 @@ def test_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == f"The latency distribution is drawn in {picture}\n"
     assert main(["forecast", written(tmp_path), "--picture", str(picture), "--quiet"]) == Exit.DONE
     assert capsys.readouterr().err == ""
+
+
+def test_trace_that_was_put_in_order_is_told(shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr, with how many timestamps were earlier than the one before; it is forecast all the same."""
+    times = [time / 100 for time in range(600)]
+    arrivals = "traffic.arrivals={process: trace, file: trace.csv}"
+    for said, order in (("", times), ("1 timestamp is", [*times[1:], times[0]]), ("599 timestamps are", times[::-1])):
+        (tmp_path / "trace.csv").write_text("timestamp\n" + "".join(f"{time}\n" for time in order), encoding="utf-8")
+        assert main(["forecast", shop, "--set", arrivals, "--runs", "2"]) == Exit.DONE
+        printed = capsys.readouterr().err
+        assert (f"{said} earlier than the one before in the trace, which was put in order." in printed) is bool(said)
+        assert "put in order" not in printed or said

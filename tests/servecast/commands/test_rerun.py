@@ -73,6 +73,28 @@ def test_result_is_made_again_byte_by_byte(
     assert printed.err == "The same bytes as result.json.\n"
 
 
+def test_long_trace_that_is_not_there_says_where_it_was_looked_for(
+    shop: str,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A result of another folder: its manifest names the trace as the command did that made it."""
+    trace = tmp_path / "trace.csv"
+    trace.write_text("timestamp\n" + "".join(f"{time / 100:.2f}\n" for time in range(30_000)), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    path = save(Path(shop).name, "--set", TRACE)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["rerun", str(path)]) == Exit.BAD_INPUT
+    assert capsys.readouterr().err == (
+        f"servecast: trace.csv (traffic.arrivals.file) is not there in {elsewhere}: a trace of that length is not in "
+        "the manifest, only its hash; go to where the result was made, or put it there.\n"
+    )
+
+
 @pytest.mark.parametrize("options", [["--precision", "2%"], ["--precision", "0.01%", "--budget", "1s"]])
 def test_forecast_of_a_wanted_precision_is_made_again_with_the_runs_that_it_took(
     options: list[str], shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

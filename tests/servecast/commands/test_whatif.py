@@ -10,6 +10,10 @@ import pytest
 import servecast as sc
 from servecast.cli import main
 from servecast.errors import Exit
+from sim.planner import sweep
+from sim.planner.saved_runs import ConfigurationResult
+from sim.planner.sweep import SweepTask, run_configuration
+from sim.planner.workers import Files
 
 SHORT = ["--set", "horizon.duration=3s", "--set", "horizon.warm_up=1s", "--runs", "2", "--workers", "1"]
 
@@ -94,6 +98,34 @@ def test_bad_input_is_one_sentence(
     assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert said in printed.err
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_interrupt_says_what_is_kept_and_the_next_start_what_is_taken_over(
+    quiet: list[str], shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr; without --save Ctrl-C ends it without a word."""
+    made: list[SweepTask] = []
+
+    def interrupted(task: SweepTask, files: Files | None) -> tuple[ConfigurationResult, str]:
+        made.append(task)
+        if len(made) % 3 == 0:
+            raise KeyboardInterrupt
+        return run_configuration(task, files)
+
+    arguments = ["whatif", shop, "--set", "batching.max_batch=2,4,8", *SHORT, *quiet]
+    path = tmp_path / "sweep.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "run_configuration", interrupted)
+        assert main([*arguments, "--save", str(path)]) == Exit.INTERRUPTED
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.endswith(f"2 of 3 configurations are kept in {path}: the same command goes on from there.\n")
+        assert main(arguments) == Exit.INTERRUPTED
+        assert "configurations" not in capsys.readouterr().err
+    assert main([*arguments, "--save", str(path)]) == Exit.DONE
+    taken_over = f"2 of 3 configurations are taken over from {path}.\n"
+    assert (taken_over in capsys.readouterr().err) is not bool(quiet)
 
 
 def test_file_of_another_sweep_is_refused(shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

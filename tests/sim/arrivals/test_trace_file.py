@@ -36,6 +36,7 @@ def test_seconds_are_read_exactly_and_put_in_order() -> None:
     """Timestamps in seconds keep their nanoseconds, are sorted, and count from the first one."""
     trace = times_of(DATA / "timestamps_seconds.csv")
     assert trace.times_ns.tolist() == [0, 250_000_000, 500_000_000, 1_000_000_001]
+    assert trace.put_in_order == 1
     assert len(trace.sizes) == 0
 
 

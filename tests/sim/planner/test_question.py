@@ -8,7 +8,7 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.planner.grid import parse_axis
-from sim.planner.question import Question, asked, parse_goals
+from sim.planner.question import Question, asked, goals_apart, parse_goals
 
 CONTENT: dict[str, Any] = {
     "traffic": {"arrivals": {"process": "poisson", "rate": "200/s"}, "timeout": "1s"},
@@ -38,6 +38,24 @@ def test_goals_go_before_those_of_the_scenario() -> None:
     assert [one.changes for one in found.configurations] == [{"fleet.replicas": "1"}, {"fleet.replicas": "2"}]
 
 
+@pytest.mark.parametrize(
+    ("change", "goals", "limits"),
+    [
+        ("goals=none", "p99=250ms", {"latency_ms.p99": 250.0}),
+        ("goals=null", "p99=250ms", {"latency_ms.p99": 250.0}),
+        ("goals={p90: 5ms}", "p99=250ms", {"latency_ms.p90": 5.0, "latency_ms.p99": 250.0}),
+        ("goals.p50=none", "refused=1%", {"latency_ms.p99": 1000.0, "refused_share": 0.01}),
+        ("goals.p99=2s", "p99=250ms", {"latency_ms.p50": 20.0, "latency_ms.p99": 250.0}),
+        ("fleet.replicas=1", "p99=none", {"latency_ms.p50": 20.0}),
+    ],
+)
+def test_goals_come_to_what_a_change_leaves(change: str, goals: str, limits: dict[str, float]) -> None:
+    """Of the scenario's goals p99 and p50: a change may drop or replace them, and --goals goes before both."""
+    content = {**CONTENT, "goals": {"p99": "1s", "p50": "20ms"}}
+    axes = goals_apart(content, [parse_axis(change), parse_axis("batching.max_batch=4,8")], goals)
+    assert asked(content, axes, goals=goals, confidence=0.95, runs=None, seed=None).limits == limits
+
+
 def test_keys_change_together_where_a_plus_joins_them() -> None:
     """A kind of machine has its own times: two kinds are two configurations, not four."""
     kinds = "fleet.machine+model.pass_time=t4+{base: 20ms, per_item: 1ms},l4+{base: 5ms}"
@@ -57,6 +75,10 @@ def test_keys_change_together_where_a_plus_joins_them() -> None:
         ("confidence must be from 50% to 99.9%. Got 100%.", {"confidence": 1.0}),
         ("goals.p50 must not be above goals.p99, ", {"goals": "p50=30ms,p99=20ms"}),
         ("With fleet.replicas=1, goals.p98=1ms: goals.p98 is not a known key", {"goals": "p98=1ms"}),
+        (
+            "With fleet.replicas=1, goals.p99.9=1ms: goals.p99.9 is not a known key: did you mean goals.p999?",
+            {"goals": "p99.9=1ms"},
+        ),
     ],
 )
 def test_what_is_no_goal_is_refused(said: str, arguments: dict[str, Any]) -> None:

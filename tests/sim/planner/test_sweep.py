@@ -121,7 +121,7 @@ def test_finished_configurations_are_not_run_again(tmp_path: Path, monkeypatch: 
     )
     saved.close()
     assert as_bytes(results) == expected
-    assert told == [(3, 3)]
+    assert told == [(2, 3), (3, 3)]
 
 
 def test_worker_with_other_sources_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_runs_that_do_not_tell_say_how_many_would() -> None:
     assert times_needed({p999: unknown}, p999, 100.0, 0.95, 10) == pytest.approx(4.0)
     told = why_unknown({p999: unknown}, p999, 100.0, 0.95, made=10, longer="a longer trace")
     assert told == (
-        "p999 is not known: 10 runs show 5.0 independent answers beyond it, and 20 are needed; more runs (--runs 40), "
+        "p99.9 is not known: 10 runs show 5.0 independent answers beyond it, and 20 are needed; more runs (--runs 40), "
         "a longer trace or a less extreme percentile would tell"
     )
 

@@ -46,6 +46,23 @@ def test_base_case_is_the_scenario_itself_where_it_is_there() -> None:
     assert (alone.base, alone.rows[0].changes, len(alone.rows)) == (0, {}, 3)
 
 
+@pytest.mark.parametrize(
+    ("changes", "tried"),
+    [
+        ({}, ("batching.max_wait 0s", "queue.cap 16")),
+        ({"batching": {"max_batch": 8}, "queue": {}}, ()),
+        (
+            {"batching": {"max_batch": 8}, "traffic": {"arrivals": {"process": "gamma", "rate": "300/s", "cv": 2}}},
+            ("queue.cap 16", "traffic.arrivals without bursts"),
+        ),
+    ],
+)
+def test_what_warnings_tried_is_told(changes: dict[str, object], tried: tuple[str, ...]) -> None:
+    """Whether it gave something to warn of or not; where no warnings were asked for, nothing was tried."""
+    assert asked(source=content(**changes), runs=2, warnings=True).tried == tried
+    assert asked("batching.max_batch=4,8", runs=2).tried is None
+
+
 def test_differences_are_those_of_pairs_of_runs() -> None:
     """Run by run against the base case, which has none itself; far surer than the figures."""
     base, other = asked("model.pass_time.base=8ms,8.4ms").rows

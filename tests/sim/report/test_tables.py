@@ -13,8 +13,9 @@ from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve
-from sim.report.tables import answer_of, as_text, figures_table, forecast_report
+from sim.report.tables import answer_of, as_text, figures_table, forecast_report, load_in_words
 from sim.report.units import quantity
+from sim.scenario.load import load_scenario
 
 LASTS = {"duration_s": 60.0}
 
@@ -136,6 +137,30 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
     assert "retry" not in text
     row = next(line for line in text.splitlines() if line.startswith("waiting for a device"))
     assert row.split()[4:8] == ["2.50", "ms", "25.0", "%"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], "Load: 450/s, 67.5 % of the saturation of 667/s (full batches)."),
+        (["fleet={replicas: 3, spare: 1}"], "Load: 450/s, 33.8 % of the saturation of 1 333/s (full batches)."),
+        (["front_end.request=2ms"], "Load: 450/s, 90.0 % of the saturation of 500/s (the front end is full)."),
+        (["fleet.autoscaler={preset: kubernetes_hpa, target: 80%, max_replicas: 3}"], None),
+        (["versions=[{name: a}, {name: b, weight: 50%}]"], None),
+        (["traffic={clients: {count: 5}}"], None),
+    ],
+)
+def test_load_stands_beside_the_saturation(overrides: list[str], words: str | None) -> None:
+    """A pass of 8 takes 12 ms; device busy would be near 100 % at this load, with batches of 4."""
+    content = {
+        "traffic": {"arrivals": {"process": "poisson", "rate": "450/s"}},
+        "model": {"pass_time": {"base": "8ms", "per_item": "0.5ms"}},
+        "batching": {"max_batch": 8},
+    }
+    scenario = load_scenario(content, overrides)
+    assert load_in_words(scenario) == words
+    text = as_text(figures_table(forecast_of(), scenario), 160)
+    assert words in text if words else "Load:" not in text
 
 
 def test_recorded_arrivals_are_said_beside_the_intervals() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from sim.forecast.paired import Difference
@@ -14,6 +17,7 @@ from sim.report.whatif_tables import (
     leading_figure,
     whatif_notes,
     whatif_report,
+    whatif_table,
 )
 from tests.sim.report.whatif_answers import asked
 
@@ -108,6 +112,55 @@ def test_one_at_a_time_leaves_the_other_keys_empty() -> None:
         "max_wait 9ms",
     ]
     assert "compared with the scenario itself" in as_text(whatif_report(answer))
+
+
+def test_one_at_a_time_shows_the_values_of_the_base_case_and_what_equals_it() -> None:
+    """A value that the scenario has anyway differs by nothing: a dash would say that this is not known."""
+    answer = asked("batching.max_batch=8,16", "queue.cap=64,none", grid=False)
+    lines = as_text(whatif_table(answer), 160).splitlines()[2:]
+    base, same, other, _, as_stated = lines
+    assert base.split()[:2] == ["8", "none"]
+    assert base.count("base case") == 2
+    assert same.startswith("8   ")
+    assert same.count("the same") == as_stated.count("the same") == 2
+    assert "noise" in other
+
+
+def test_goal_of_p999_is_called_what_people_call_it() -> None:
+    """A goal on a latency has its limit in ms, though 4 s hold too few samples to judge it."""
+    answer = asked("batching.max_batch=4,8", "goals={p999: 100ms, refused: 1%}")
+    lines = [line.partition(":")[0] for line in as_text(whatif_report(answer), 160).splitlines()]
+    assert "goal p99.9 at most 100 ms" in lines
+    assert "goal refused at most 1 %" in lines
+    assert "not known: p99.9" in as_text(whatif_report(answer), 160)
+
+
+@pytest.mark.parametrize(
+    ("tried", "said"),
+    [
+        (
+            ("batching.max_wait 0ms", "queue.cap 16"),
+            "Tried beside the base case: batching.max_wait 0ms; queue.cap 16. None of them is clearly better: there is "
+            "nothing to warn of.",
+        ),
+        ((), "Nothing to warn of, and nothing to try: there is no wait, no long queue and no burst to do without."),
+    ],
+)
+def test_tries_without_a_warning_are_told(tried: tuple[str, ...], said: str) -> None:
+    """Were there no line, nobody would know that anything was tried; beside a warning there is none."""
+    answer = replace(asked("batching.max_batch=4,8"), tried=tried)
+    assert said in whatif_notes(answer)
+    assert said not in whatif_notes(replace(answer, warnings=("queue.cap buys waiting.",)))
+    assert said not in whatif_notes(replace(answer, tried=None))
+
+
+def test_recorded_arrivals_are_said_to_be_one_trace(tmp_path: Path) -> None:
+    """The intervals of differences hold for that trace alone, as those of a forecast do."""
+    (tmp_path / "trace.csv").write_text("timestamp\n" + "".join(f"{time / 100}\n" for time in range(600)))
+    arrivals = f"traffic.arrivals={{process: trace, file: '{tmp_path}/trace.csv'}}"
+    note = "The arrivals are those recorded, in every run: the intervals hold for this trace."
+    assert note in whatif_notes(asked("batching.max_batch=4,8", arrivals))
+    assert note not in whatif_notes(asked("batching.max_batch=4,8"))
 
 
 def test_keys_with_the_same_last_word_are_told_apart() -> None:

@@ -298,3 +298,28 @@ def test_dates_of_toml_are_no_text(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text("name = 2026-01-01\n" + TOML.replace('name = "sentiment"', ""))
     assert complaint(file) == "name must be text, in quotes if it looks like a number. Got 2026-01-01."
+
+
+@pytest.mark.parametrize("override", ["goals.p99.9=250ms", "goals={p99.9: 250ms}"])
+def test_point_in_a_percentile_is_answered_with_its_key(override: str) -> None:
+    """A dot separates the steps of a key, so p99.9 is written p999."""
+    assert complaint(content(), override) == "goals.p99.9 is not a known key: did you mean goals.p999?"
+
+
+def test_each_goal_can_be_dropped() -> None:
+    """The word none leaves the others as they are."""
+    stated = {**content(), "goals": {"p99": "200ms", "refused": "0.1%"}}
+    assert load_scenario(stated, ["goals.p99=none"]).goals == Goals.model_validate({"refused": "0.1%"})
+    assert load_scenario(stated, ["goals.refused=none"]).goals == Goals.model_validate({"p99": "200ms"})
+
+
+@pytest.mark.parametrize(
+    ("process", "whole"),
+    [("poisson", "{process: poisson, rate: 400/s}"), ("spike", "{process: spike, ...}")],
+)
+def test_other_process_of_a_trace_is_answered_with_the_whole_of_it(process: str, whole: str) -> None:
+    """The trace's own keys stay, and the other process does not know them."""
+    traced = content() | {"traffic": {"arrivals": {"process": "trace", "file": "trace.csv"}}}
+    said = complaint(traced, f"traffic.arrivals.process={process}")
+    assert said.startswith("traffic.arrivals.file is not a known key: ")
+    assert said.endswith(f"change all of it, --set 'traffic.arrivals={whole}'.")
