@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from policy.instant import NEVER_NS, UNSET
@@ -111,6 +112,8 @@ def record_walk(
     With several versions there are pins and orders of every kind, the senseless ones too.
     """
     rng = random.Random(seed)
+    # The clocks of a live server's autoscaler start with it.
+    fleets = [replace(fleet, autoscaler=fleet.autoscaler._replace(phase_ns=0)) for fleet in fleets]
     recorded = Recorded(fleets, file, shares)
     recorded.down = [
         (life.replica, instance)

@@ -159,7 +159,7 @@ def test_strict_bench_refuses_what_runs_do_not_tell() -> None:
     """It says at which rate, and how many times as long runs would have to be."""
     scenario = load_scenario(changed())
     bench = TrafficBench(scenario, {"latency_ms.p999": 100.0}, 0.95, seed=1, runs=3, is_strict=True)
-    with pytest.raises(TooShort, match=r"At 100/s p999 is not known: 3 runs show .* and 20 are needed") as raised:
+    with pytest.raises(TooShort, match=r"At 100/s p99\.9 is not known: 3 runs show .* and 20 are needed") as raised:
         bench.at(100.0)
     assert raised.value.times > 1.0
 
