@@ -129,11 +129,12 @@ class _Run:
 
     def _open_loop(self) -> Process:
         """Send each request when it is due, whatever became of those before."""
-        sizes = self._traffic.sizes.tolist()
+        sizes, now_ns = self._traffic.sizes.tolist(), 0
         for request, intended_ns in enumerate(self._traffic.arrivals_ns.tolist()):
             received_ns = intended_ns + self._traffic.there_ns
-            if received_ns > self._now:
-                yield self._env.timeout(received_ns - self._now)
+            if received_ns > now_ns:
+                yield self._env.timeout(received_ns - now_ns)
+                now_ns = received_ns
             size = sizes[request] if sizes else self._roll(self._traffic.size_table, Stream.SIZE, request, 0)
             attempt = self._new_attempt(request, 0, size, intended_ns, intended_ns)
             self._report(Change.SENT, request, 0, attempt)
@@ -185,7 +186,8 @@ class _Run:
         self, at_ns: int, change: Change, first: int, second: int, what: LiveAttempt | Batch | None
     ) -> None:
         """Note a change for which the dispatcher is called, now or when a job is done; only an open instant has now."""
-        if at_ns == self._now:
+        now_ns = self._now
+        if at_ns == now_ns:
             heapq.heappush(self._changes, (change, first, second, what))
             return
 
@@ -193,7 +195,7 @@ class _Run:
             self._to_decide = True
             self._report(change, first, second, what)
 
-        self._env.timeout(at_ns - self._now).callbacks.append(call)
+        self._env.timeout(at_ns - now_ns).callbacks.append(call)
 
     def _enter_front_end(self, attempt: LiveAttempt) -> None:
         """Let an attempt pass the front end on its way in. The work is done even for a client that goes meanwhile."""
@@ -407,14 +409,8 @@ class _Run:
     def _end_instant(self, _: simpy.Event) -> None:
         """Take in all changes of this instant, then decide until nothing more is to be decided."""
         self._instant_is_open = False
-        for life in self._ready:
-            self._versions.become_ready(life.replica, life.instance, self._now)
-            self._passes_begun.pop((life.replica, life.instance), None)
-            self._crash_later(life)
-        self._ready.clear()
-        for life in self._crashed:
-            self._crash(life)
-        self._crashed.clear()
+        if self._ready or self._crashed:
+            self._take_in_lives()
         while True:
             if self._to_decide and self._deadlines:
                 self._collect_deadlines()
@@ -437,6 +433,17 @@ class _Run:
             self._decide()
         if self._measured_open == 0 and self._now >= self._input.measure_to_ns + self._traffic.there_ns:
             self._finish()
+
+    def _take_in_lives(self) -> None:
+        """Take in who has become ready and who has crashed, before all else."""
+        for life in self._ready:
+            self._versions.become_ready(life.replica, life.instance, self._now)
+            self._passes_begun.pop((life.replica, life.instance), None)
+            self._crash_later(life)
+        self._ready.clear()
+        for life in self._crashed:
+            self._crash(life)
+        self._crashed.clear()
 
     def _take_in_attempt(self, change: int, attempt: LiveAttempt) -> None:
         if change == Change.SENT:
@@ -523,9 +530,10 @@ class _Run:
 
     def _ring(self, _: simpy.Event) -> None:
         """Bring about what is due now. SimPy cannot call back an event: an alarm that nobody wants any more is none."""
-        if self._alarm_ns == self._now:
+        now_ns = self._now
+        if self._alarm_ns == now_ns:
             self._alarm_ns = NEVER_NS
-        if self._timer_ns == self._now:
+        if self._timer_ns == now_ns:
             self._timer_ns = NEVER_NS
             self._report(Change.TIMER, 0, 0, None)
         self._collect_hang_ups()

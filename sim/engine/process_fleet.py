@@ -231,8 +231,8 @@ class Fleet:
     def _choose(self, attempt: LiveAttempt) -> int:
         """Return the serial of the replica that takes an attempt, UNSET if none can."""
         rule = self._given.routing
-        ready = self._ready
-        outstanding = [self._members[serial].replica.outstanding for serial in ready]
+        ready, members = self._ready, self._members
+        outstanding = [members[serial].replica.outstanding for serial in ready]
         die = self._listener.roll_route(attempt) if routing.uses_die(rule) else 0
         self._routing, place = routing.choose(rule, self._routing, ready, outstanding, len(ready), die)
         return UNSET if place == UNSET else ready[place]
@@ -305,6 +305,8 @@ class Fleet:
 
     def _let_go(self, now_ns: int) -> None:
         """Let those go that drain and hold nothing."""
+        if len(self._ready) == len(self._members):
+            return  # nobody drains
         for serial, member in list(self._members.items()):
             if member.stage == Stage.DRAINING and member.replica.outstanding == 0:
                 member.stage, member.gone_ns = Stage.GONE, now_ns

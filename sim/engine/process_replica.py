@@ -232,7 +232,7 @@ class Replica:
             index = (index + 1) % len(self._collectors)
             decision = self._ask(index, now_ns)
             quiet = quiet + 1 if batching.is_settled(self._fleet.batching, decision) else 0
-        return min(collector.ask_again_ns for collector in self._collectors)
+        return min([collector.ask_again_ns for collector in self._collectors])
 
     def _hand_over(self, now_ns: int) -> None:
         while self._parked and batching.may_hand_over(self._fleet.batching, self._running):
