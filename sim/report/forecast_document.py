@@ -34,6 +34,7 @@ from sim.report.tables import (
     calibration_table,
     figures_table,
     goal_in_words,
+    goal_name,
     impossible,
     label_of,
     limit_in_words,
@@ -121,6 +122,9 @@ def _down(forecast: Forecast) -> str:
 def _goal_sentence(goal: GoalResult, figure: Figure) -> str:
     """Return what became of a goal, with the figure behind it."""
     said, limit = _capital(_said(goal.figure, figure)), limit_in_words(goal)
+    if goal.slower_than_ms is not None:
+        value = f"{quantity(goal.figure, goal.value)} ({_interval(goal.figure, figure)})"
+        said = f"{value} of the answers take longer than the {goal_name(goal.goal)} of {goal.slower_than_ms:g} ms"
     if goal.verdict == "not clear":
         return f"{said}: the goal of at most {limit} lies inside this interval, so it is not clear whether it is met."
     return f"{said}: the goal of at most {limit} is {goal.verdict}."

@@ -291,7 +291,7 @@ def label_of(name: str) -> str:
 def goal_in_words(goal: GoalResult) -> str:
     """Return what a goal is about."""
     name = goal_name(goal.goal)
-    return name if goal.slower_than_ms is None else f"{name}, by the share slower than {goal.slower_than_ms:g} ms,"
+    return name if goal.slower_than_ms is None else f"{name} (share slower than {goal.slower_than_ms:g} ms)"
 
 
 def goal_name(goal: str) -> str:

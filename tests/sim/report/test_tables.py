@@ -13,7 +13,7 @@ from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve
-from sim.report.tables import answer_of, as_text, figures_table, forecast_report, load_in_words
+from sim.report.tables import answer_of, as_text, figures_table, forecast_report, goal_in_words, load_in_words
 from sim.report.units import quantity
 from sim.scenario.load import load_scenario
 
@@ -250,3 +250,10 @@ def test_goals_are_met_missed_or_not_clear() -> None:
 def test_plain_text_carries_no_escape_sequences() -> None:
     """Text for a file or a notebook has no colours."""
     assert "\x1b" not in as_text(forecast_report(forecast_of()))
+
+
+def test_goal_that_a_share_stands_in_for_says_so() -> None:
+    """p99 has no value where no run is long enough for it; what it was judged by stands beside its name."""
+    assert goal_in_words(GoalResult("p99", "latency_ms.p99", 200.0, 150.0, 140.0, 160.0)) == "p99"
+    by_share = GoalResult("p99", "beyond_goal.p99_share", 0.01, 0.002, 0.001, 0.003, slower_than_ms=200.0)
+    assert goal_in_words(by_share) == "p99 (share slower than 200 ms)"
