@@ -38,6 +38,7 @@ __all__ = [
     "METRICS",
     "Figure",
     "Metric",
+    "answers_of",
     "estimate",
     "exact",
     "mean_of_runs",
@@ -107,7 +108,8 @@ def _latencies(runs: Sequence[MeasuredRun]) -> Latencies:
     return first.joined(others)
 
 
-def _answered(run: MeasuredRun) -> int:
+def answers_of(run: MeasuredRun) -> int:
+    """Return the answered requests, of which the latencies are."""
     return run.count(Outcome.ANSWERED)
 
 
@@ -165,12 +167,12 @@ def _independent_requests(runs: Sequence[MeasuredRun]) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "latency_ms.mean": Metric(_mean_ms, _answered, least=_least_ms),
+    "latency_ms.mean": Metric(_mean_ms, answers_of, least=_least_ms),
     **{
-        f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), _answered, q=q, least=_least_ms)
+        f"latency_ms.{name}": Metric(partial(_quantile_ms, q=q), answers_of, q=q, least=_least_ms)
         for name, q in QUANTILE_NAMES.items()
     },
-    "throughput_per_s": Metric(_throughput, _answered),
+    "throughput_per_s": Metric(_throughput, answers_of),
     "refused_share": Metric(
         partial(_share, outcome=Outcome.REFUSED), requests_of, most=1.0, cases=_independent_requests
     ),

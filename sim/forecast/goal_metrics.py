@@ -15,14 +15,14 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sim.forecast.estimates import METRICS, Figure, Metric, estimate, requests_of
+from sim.forecast.estimates import METRICS, Figure, Metric, answers_of, estimate, requests_of
 from sim.forecast.intervals import exceedances_are_enough
 from sim.outcome.fleet_course import WINDOW_NS
 from sim.outcome.measures import MeasuredRun
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.scenario.spec import Goals
 
-__all__ = ["goal_metrics", "goal_windows", "quantile_of", "stand_in_of", "stand_ins"]
+__all__ = ["goal_metrics", "goal_windows", "judged_by", "quantile_of", "stand_in_of", "stand_ins"]
 
 
 def goal_metrics(goals: Goals) -> dict[str, Metric]:
@@ -73,6 +73,14 @@ def quantile_of(name: str) -> float | None:
     return QUANTILE_NAMES.get(name.removeprefix("latency_ms."))
 
 
+def judged_by(figures: Mapping[str, Figure], name: str, limit: float) -> tuple[str, float]:
+    """Return the figure that the goal on a figure is judged by, and what it may be: that one, or its stand-in."""
+    q = quantile_of(name)
+    if figures[name].value is None and q is not None and stand_in_of(name) in figures:
+        return stand_in_of(name), round(1.0 - q, 12)
+    return name, limit
+
+
 def stand_ins(
     limits: Mapping[str, float],
     figures: Mapping[str, Figure],
@@ -90,7 +98,7 @@ def stand_ins(
     for name, limit in limits.items():
         if figures[name].value is None and _is_enough(figures[name], name, of_runs):
             share = partial(_beyond_share, limit_ns=round(limit * 1e6))
-            beyond = Metric(share, _answered, most=1.0, cases=METRICS["refused_share"].cases)
+            beyond = Metric(share, answers_of, most=1.0, cases=METRICS["refused_share"].cases)
             found[stand_in_of(name)] = estimate(beyond, central, drawn, calibration_known=calibration_known)
     return found
 
@@ -106,7 +114,3 @@ def _beyond_share(runs: Sequence[MeasuredRun], limit_ns: int) -> float:
     parts = [(len(run.latencies), run.latencies.batch_means(limit_ns).mean) for run in runs]
     answered = sum(count for count, _ in parts)
     return math.fsum(count * share for count, share in parts if count) / answered if answered else math.nan
-
-
-def _answered(run: MeasuredRun) -> int:
-    return len(run.latencies)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
-from sim.forecast.goal_metrics import quantile_of, stand_in_of
+from sim.forecast.goal_metrics import judged_by
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.scenario.spec import Goals
 
@@ -90,12 +90,9 @@ def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:
     """Return what became of each goal. Raises RefusedToAnswer if the runs do not support a figure that one needs."""
     results = []
     for goal, limit in wanted_figures(goals).items():
-        name, slower_than_ms = _FIGURES[goal], None
-        figure, q = figures[name], quantile_of(name)
-        if figure.value is None and q is not None and stand_in_of(name) in figures:
-            slower_than_ms, limit, name = limit, round(1.0 - q, 12), stand_in_of(name)
-            figure = figures[name]
+        name, most = judged_by(figures, _FIGURES[goal], limit)
+        figure, slower_than_ms = figures[name], None if name == _FIGURES[goal] else limit
         if figure.value is None or figure.low is None or figure.high is None:
             raise RefusedToAnswer(f"goals.{goal} cannot be judged: {figure.why}.")
-        results.append(GoalResult(goal, name, limit, figure.value, figure.low, figure.high, slower_than_ms))
+        results.append(GoalResult(goal, name, most, figure.value, figure.low, figure.high, slower_than_ms))
     return results

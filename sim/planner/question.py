@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.errors import ScenarioError
-from sim.forecast.goals import figures_needed, wanted_figures
+from sim.forecast.goals import limits_of_figures, wanted_figures
 from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.arithmetic import REPLICAS
@@ -181,7 +181,7 @@ def limits_of(scenario: Scenario) -> dict[str, float]:
                 f"goals.{lower} must not be above goals.{higher}, since fewer requests are slower than {higher}. "
                 f"Got {limits[lower]:g}ms and {limits[higher]:g}ms."
             )
-    return dict(zip(figures_needed(goals), limits.values(), strict=True))
+    return limits_of_figures(goals)
 
 
 def longer_runs(scenario: Scenario) -> str:

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Final
 
 from sim.forecast.estimates import Figure
-from sim.forecast.goal_metrics import quantile_of, stand_in_of
+from sim.forecast.goal_metrics import judged_by, quantile_of
 from sim.forecast.intervals import EXCEEDANCES_MIN, LEVEL, none_seen_high, student_t
 
 __all__ = [
@@ -84,7 +84,8 @@ def times_needed(figures: Mapping[str, Figure], name: str, limit: float, confide
     They do not where a quantile has too few answers beyond it, and where a share of which nothing was seen may still be
     above its limit.
     """
-    figure, most = _judged_by(figures, name, limit)
+    judged, most = judged_by(figures, name, limit)
+    figure = figures[judged]
     if figure.value is None:
         q, worth = quantile_of(name), figure.effective_samples
         return math.inf if q is None or not worth else EXCEEDANCES_MIN / (made * worth * (1.0 - q))
@@ -132,8 +133,8 @@ def prospect(
     figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float, *, made: int, runs: int
 ) -> Prospect:
     """Return what figures of the `made` runs so far, at least 2, say of `runs` runs, by all limits together."""
-    judged = [_judged_by(figures, name, limit) for name, limit in limits.items()]
-    of_goals = {_of_goal(_End(figure, confidence, made), limit, runs) for figure, limit in judged}
+    judged = [judged_by(figures, name, limit) for name, limit in limits.items()]
+    of_goals = {_of_goal(_End(figures[name], confidence, made), most, runs) for name, most in judged}
     for verdict in (Prospect.MISSED, Prospect.UNKNOWN, Prospect.OPEN):
         if verdict in of_goals:
             return verdict
@@ -158,7 +159,8 @@ def shares_of_limits(figures: Mapping[str, Figure], limits: Mapping[str, float],
     """Return how near each figure, or what stands in for it, is to its limit."""
     shares = {}
     for name, limit in limits.items():
-        figure, most = _judged_by(figures, name, limit)
+        judged, most = judged_by(figures, name, limit)
+        figure = figures[judged]
         value = math.nan if figure.value is None else figure.value
         ends = (lower_end(figure, confidence), value, upper_end(figure, confidence))
         shares[name] = Share(*(_share_of_limit(end, most) for end in ends))
@@ -175,14 +177,6 @@ def worst_goal(
         return None, math.nan
     name = max(known, key=lambda each: known[each])
     return name, known[name]
-
-
-def _judged_by(figures: Mapping[str, Figure], name: str, limit: float) -> tuple[Figure, float]:
-    """Return the figure that a goal is judged by, and what it may be."""
-    figure, stand_in, q = figures[name], figures.get(stand_in_of(name)), quantile_of(name)
-    if figure.value is None and stand_in is not None and q is not None:
-        return stand_in, 1.0 - q
-    return figure, limit
 
 
 def _share_of_limit(end: float, limit: float) -> float:

@@ -152,7 +152,7 @@ class Document:
 
 
 def blocks_of(renderable: RenderableType, caption: str = "") -> tuple[Block, ...]:
-    """Return the tables and lines of a text report as blocks; `caption` is for its first table; a title goes before it.
+    """Return the tables and lines of a text report as blocks; `caption` is that of its first table.
 
     Raises TypeError for what is neither table, text nor a group of them.
     """
@@ -180,9 +180,6 @@ def _parts(renderable: RenderableType) -> list[RenderableType]:
 
 def _table(table: RichTable, caption: str) -> Table:
     """Return a table of a text report."""
-    if table.title:
-        title = _plain(table.title)
-        caption = title[:1].upper() + title[1:]
     columns = tuple(Column(_plain(column.header), column.justify == "right") for column in table.columns)
     cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
     return Table(columns, tuple(zip(*cells, strict=True)), caption)

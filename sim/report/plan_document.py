@@ -25,21 +25,22 @@ from sim.report.document import (
     blocks_of,
 )
 from sim.report.forecast_document import calibration_section, provenance_section
-from sim.report.goal_words import goal_label, goals_table, limits_words
+from sim.report.goal_words import goals_table, limits_words
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import (
     FRONTIER_TITLE,
     about_answer,
     answer_table,
     answer_title,
+    changes_in_words,
     cost_words,
     frontier_table,
     how_found,
-    label_of,
     plan_answer,
 )
 from sim.report.question import scenario_in_words
-from sim.report.units import digits_of, quantity
+from sim.report.tables import label_of
+from sim.report.units import capital, digits_of, quantity
 
 __all__ = ["plan_document"]
 
@@ -101,7 +102,7 @@ def _highlights(plan: Plan) -> Iterator[Highlight]:
         if figure.value is not None:
             end = quantity(name, upper_end(figure, plan.confidence))
             remark = f"at most {end}; the goal is {quantity(name, limit)}"
-            yield Highlight(goal_label(name), quantity(name, figure.value), remark)
+            yield Highlight(label_of(name), quantity(name, figure.value), remark)
     if plan.headroom is not None:
         yield _headroom(plan.headroom)
 
@@ -120,11 +121,11 @@ def _sections(plan: Plan) -> Iterator[Section]:
     if row is not None:
         of = "the answer" if plan.chosen is not None else "the closest"
         goals = goals_table(row.figures, plan.limits, plan.confidence)
-        yield Section(f"Each goal, in {of}", (goals, Paragraph(f"{label_of(row)}.", quiet=True)))
+        yield Section(f"Each goal, in {of}", (goals, Paragraph(f"{changes_in_words(row)}.", quiet=True)))
     table = answer_table(plan)
     if table is not None:
         title = "The closest" if plan.chosen is None else "The answer and what comes next"
-        yield Section(title, blocks_of(table, _sentence(answer_title(plan))))
+        yield Section(title, blocks_of(table, capital(answer_title(plan))))
     if any(_p99(each) is not None for each in plan.rows):
         yield Section("Cost against p99", tuple(_frontier(plan)))
     yield Section("How it was found", tuple(_how(plan)))
@@ -141,11 +142,7 @@ def _frontier(plan: Plan) -> Iterator[Block]:
     yield Image(partial(frontier_picture, plan), alt, caption)
     table = frontier_table(plan)
     if table is not None:
-        yield from blocks_of(table, _sentence(FRONTIER_TITLE))
-
-
-def _sentence(title: str) -> str:
-    return title[:1].upper() + title[1:]
+        yield from blocks_of(table, capital(FRONTIER_TITLE))
 
 
 def _p99(row: PlanRow) -> float | None:

@@ -18,7 +18,7 @@ from sim.planner.search import State
 from sim.planner.verdicts import lower_end, upper_end
 from sim.report.as_it_fits import AsItFits
 from sim.report.goal_words import goal_words, nearness_words
-from sim.report.tables import FIGURE_NAMES
+from sim.report.tables import FIGURE_NAMES, label_of
 from sim.report.units import digits_of, new_table, quantity, requests_in_words, short_keys
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "about_answer",
     "answer_table",
     "answer_title",
+    "changes_in_words",
     "cost_words",
     "frontier_table",
     "how_found",
-    "label_of",
     "plan_answer",
     "plan_report",
 ]
@@ -107,7 +107,7 @@ def plan_answer(plan: Plan) -> str:
     if row is not None:
         said = ", ".join(goal_words(row.figures, name, limit, plan.confidence) for name, limit in plan.limits.items())
         return (
-            f"{plan.name}: the cheapest that meets the goals is {label_of(row)}: "
+            f"{plan.name}: the cheapest that meets the goals is {changes_in_words(row)}: "
             f"{', '.join(cost_words(plan, row))}; {said}."
         )
     if plan.closest is None:
@@ -122,7 +122,7 @@ def plan_answer(plan: Plan) -> str:
     if figure.value is not None and low <= plan.limits[name]:
         got = f"{quantity(name, figure.value)}, and cannot be said to be within"
     return (
-        f"{plan.name}: nothing in range meets the goals. The closest is {label_of(row)}: {FIGURE_NAMES[name]} "
+        f"{plan.name}: nothing in range meets the goals. The closest is {changes_in_words(row)}: {FIGURE_NAMES[name]} "
         f"{got}; the limit is {quantity(name, plan.limits[name])}."
     )
 
@@ -140,7 +140,7 @@ def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
     return (f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}", *hourly)
 
 
-def label_of(row: PlanRow) -> str:
+def changes_in_words(row: PlanRow) -> str:
     """Return a configuration in words."""
     return ", ".join(f"{key}={value}" for key, value in row.changes.items())
 
@@ -151,7 +151,7 @@ def about_answer(plan: Plan) -> Iterator[str]:
     if row is None:
         return
     if row.binding is not None and row.of_limit is not None:
-        label = FIGURE_NAMES[row.binding].removesuffix(" latency")
+        label = label_of(row.binding)
         near = nearness_words(row.figures, row.binding, plan.limits[row.binding], plan.confidence)
         yield f"At this traffic {label} is the goal nearest its limit: {near} ({digits_of(100 * row.of_limit)} %)."
     if plan.edges:
@@ -214,7 +214,7 @@ def _rows_table(plan: Plan, places: Sequence[int]) -> Table:
     """Return configurations side by side: their values, cost and the figures of the goals with their upper ends."""
     names = list(dict.fromkeys([*plan.limits, _P99]))
     keys = short_keys(list(plan.rows[places[0]].changes))
-    ends = [f"{FIGURE_NAMES[name].removesuffix(' latency')}, at most" for name in names]
+    ends = [f"{label_of(name)}, at most" for name in names]
     headers = [column for name, end in zip(names, ends, strict=True) for column in (FIGURE_NAMES[name], end)]
     table = new_table(*keys.values(), f"cost, {plan.unit}", *headers, "runs", "", words=len(keys))
     table.columns[-1].justify = "left"

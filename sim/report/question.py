@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sim.forecast.goals import wanted_figures
 from sim.outcome.fleet_course import WINDOW_NS
-from sim.report.units import about_time, quantity, time_text
+from sim.report.units import about_time, capital, quantity, time_text
 from sim.scenario.arrival_spec import DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.distribution_spec import Choices, TimeLaw, Uniform
@@ -72,7 +72,7 @@ def _traffic(scenario: Scenario) -> list[str]:
     if traffic.clients is not None:
         think = traffic.clients.think
         after = "at once" if think == 0 else f"after {_law(think)}"
-        clients = _capital(_count(traffic.clients.count, "client"))
+        clients = capital(_count(traffic.clients.count, "client"))
         sentences = [
             f"{clients} in a closed loop: each sends a request, waits for its answer, and sends the next {after}."
         ]
@@ -185,7 +185,7 @@ def _fleet(scenario: Scenario) -> list[str]:
     instances = f" with {fleet.instances} instances of the model{each}" if fleet.instances > 1 else ""
     verb = "serves" if fleet.replicas == 1 else "serve"
     serves = (
-        f"{_capital(_count(fleet.replicas, 'replica'))}{instances} {verb}{' each version' if len(alone) > 1 else ''}"
+        f"{capital(_count(fleet.replicas, 'replica'))}{instances} {verb}{' each version' if len(alone) > 1 else ''}"
     )
     sentences = []
     if fleet.autoscaler is None:
@@ -223,7 +223,7 @@ def _starts_and_ends(scenario: Scenario) -> list[str]:
     if fleet.slow is not None:
         sentences.append(f"{_share(fleet.slow.share)} of the replicas are {fleet.slow.factor:g} times as slow.")
     if fleet.spare:
-        sentences.append(f"{_capital(_count(fleet.spare, 'replica'))} may be down, and the goals are to hold.")
+        sentences.append(f"{capital(_count(fleet.spare, 'replica'))} may be down, and the goals are to hold.")
     return sentences
 
 
@@ -276,10 +276,6 @@ def _share(share: float) -> str:
 def _count(number: int, thing: str) -> str:
     """Return a number of things; one is a word."""
     return f"one {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def listed(words: list[str]) -> str:

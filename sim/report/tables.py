@@ -43,6 +43,7 @@ __all__ = [
     "label_of",
     "limit_in_words",
     "load_in_words",
+    "most_in_words",
     "part_in_words",
     "selftest_table",
 ]
@@ -301,7 +302,12 @@ def goal_name(goal: str) -> str:
 
 def limit_in_words(goal: GoalResult) -> str:
     """Return the most that a goal allows, with its unit."""
-    return f"{100 * goal.limit:g} %" if goal.figure.endswith("_share") else f"{goal.limit:g} ms"
+    return most_in_words(goal.figure, goal.limit)
+
+
+def most_in_words(name: str, limit: float) -> str:
+    """Return the limit of a figure as it was stated, with its unit."""
+    return f"{100 * limit:g} %" if name.endswith("_share") else f"{limit:g} ms"
 
 
 def part_in_words(part: str) -> str:

@@ -13,6 +13,7 @@ from sim.scenario.units import time_in_words, write_time
 
 __all__ = [
     "about_time",
+    "capital",
     "change",
     "change_span",
     "digits_of",
@@ -100,6 +101,11 @@ def time_text(time_ns: int) -> str:
 def _spaced(time: str) -> str:
     """Return a time as a sentence has it, with a space before its unit."""
     return re.sub(r"(?<=\d)(?=[a-z])", " ", time)
+
+
+def capital(text: str) -> str:
+    """Return a sentence or a title with a capital letter at its begin."""
+    return text[:1].upper() + text[1:]
 
 
 def about_time(time_ns: int) -> str:

@@ -11,7 +11,7 @@ from sim.planner.whatif import WhatIf
 from sim.report.document import Answer, Block, Document, FigureRow, Image, Paragraph, Section, Verdict, blocks_of
 from sim.report.forecast_document import provenance_section
 from sim.report.question import goals_in_words, scenario_in_words
-from sim.report.units import unit_of
+from sim.report.units import capital, unit_of
 from sim.report.whatif_figures import refuse_undrawable, whatif_picture
 from sim.report.whatif_tables import goal_lines, whatif_answer, whatif_notes, whatif_table
 
@@ -34,7 +34,7 @@ def whatif_document(answer: WhatIf, *, command: str | None = None) -> Document:
         title=f"{answer.name}: what if",
         question=(*scenario_in_words(answer.scenario), *varied, goals_in_words(answer.scenario), runs),
         answer=Answer(
-            whatif_answer(answer), _verdict(answer), tuple(f"{_capital(line)}." for line in goal_lines(answer))
+            whatif_answer(answer), _verdict(answer), tuple(f"{capital(line)}." for line in goal_lines(answer))
         ),
         warnings=answer.warnings,
         sections=tuple(_sections(answer)),
@@ -78,7 +78,3 @@ def _rows(answer: WhatIf) -> Iterator[FigureRow]:
         for name, found in row.differences.items():
             difference = Figure(found.value, found.low, found.high)
             yield FigureRow(f"{name}.difference", unit_of(name, answer.currency), difference, of)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -13,12 +13,6 @@ SETTINGS = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashbo
 @pytest.fixture
 def dask_cluster() -> Iterator[Any]:
     """Return a Dask cluster inside this process, of which this process is a client."""
-    dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(**SETTINGS) as cluster,
-        distributed.Client(cluster),
-        # A client whose scheduler is gone would look for it for half a minute; the cluster may take its time to start.
-        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-    ):
+    with distributed.LocalCluster(**SETTINGS) as cluster, distributed.Client(cluster):
         yield cluster
