@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Self
 
@@ -141,14 +142,19 @@ class RunMeasures(MeasuredRun):
 
     def count(self, outcome: Outcome) -> int:
         """Return how many requests ended so."""
-        return int(np.count_nonzero(self.outcomes == int(outcome)))  # NumPy is slow to see that an enum is a number
+        return self._ended[outcome]
 
-    @property
+    @cached_property
+    def _ended(self) -> tuple[int, ...]:
+        """How many requests ended in each way, by Outcome."""
+        return _counts(self.outcomes)
+
+    @cached_property
     def latencies(self) -> ListedLatencies:
         """Latencies of the answered requests."""
         return ListedLatencies(self.answered_latencies_ns)
 
-    @property
+    @cached_property
     def answered_latencies_ns(self) -> Column:
         """Latencies of the answered requests, in the order of their intended sends."""
         return self.latency_ns.compress(self.outcomes == Outcome.ANSWERED.value)
