@@ -56,7 +56,7 @@ def forecast(
 
     With `precision` (0.02 for 2 %) runs are added until sampling leaves mean, p50, p99, throughput and what the goals
     are about open by no more than that share of themselves to either side, at 95 % confidence, and refusals by 0.1
-    points; or until `budget_s` seconds are spent, or `max_runs` runs are made (400). A budget alone stands for 2 %.
+    points; or until `budget_s` seconds are spent on runs, or `max_runs` are made (400). A budget alone stands for 2 %.
     """
     from sim.forecast.forecast import forecast as run
 

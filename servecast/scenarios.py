@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servecast.examples import scenario_source
 
 if TYPE_CHECKING:
+    from servecast.streams import Talk
     from sim.scenario.spec import Scenario
 
-__all__ = ["load_scenario", "refuse_uncalibrated", "seed_of", "with_calibration"]
+__all__ = ["load_scenario", "refuse_uncalibrated", "seed_of", "tell_of_any_trace", "tell_of_trace", "with_calibration"]
 
 
 def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
@@ -29,6 +31,23 @@ def seed_of(scenario: Scenario, stated: int | None) -> int:
     if stated is not None:
         return stated
     return scenario.seed if scenario.seed is not None else 0
+
+
+def tell_of_trace(scenario: Scenario, talk: Talk) -> None:
+    """Say how many timestamps of a trace stood out of their order: a merged file is fine, a wrong column is not."""
+    from sim.scenario.traces import put_in_order
+
+    if earlier := put_in_order(scenario):
+        times = "1 timestamp is" if earlier == 1 else f"{earlier} timestamps are"
+        talk.say(f"{times} earlier than the one before in the trace, which was put in order.")
+
+
+def tell_of_any_trace(source: str, overrides: Sequence[str], talk: Talk) -> None:
+    """Say the same of a scenario that is still to be varied, so that it need not be whole: then nothing is said."""
+    from sim.errors import ScenarioError
+
+    with suppress(ScenarioError):
+        tell_of_trace(load_scenario(source, overrides), talk)
 
 
 def with_calibration(scenario: Scenario, file: str | Path) -> Scenario:

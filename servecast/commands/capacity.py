@@ -22,6 +22,7 @@ from servecast.commands.plan import add_goals
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.outputs import show
+from servecast.scenarios import tell_of_any_trace
 from servecast.streams import Talk
 
 __all__ = ["add_arguments", "run"]
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> Exit:
 
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
+    tell_of_any_trace(options.scenario, options.overrides, talk)
     with talk.progress("asking how much it can take") as progress:
         answer = capacity(
             options.scenario,

@@ -33,7 +33,7 @@ from servecast.command_line import (
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.outputs import show
-from servecast.scenarios import load_scenario
+from servecast.scenarios import load_scenario, tell_of_trace
 from servecast.streams import Talk
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ def add_arguments(parser: Parser) -> None:
         "themselves, and refusals to 0.1 points: half of the 95 %% interval, as far as more runs can narrow it "
         "(default with --budget or --max-runs: 2%%)",
     )
-    parser.add_argument("--budget", type=seconds, metavar="TIME", help="of wall time, for --precision: 60s, say")
+    parser.add_argument(
+        "--budget",
+        type=seconds,
+        metavar="TIME",
+        help="of wall time for the runs, with --precision: 60s, say; reading them takes a little more",
+    )
     parser.add_argument("--max-runs", type=count, metavar="N", help="for --precision (default: 400)")
     parser.add_argument(
         "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
@@ -75,7 +80,7 @@ def run(options: argparse.Namespace) -> Exit:
     scenario = load_scenario(options.scenario, options.overrides)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
-    _say_what_was_put_in_order(scenario, talk)
+    tell_of_trace(scenario, talk)
     with talk.progress(f"forecasting {scenario.name}") as progress:
         answer = forecast(
             scenario,
@@ -100,15 +105,6 @@ def run(options: argparse.Namespace) -> Exit:
         latency_picture(answer).save(options.picture)
         talk.say(f"The latency distribution is drawn in {options.picture}")
     return Exit.DONE if answer.goals_met else Exit.MISSED
-
-
-def _say_what_was_put_in_order(scenario: Scenario, talk: Talk) -> None:
-    """Say how many timestamps of a trace stood out of their order: a merged file is fine, a wrong column is not."""
-    from sim.scenario.traces import put_in_order
-
-    if earlier := put_in_order(scenario):
-        times = "1 timestamp is" if earlier == 1 else f"{earlier} timestamps are"
-        talk.say(f"{times} earlier than the one before in the trace, which was put in order.")
 
 
 def _document(answer: Forecast, scenario: Scenario, command: str) -> Document:

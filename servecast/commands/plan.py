@@ -33,6 +33,7 @@ from servecast.command_line import (
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit, UsageError
 from servecast.outputs import show
+from servecast.scenarios import tell_of_any_trace
 from servecast.streams import Talk
 
 __all__ = ["add_arguments", "add_goals", "run"]
@@ -91,6 +92,7 @@ def run(options: argparse.Namespace) -> Exit:
     _check_single(options.overrides)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
+    tell_of_any_trace(options.scenario, options.overrides, talk)
     with talk.progress("planning") as progress:
         answer = plan(
             options.scenario,

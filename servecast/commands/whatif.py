@@ -24,6 +24,7 @@ from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, a
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.outputs import show
+from servecast.scenarios import tell_of_any_trace
 from servecast.streams import Talk
 
 __all__ = ["add_arguments", "run"]
@@ -114,6 +115,7 @@ def run(options: argparse.Namespace) -> Exit:
         refuse_undrawable(axes, grid=options.grid)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
+    tell_of_any_trace(options.scenario, (), talk)
     with talk.progress("comparing configurations") as bar, _Keeping(options.save, talk, bar) as progress:
         answer = whatif(
             options.scenario,

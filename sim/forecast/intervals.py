@@ -126,8 +126,8 @@ def effective_samples_of(runs: Sequence[BatchMeans]) -> float:
         return length
     mean = math.fsum(run.count * run.mean for run in runs) / count
     variance = math.fsum(run.count * run.square for run in runs) / count - mean**2
-    means = np.array([run.means for run in runs])  # (runs, batches)
-    long_run_variance = length / BATCHES_PER_RUN * float(means.var(axis=0, ddof=1).mean())
+    beyond = np.array([run.sizes * (run.means - mean) for run in runs])  # (runs, batches)
+    long_run_variance = float(beyond.var(axis=0, ddof=1).sum()) / length
     return min(length, length * variance / long_run_variance) if long_run_variance > 0.0 else length
 
 

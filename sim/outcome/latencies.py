@@ -33,6 +33,7 @@ class BatchMeans:
     count: int
     mean: float
     square: float  # mean of the squares
+    sizes: Ints  # (BATCHES_PER_RUN,) requests of each batch
     means: Floats  # (BATCHES_PER_RUN,)
 
 
@@ -181,13 +182,14 @@ class CountedLatencies(Latencies):
         """Return how they spread, or the indicators of being beyond a time."""
         lows_ns, highs_ns = self._edges_ns()
         values = (lows_ns + highs_ns) / 2.0 if beyond_ns is None else (lows_ns > beyond_ns).astype(np.float64)
-        of_batch = np.maximum(self.counts.sum(axis=1), 1)
+        sizes = self.counts.sum(axis=1)
         of_each, count = self.counts.sum(axis=0), max(len(self), 1)
         return BatchMeans(
             count=len(self),
             mean=float(of_each @ values) / count,
             square=float(of_each @ values**2) / count,
-            means=(self.counts @ values) / of_batch,
+            sizes=sizes,
+            means=(self.counts @ values) / np.maximum(sizes, 1),
         )
 
     def _edges_ns(self) -> tuple[Ints, Ints]:
@@ -204,5 +206,6 @@ def batch_means(values: npt.NDArray[Any]) -> BatchMeans:
         count=len(values),
         mean=float(floats.mean()) if len(values) else math.nan,
         square=float((floats**2).mean()) if len(values) else math.nan,
+        sizes=np.full(BATCHES_PER_RUN, size, dtype=np.int64),
         means=np.asarray(batches.mean(axis=1, dtype=np.float64)) if size else np.zeros(BATCHES_PER_RUN),
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 from sim.forecast.comparison import FigureChange, ForecastDiff
 from sim.forecast.paired import Difference
 from sim.report.as_it_fits import AsItFits
-from sim.report.tables import FIGURE_NAMES
+from sim.report.tables import FIGURE_NAMES, goal_name
 from sim.report.units import change, change_span, new_table, quantity
 
 __all__ = ["diff_answer", "diff_report", "input_table"]
@@ -36,7 +36,7 @@ _OF_ROLLOUT: Final = {
 def diff_report(diff: ForecastDiff) -> RenderableType:
     """Return a comparison for people."""
     notes = [*_statistics(diff), *diff.notes]
-    goals = [Text(f"goal {goal.goal}: {goal.a} -> {goal.b}") for goal in diff.goals]
+    goals = [Text(f"goal {goal_name(goal.goal)}: {goal.a} -> {goal.b}") for goal in diff.goals]
     return Group(
         Text(diff_answer(diff), style="bold"),
         Text(f"A: {diff.a.label}"),

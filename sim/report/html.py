@@ -39,6 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TAG = re.compile(r"<[^>]+>")
 _ID = re.compile(r' id="([^"]*)"')
 _REFERENCE = re.compile(r'(url\(#|href="#)([^)"]+)')
+_INSIDE_A_QUANTITY = re.compile(r"(?<=\d) (?=\d{3}\b|(?:%|ms|s|min|h)(?!\w))")
 _OWN_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
 
 _STYLE = """
@@ -156,7 +157,7 @@ def page_of(document: Document) -> str:
 def _answer(answer: Answer) -> str:
     """Return the answer, its sign before it: a sign and words say what the colour says."""
     sign = f'<span class="sign" aria-hidden="true">{_SIGNS[answer.verdict]}</span> ' if _SIGNS[answer.verdict] else ""
-    headline = f"<h2>{sign}{_text(answer.headline)}</h2>"
+    headline = f"<h2>{sign}{_prose(answer.headline)}</h2>"
     return f'<section class="answer {answer.verdict}">{headline}{_list(answer.sentences)}</section>'
 
 
@@ -180,7 +181,7 @@ def _warnings(warnings: Sequence[str]) -> str:
 
 def _list(sentences: Sequence[str]) -> str:
     """Return sentences as a list, nothing for none."""
-    return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>" if sentences else ""
+    return f"<ul>{''.join(f'<li>{_prose(sentence)}</li>' for sentence in sentences)}</ul>" if sentences else ""
 
 
 def _section(section: Section, pictures: Iterator[int]) -> str:
@@ -212,7 +213,7 @@ def _block(block: Block, title: str, pictures: Iterator[int]) -> str:
 
 
 def _paragraph(text: str, *, quiet: bool = False) -> str:
-    return f'<p class="quiet">{_text(text)}</p>' if quiet else f"<p>{_text(text)}</p>"
+    return f'<p class="quiet">{_prose(text)}</p>' if quiet else f"<p>{_prose(text)}</p>"
 
 
 def _code(text: str, name: str) -> str:
@@ -277,6 +278,11 @@ def _in_page(svg: str, prefix: str) -> str:
         return _REFERENCE.sub(rf"\g<1>{prefix}\g<2>", _ID.sub(rf' id="{prefix}\g<1>"', kept))
 
     return _TAG.sub(rename, svg)
+
+
+def _prose(text: str) -> str:
+    """Return sentences, with no line's end inside a number or before its unit."""
+    return _text(_INSIDE_A_QUANTITY.sub("\u00a0", text))
 
 
 def _text(text: str) -> str:

@@ -131,7 +131,7 @@ def _cost(model: Model) -> str:
     """Return how long a pass takes."""
     written = model.pass_time
     if written is None:
-        return "what was measured (see the calibration below)"
+        return "what its calibration measured"
     if written.table is not None:
         sizes = sorted(written.table)
         ends = [f"{time_text(written.table[size])} for {_count(size, 'request')}" for size in (sizes[0], sizes[-1])]

@@ -19,7 +19,7 @@ from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.warnings import RECORDED_ARRIVALS
-from sim.report.units import about_time, digits_of, new_table, quantity, span
+from sim.report.units import about_time, digits_of, grouped, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.profile import PARTS, Profile
@@ -222,8 +222,8 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
     if rare.value is not None and rare.effective_samples is not None and not _is_recorded(forecast):
         worth = rare.effective_samples * runs
         lines.append(
-            f"The p99.9 latency rests on {_whole(rare.samples)} answers, worth {_whole(worth)} independent ones, of "
-            f"which {_whole(worth * 0.001)} lie beyond it."
+            f"The p99.9 latency rests on {grouped(rare.samples)} answers, worth {grouped(worth)} independent ones, of "
+            f"which {grouped(worth * 0.001)} lie beyond it."
         )
     return lines
 
@@ -231,7 +231,7 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
 def _runs(forecast: Forecast, runs: int) -> str:
     """Return how many runs there are, how long each is, and how many requests they have together."""
     requests = forecast["refused_share"].samples
-    return f"{runs} runs of {_lasts(forecast)}, {_whole(requests)} requests in all"
+    return f"{runs} runs of {_lasts(forecast)}, {grouped(requests)} requests in all"
 
 
 def _parts_named(forecast: Forecast) -> str:
@@ -278,10 +278,6 @@ def _halves(name: str, figure: Figure) -> Iterator[str]:
     for part in (figure.sampling, figure.calibration):
         assert part is not None
         yield f"+- {quantity(name, max(part.high - figure.value, figure.value - part.low), 2)}"
-
-
-def _whole(number: float) -> str:
-    return f"{number:,.0f}".replace(",", " ")
 
 
 def label_of(name: str) -> str:

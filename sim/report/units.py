@@ -17,6 +17,7 @@ __all__ = [
     "change",
     "change_span",
     "digits_of",
+    "grouped",
     "new_table",
     "quantity",
     "requests_in_words",
@@ -30,6 +31,9 @@ _PLACES_MAX = 6
 
 _STATED_DIGITS = 5
 """Digits up to which a time is taken for one that somebody wrote: 86 400 s has three, a trace's length ten and more."""
+
+_FIVE_DIGITS = 9_999.5
+"""From here on a number has five digits before its decimal mark, rounded as it may be."""
 
 _MILLION = 1_000_000
 
@@ -132,8 +136,16 @@ def short_keys(keys: Sequence[str]) -> dict[str, str]:
 def requests_in_words(count: int) -> str:
     """Return a number of requests, from a million on with three digits."""
     if count >= _MILLION:
-        return f"{float(f'{count / _MILLION:.3g}'):,g} million requests".replace(",", " ")
-    return f"{count:,} {'request' if count == 1 else 'requests'}".replace(",", " ")
+        return f"{grouped(float(f'{count / _MILLION:.3g}'), 'g')} million requests"
+    return f"{grouped(count)} {'request' if count == 1 else 'requests'}"
+
+
+def grouped(number: float, form: str = ".0f") -> str:
+    """Return a number, whole if no other form is asked for, with a space between thousands.
+
+    Four digits stand together (SI Brochure, 9th edition, 5.4.4): they can be copied, and never end at a line's end.
+    """
+    return format(number, f",{form}").replace(",", " ") if abs(number) >= _FIVE_DIGITS else format(number, form)
 
 
 def _number(text: str) -> str:
@@ -148,4 +160,4 @@ def digits_of(value: float, digits: int = 3) -> str:
     places = digits - 1 - math.floor(math.log10(abs(value)))
     if places > _PLACES_MAX:
         return f"{value:.{digits - 1}g}"
-    return f"{value:,.{max(places, 0)}f}".replace(",", " ")
+    return grouped(value, f".{max(places, 0)}f")

@@ -290,3 +290,21 @@ def test_trace_that_was_put_in_order_is_told(shop: str, tmp_path: Path, capsys: 
         printed = capsys.readouterr().err
         assert (f"{said} earlier than the one before in the trace, which was put in order." in printed) is bool(said)
         assert "put in order" not in printed or said
+
+
+@pytest.mark.parametrize(
+    "command", [["plan", "--vary", "fleet.replicas=1,2"], ["capacity"], ["whatif", "--set", "batching.max_batch=1,2"]]
+)
+def test_every_question_tells_of_a_trace_out_of_order(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever is asked first."""
+    (tmp_path / "trace.csv").write_text("timestamp\n0.5\n0.25\n" + "".join(f"{1 + k / 50}\n" for k in range(300)))
+    scenario = tmp_path / "own.yaml"
+    scenario.write_text(
+        "traffic: {arrivals: {process: trace, file: trace.csv}}\n"
+        "model: {pass_time: {base: 2ms}}\nbatching: {max_batch: 1}\nhorizon: {runs: 2}\ngoals: {p90: 1s}\n"
+    )
+    name, *options = command
+    assert main([name, str(scenario), *options]) == Exit.DONE
+    assert "1 timestamp is earlier than the one before in the trace, which was put in order." in capsys.readouterr().err

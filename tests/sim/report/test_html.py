@@ -26,7 +26,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        return "".join(self.words).strip()
+        return "".join(self.words).replace("\u00a0", " ").strip()
 
 
 class Page(HTMLParser):
@@ -203,6 +203,15 @@ def test_control_characters_become_visible() -> None:
     source = page_of(document_of(Paragraph("a\x00b\x1b[31m"), Code("one\ntwo")))
     assert "a\ufffdb\ufffd[31m" in source
     assert "one\ntwo</pre>" in source
+
+
+def test_numbers_and_their_units_stay_on_a_line() -> None:
+    """In sentences; a command is to be copied, so its spaces stay what they are."""
+    told = Paragraph("p99 is 12 345 ms. It refused 3.2 % in 5 min of 40."), Code("--set a=1 ms --set b=2 s")
+    page = page_of(document_of(*told))
+    assert "p99 is 12\u00a0345\u00a0ms" in page
+    assert "It refused 3.2\u00a0% in 5\u00a0min of 40." in page
+    assert "--set a=1 ms --set b=2 s" in page
 
 
 def test_heads_of_numbers_stand_over_them() -> None:

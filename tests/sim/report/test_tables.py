@@ -56,7 +56,7 @@ def forecast_of(**changes: Figure) -> Forecast:
         ("latency_ms.p50", 22.0, "22.0 ms"),
         ("latency_ms.p99", 12345.6, "12 346 ms"),
         ("latency_ms.p99", 400.4, "400 ms"),
-        ("latency_ms.p99", 999.7, "1 000 ms"),
+        ("latency_ms.p99", 999.7, "1000 ms"),
         ("server_latency_ms.p50", 0.0456, "0.0456 ms"),
         ("refused_share", 0.0, "0 %"),
         ("refused_share", 0.0123, "1.23 %"),
@@ -143,7 +143,7 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
     ("overrides", "words"),
     [
         ([], "Load: 450/s, 67.5 % of the saturation of 667/s (full batches)."),
-        (["fleet={replicas: 3, spare: 1}"], "Load: 450/s, 33.8 % of the saturation of 1 333/s (full batches)."),
+        (["fleet={replicas: 3, spare: 1}"], "Load: 450/s, 33.8 % of the saturation of 1333/s (full batches)."),
         (["front_end.request=2ms"], "Load: 450/s, 90.0 % of the saturation of 500/s (the front end is full)."),
         (["fleet.autoscaler={preset: kubernetes_hpa, target: 80%, max_replicas: 3}"], None),
         (["versions=[{name: a}, {name: b, weight: 50%}]"], None),
@@ -189,9 +189,7 @@ def test_both_parts_of_an_interval_are_named() -> None:
     header, row = text.splitlines()[0], next(line for line in text.splitlines() if line.startswith("p99 latency"))
     assert re.findall(r"by \w+", header) == ["by sampling", "by calibration"]
     assert row.split()[-10:-4] == ["+-", "1.0", "ms", "+-", "2.0", "ms"]
-    assert (
-        "10 runs of 1 min, 1 000 requests in all. The confidence intervals hold what sampling leaves open and" in text
-    )
+    assert "10 runs of 1 min, 1000 requests in all. The confidence intervals hold what sampling leaves open and" in text
 
     def uncalibrated(calibration: Bounds | None) -> str:
         figures = {name: replace(one, calibration=calibration) for name, one in calibrated.figures.items()}
