@@ -82,13 +82,19 @@ def parse_axis(text: str) -> Axis:
 
 
 def configurations(
-    source: str | Path | Mapping[str, object], axes: Sequence[Axis], *, grid: bool = True
+    source: str | Path | Mapping[str, object],
+    axes: Sequence[Axis],
+    *,
+    grid: bool = True,
+    left_out: list[str] | None = None,
 ) -> list[Configuration]:
     """Return the configurations of a scenario file, or of a mapping with a file's content.
 
     With `grid` every combination, the last key changing fastest. Without, the scenario itself (no changes), then each
-    value of each key alone; a key with one value is changed in all of them. Raises ScenarioError for a key that stands
-    twice or inside another, too many configurations, or one that is not allowed, which it names.
+    value of each key alone; a key with one value is changed in all of them. With a list for what is `left_out`, a
+    configuration whose rules are out of range beside each other (4 replicas of at most 3) is no error: a sentence there
+    says why it cannot be. Raises ScenarioError for a key that stands twice or inside another, too many configurations,
+    or one that is not allowed, which it names.
     """
     _check_keys([axis.key for axis in axes])
     of_axes = [len(axis.values) for axis in axes]
@@ -96,10 +102,15 @@ def configurations(
     if count > CONFIGURATIONS_MAX:
         raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {count}.")
     content, folder = written_scenario(source)
-    return [
-        Configuration(changes, _scenario(content, folder, changes))
-        for changes in (_combinations(axes) if grid else _one_at_a_time(axes))
-    ]
+    found = []
+    for changes in _combinations(axes) if grid else _one_at_a_time(axes):
+        try:
+            found.append(Configuration(changes, _scenario(content, folder, changes)))
+        except _OutOfRangeError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    return found
 
 
 def _check_keys(keys: Sequence[str]) -> None:
@@ -129,6 +140,10 @@ def _one_at_a_time(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:
                 yield {**fixed, axis.key: value}
 
 
+class _OutOfRangeError(ScenarioError):
+    """Serving rules of one configuration are out of range: by themselves, or beside its others."""
+
+
 def _scenario(content: dict[str, object], folder: Path, changes: Mapping[str, str]) -> Scenario:
     """Return one configuration. Raises ScenarioError, with its changes."""
     overrides = [f"{key}={value}" for key, value in changes.items()]
@@ -137,7 +152,8 @@ def _scenario(content: dict[str, object], folder: Path, changes: Mapping[str, st
     except (ScenarioError, SettingError) as error:
         if not changes:
             raise
-        raise ScenarioError(f"With {', '.join(overrides)}: {error}") from None
+        said = f"With {', '.join(overrides)}: {error}"
+        raise (_OutOfRangeError(said) if isinstance(error, SettingError) else ScenarioError(said)) from None
 
 
 def _listed(written: str) -> list[str]:

@@ -25,7 +25,7 @@ from sim.planner.edges import Edge, edges_of
 from sim.planner.frontier import frontier_of
 from sim.planner.grid import Axis
 from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs, parse_goals, taken_apart
-from sim.planner.search import Candidate, Search, State, Tried, Wanted
+from sim.planner.search import TOLERANCE, Candidate, Search, State, Tried, Wanted
 from sim.planner.traffic import TrafficBench, ascend, reach, up_to_first_gap
 from sim.planner.verdicts import is_met, worst_goal
 from sim.scenario.arrival_spec import RecordedTrace
@@ -444,6 +444,12 @@ def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
 def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]:
     """Return what its user is to know besides."""
     notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
+    if question.left_out:
+        count = len(question.left_out)
+        notes.append(
+            f"{count} {'combination' if count == 1 else 'combinations'} cannot be, and {'was' if count == 1 else 'were'} "
+            f"left out{':' if count == 1 else ', the first:'} {question.left_out[0]}"
+        )
     if meets_one_trace(question.first):
         notes.append(f"{RECORDED_ARRIVALS} Another day may be busier.")
     if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):
@@ -451,7 +457,7 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
     doubtful = [
         tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
     ]
-    cheaper = [tried for tried in doubtful if row is None or search.cost(tried) < row.cost]
+    cheaper = [tried for tried in doubtful if row is None or search.cost(tried) < (1.0 - TOLERANCE) * row.cost]
     if cheaper:
         first, is_one = min(cheaper, key=search.cost), len(cheaper) == 1
         notes.append(

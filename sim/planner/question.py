@@ -62,6 +62,7 @@ class Question:
     confidence: float
     runs: int
     seed: int
+    left_out: tuple[str, ...] = ()  # of each combination that cannot be, why
 
     @property
     def first(self) -> Scenario:
@@ -85,7 +86,7 @@ def asked(
     """
     check_confidence(confidence)
     axes = [*axes, *([] if goals is None else parse_goals(goals))]
-    made = _made(source, axes)
+    made, left_out = _made(source, axes)
     if len(made) > CONFIGURATIONS_MAX:
         raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {len(made)}.")
     first = made[0].scenario
@@ -113,20 +114,27 @@ def asked(
     shown = (
         Configuration({key: value for key, value in one.changes.items() if key in keys}, one.scenario) for one in made
     )
-    return Question(varied, tuple(shown), limits, confidence, count, (first.seed or 0) if seed is None else seed)
+    seed = (first.seed or 0) if seed is None else seed
+    return Question(varied, tuple(shown), limits, confidence, count, seed, tuple(left_out))
 
 
-def _made(source: Source, axes: Sequence[Axis]) -> list[Configuration]:
-    """Return all configurations. Raises ScenarioError; where keys must move together, it says how they do."""
-    try:
-        return [one for together in taken_apart(axes) for one in configurations(source, together)]
-    except ScenarioError as error:
-        bound = next((axis for axis in axes if axis.key in _BOUNDS and len(axis.values) > 1), None)
-        if bound is None or f"{REPLICAS} must" not in str(error):
-            raise
-        pairs = ",".join(f"{value}{_TOGETHER}{value}" for value in bound.values[:_PAIRS_SHOWN])
-        hint = f"To vary both together: --vary {REPLICAS}{_TOGETHER}{bound.key}={pairs}"
-        raise ScenarioError(f"{error} {hint}") from None
+def _made(source: Source, axes: Sequence[Axis]) -> tuple[list[Configuration], list[str]]:
+    """Return all configurations that can be, and why the others cannot. Raises ScenarioError where none can."""
+    left_out: list[str] = []
+    made = [one for together in taken_apart(axes) for one in configurations(source, together, left_out=left_out)]
+    left_out = [f"{why}{_how_together(why, axes)}" for why in left_out]
+    if not made:
+        raise ScenarioError(left_out[0])
+    return made, left_out
+
+
+def _how_together(why: str, axes: Sequence[Axis]) -> str:
+    """Return how replicas and what bounds them move together, where a combination cannot be since they did not."""
+    bound = next((axis for axis in axes if axis.key in _BOUNDS and len(axis.values) > 1), None)
+    if bound is None or f"{REPLICAS} must" not in why:
+        return ""
+    pairs = ",".join(f"{value}{_TOGETHER}{value}" for value in bound.values[:_PAIRS_SHOWN])
+    return f" To vary both together: --vary {REPLICAS}{_TOGETHER}{bound.key}={pairs}"
 
 
 def parse_goals(text: str) -> list[Axis]:

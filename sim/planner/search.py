@@ -32,7 +32,18 @@ from sim.planner.verdicts import (
     worst_goal,
 )
 
-__all__ = ["FRESH_FROM", "MORE_RUNS_MOST", "Bench", "Candidate", "Wanted", "Run", "Search", "State", "Tried"]
+__all__ = [
+    "FRESH_FROM",
+    "MORE_RUNS_MOST",
+    "TOLERANCE",
+    "Bench",
+    "Candidate",
+    "Run",
+    "Search",
+    "State",
+    "Tried",
+    "Wanted",
+]
 
 FRESH_FROM: Final = 1_000_000
 """The first run that confirms: no search ever makes it."""
