@@ -266,11 +266,13 @@ def mean_of_runs(
     drawn: Sequence[float] | None = None,
     *,
     calibration_known: bool = True,
+    least: float = 0.0,
     most: float = math.inf,
 ) -> Figure:
     """Return the mean of what each run showed as a figure; NaN where a run has nothing to show, and those are left out.
 
-    Below two runs that show it there is no figure, and it says so.
+    It cannot be below `least` or above `most`, and so neither can its intervals be. Below two runs that show it there
+    is no figure, and it says so.
     """
     shown = [value for value in values if math.isfinite(value)]
     pairs = None
@@ -287,7 +289,7 @@ def mean_of_runs(
         shown if pairs is None else pairs,
         is_drawn=pairs is not None,
         known=calibration_known,
-        possible=Bounds(0.0, most),
+        possible=Bounds(least, most),
     )
     return replace(figure, samples=len(shown), runs=tuple(values), drawn=tuple(drawn or ()))
 

@@ -54,11 +54,13 @@ def fleet_figures(
     else:
         runs = [fleet_values(scenario, run) for run in central]
         others = None if drawn is None else [fleet_values(scenario, run) for run in drawn]
+        least = least_fleet_values(scenario)
         figures = {
             name: mean_of_runs(
                 [run[name] for run in runs],
                 None if others is None else [run[name] for run in others],
                 calibration_known=calibration_known,
+                least=min([least[name], *(run[name] for run in (*runs, *(others or ())))]),
             )
             for name in runs[0]
         }

@@ -17,15 +17,19 @@ from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.spending import fleet_changes
 from sim.planner.arithmetic import REPLICAS, excluded
 from sim.planner.grid import Axis, Configuration, configurations
-from sim.planner.question import Source, taken_apart
+from sim.planner.question import BOUNDS, Source, taken_apart
 from sim.scenario.lower import lower
+from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
+from sim.scenario.spec import Scenario
 from sim.scenario.units import parse_rate_per_s, parse_share, parse_time_ns
 
 __all__ = ["Edge", "edges_of"]
 
 _OF_COSTS: Final = ("fleet.spare", "fleet.machine")
 """Keys whose value moves the cost of a fixed fleet, or how few replicas it may have."""
+
+_AUTOSCALER: Final = "fleet.autoscaler."
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,23 @@ def edges_of(
     """
     found = []
     common = {axis.key: axis.values[0] for axis in fixed}
+    answer = _made(source, {**common, **changes}).scenario
     for axis in varied:
         edge = _edge(axis, changes[axis.key]) if axis.key in changes else None
-        if edge is None or (axis.key == REPLICAS and not edge.is_smallest):
+        if edge is None or (axis.key == REPLICAS and not edge.is_smallest) or _is_idle(axis.key, answer):
             continue
         beyond = _beyond(edge, axis)
         if any(_is_possible(source, {**common, **changes, axis.key: value}, limits) for value in beyond):
             found.append(replace(edge, is_cheapest=_is_cheapest(edge, source, {**common, **changes})))
     return tuple(found)
+
+
+def _is_idle(key: str, scenario: Scenario) -> bool:
+    """Return whether a key changes nothing: how an autoscaler decides, where its bounds leave it nothing to decide."""
+    if not key.startswith(_AUTOSCALER) or key in BOUNDS or scenario.fleet.autoscaler is None:
+        return False
+    rule = serving_rules(scenario).autoscaler
+    return rule.replicas_min == rule.replicas_max and not rule.to_zero
 
 
 def _is_cheapest(edge: Edge, source: Source, changes: Mapping[str, str]) -> bool:

@@ -22,7 +22,7 @@ from sim.scenario.load import checked_scenario, written_scenario
 from sim.scenario.spec import Scenario
 from sim.scenario.units import in_words, parse_time_ns, shown
 
-__all__ = ["CONFIGURATIONS_MAX", "Axis", "Configuration", "configurations", "parse_axis"]
+__all__ = ["CONFIGURATIONS_MAX", "Axis", "Configuration", "LeftOut", "configurations", "parse_axis"]
 
 CONFIGURATIONS_MAX: Final = 100_000
 """The most configurations of one question, and the most values of one key."""
@@ -81,19 +81,28 @@ def parse_axis(text: str) -> Axis:
     return Axis(key, tuple(_values_of_range(key, written) if _BEGINS_AS_RANGE.match(written) else _listed(written)))
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A combination of values that cannot be."""
+
+    changes: Mapping[str, str]
+    key: str  # whose value is out of range beside the others
+    why: str
+
+
 def configurations(
     source: str | Path | Mapping[str, object],
     axes: Sequence[Axis],
     *,
     grid: bool = True,
-    left_out: list[str] | None = None,
+    left_out: list[LeftOut] | None = None,
 ) -> list[Configuration]:
     """Return the configurations of a scenario file, or of a mapping with a file's content.
 
     With `grid` every combination, the last key changing fastest. Without, the scenario itself (no changes), then each
     value of each key alone; a key with one value is changed in all of them. With a list for what is `left_out`, a
-    configuration whose rules are out of range beside each other (4 replicas of at most 3) is no error: a sentence there
-    says why it cannot be. Raises ScenarioError for a key that stands twice or inside another, too many configurations,
+    configuration whose rules are out of range beside each other (4 replicas of at most 3) is no error: it stands there.
+    Raises ScenarioError for a key that stands twice or inside another, too many configurations,
     or one that is not allowed, which it names.
     """
     _check_keys([axis.key for axis in axes])
@@ -106,10 +115,11 @@ def configurations(
     for changes in _combinations(axes) if grid else _one_at_a_time(axes):
         try:
             found.append(Configuration(changes, _scenario(content, folder, changes)))
-        except _OutOfRangeError as error:
+        except SettingError as error:
+            out = LeftOut(changes, error.key, _said(changes, error))
             if left_out is None:
-                raise
-            left_out.append(str(error))
+                raise ScenarioError(out.why) from None
+            left_out.append(out)
     return found
 
 
@@ -140,20 +150,21 @@ def _one_at_a_time(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:
                 yield {**fixed, axis.key: value}
 
 
-class _OutOfRangeError(ScenarioError):
-    """Serving rules of one configuration are out of range: by themselves, or beside its others."""
-
-
 def _scenario(content: dict[str, object], folder: Path, changes: Mapping[str, str]) -> Scenario:
-    """Return one configuration. Raises ScenarioError, with its changes."""
-    overrides = [f"{key}={value}" for key, value in changes.items()]
+    """Return one configuration. Raises ScenarioError, with its changes, or a SettingError for a rule out of range."""
     try:
-        return checked_scenario(content, folder, overrides)
-    except (ScenarioError, SettingError) as error:
-        if not changes:
-            raise
-        said = f"With {', '.join(overrides)}: {error}"
-        raise (_OutOfRangeError(said) if isinstance(error, SettingError) else ScenarioError(said)) from None
+        return checked_scenario(content, folder, _overrides(changes))
+    except ScenarioError as error:
+        raise ScenarioError(_said(changes, error)) from None
+
+
+def _said(changes: Mapping[str, str], error: Exception) -> str:
+    """Return what is wrong with a configuration."""
+    return f"With {', '.join(_overrides(changes))}: {error}" if changes else str(error)
+
+
+def _overrides(changes: Mapping[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in changes.items()]
 
 
 def _listed(written: str) -> list[str]:

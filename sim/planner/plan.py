@@ -381,7 +381,7 @@ def _answer(
         notes=tuple(_notes(question, search, None if chosen is None else rows[chosen])),
         provenance={
             "scenario": question.first.name,
-            "scenario_hash": scenario_hash(scenario),
+            "scenario_hash": scenario_hash(question.first),
             "seed": question.seed,
             "runs": question.runs,
             "duration_s": scenario.horizon.duration / 1e9,
@@ -407,17 +407,17 @@ def _answer(
 def _runners_up(question: Question, rows: Sequence[PlanRow], chosen: int) -> tuple[int, ...]:
     """Return the next cheapest after the answer whose own runs, as far as they go, meet the goals.
 
-    The search drops most of them for their cost alone, before they have all their runs. Of those that cost the same the
-    one with the lowest p99 comes first.
+    The search drops most of them for their cost alone, before they have all their runs. Of those that cost the same
+    what is confirmed comes first, and then the one with the lowest p99.
     """
     meeting = [
-        (float(f"{row.cost:{_SAME_COST}}"), row.figures[P99].value or math.inf, place)
+        (float(f"{row.cost:{_SAME_COST}}"), not row.is_confirmed, row.figures[P99].value or math.inf, place)
         for place, row in enumerate(rows)
         if place != chosen
         and row.cost >= rows[chosen].cost * (1.0 - 1e-9)
         and is_met(row.figures, question.limits, question.confidence)
     ]
-    return tuple(place for _, _, place in sorted(meeting)[:_RUNNERS_UP])
+    return tuple(place for *_, place in sorted(meeting)[:_RUNNERS_UP])
 
 
 def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
@@ -446,10 +446,8 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
     notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
     if question.left_out:
         count = len(question.left_out)
-        notes.append(
-            f"{count} {'combination' if count == 1 else 'combinations'} cannot be, and {'was' if count == 1 else 'were'} "
-            f"left out{':' if count == 1 else ', the first:'} {question.left_out[0]}"
-        )
+        said = "1 combination was" if count == 1 else f"{count} combinations were"
+        notes.append(f"{said} left out{':' if count == 1 else ', the first one:'} {question.left_out[0]}")
     if meets_one_trace(question.first):
         notes.append(f"{RECORDED_ARRIVALS} Another day may be busier.")
     if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):

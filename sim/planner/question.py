@@ -13,7 +13,7 @@ from sim.forecast.goals import limits_of_figures, wanted_figures
 from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.arithmetic import REPLICAS
-from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, configurations
+from sim.planner.grid import CONFIGURATIONS_MAX, Axis, Configuration, LeftOut, configurations
 from sim.planner.verdicts import LONGER_RUNS
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.load import written_scenario
@@ -21,6 +21,7 @@ from sim.scenario.overrides import with_overrides
 from sim.scenario.spec import Scenario
 
 __all__ = [
+    "BOUNDS",
     "CONFIDENCE",
     "Question",
     "Source",
@@ -44,7 +45,7 @@ _SAME: Final = ("traffic", "horizon", "goals", "seed")
 _TOGETHER: Final = "+"
 """Between keys that change together, and between their values."""
 
-_BOUNDS: Final = ("fleet.autoscaler.min_replicas", "fleet.autoscaler.max_replicas")
+BOUNDS: Final = ("fleet.autoscaler.min_replicas", "fleet.autoscaler.max_replicas")
 """What bounds fleet.replicas, the replicas that there are at the start."""
 
 _PAIRS_SHOWN: Final = 4
@@ -119,18 +120,22 @@ def asked(
 
 
 def _made(source: Source, axes: Sequence[Axis]) -> tuple[list[Configuration], list[str]]:
-    """Return all configurations that can be, and why the others cannot. Raises ScenarioError where none can."""
-    left_out: list[str] = []
-    made = [one for together in taken_apart(axes) for one in configurations(source, together, left_out=left_out)]
-    left_out = [f"{why}{_how_together(why, axes)}" for why in left_out]
-    if not made:
-        raise ScenarioError(left_out[0])
-    return made, left_out
+    """Return all configurations that can be, and why the others cannot.
+
+    Raises ScenarioError where none can, or none with a value that is itself out of range.
+    """
+    out: list[LeftOut] = []
+    made = [one for together in taken_apart(axes) for one in configurations(source, together, left_out=out)]
+    for one in out:
+        value = one.changes.get(one.key)
+        if not made or (value is not None and all(other.changes[one.key] != value for other in made)):
+            raise ScenarioError(f"{one.why}{_how_together(one.why, axes)}")
+    return made, [f"{one.why}{_how_together(one.why, axes)}" for one in out]
 
 
 def _how_together(why: str, axes: Sequence[Axis]) -> str:
     """Return how replicas and what bounds them move together, where a combination cannot be since they did not."""
-    bound = next((axis for axis in axes if axis.key in _BOUNDS and len(axis.values) > 1), None)
+    bound = next((axis for axis in axes if axis.key in BOUNDS and len(axis.values) > 1), None)
     if bound is None or f"{REPLICAS} must" not in why:
         return ""
     pairs = ",".join(f"{value}{_TOGETHER}{value}" for value in bound.values[:_PAIRS_SHOWN])

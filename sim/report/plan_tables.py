@@ -57,6 +57,7 @@ _STATES: Final = {
 
 _STATES_OF_ROWS: Final = {
     State.CONFIRMED: "confirmed",
+    State.SLOWER: "slower",
     State.FAILED: "misses a goal",
     State.MISSED: "misses a goal",
     State.UNKNOWN: "cannot be judged",

@@ -62,8 +62,8 @@ def quantity(name: str, value: float, digits: int = 3) -> str:
 
 
 def span(name: str, low: float, high: float) -> str:
-    """Return both ends of an interval with one unit, with a digit more where they would look the same."""
-    for digits in (3, 4):
+    """Return both ends of an interval with one unit, with a digit more where that alone tells them apart."""
+    for digits in (3, 4, 3):
         bare_low, bare_high = (_number(quantity(name, end, digits)) for end in (low, high))
         if bare_low != bare_high:
             break

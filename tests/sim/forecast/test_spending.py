@@ -54,6 +54,17 @@ def test_autoscaled_fleet_pays_for_nodes_over_time_and_for_its_spares() -> None:
     assert peaks == [5.0, 6.0, 7.0]
 
 
+def test_fewest_replicas_bound_every_interval() -> None:
+    """Peaks of 1, 1 and 3 have a mean of 1.67, give or take more than 0.67: no fleet of at least one has had fewer."""
+    subject = scenario(COST, "fleet.autoscaler={target: 4, max_replicas: 8}", "horizon.duration=10s")
+    runs = [run_with(steady(peak).paid) for peak in (1, 1, 3)]
+    found = fleet_figures(subject, runs, None, calibration_known=True)
+    for name, least in (("replicas.peak", 1.0), ("replicas.mean", 1.0), ("gpu_hours", 10 / 3600)):
+        figure = found[name]
+        assert figure.prediction is not None
+        assert figure.low == figure.prediction.low == pytest.approx(least)
+
+
 def test_each_version_has_its_own_price() -> None:
     """v1 on its own replicas, v2 on a node of four that is started after 4 s and paid whole from then on."""
     first, second = steady(2).paid, Steps(np.array([4 * 10**9]), np.array([1]))

@@ -37,6 +37,15 @@ def test_edge_hides_something_where_a_value_beyond_is_possible(axis: str, value:
     assert found == (() if end is None else (Edge(varied.key, value, end == "smallest", is_cheapest),))
 
 
+def test_autoscaler_without_a_choice_has_no_edge() -> None:
+    """Between one replica and one, no target changes anything; the bounds themselves do."""
+    target, most = parse_axis("fleet.autoscaler.target=2,4"), parse_axis("fleet.autoscaler.max_replicas=1,2")
+    for least, keys in ((1, [target.key, most.key]), (2, [most.key])):
+        content = changed(fleet={"replicas": 2, "autoscaler": {"min_replicas": least}})
+        changes = {target.key: "2", most.key: "2"}
+        assert [edge.key for edge in edges_of(content, [], [target, most], changes, {P90: 70.0})] == keys
+
+
 @pytest.mark.parametrize(
     ("changes", "sections", "is_cheapest"),
     [

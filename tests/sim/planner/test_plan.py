@@ -120,13 +120,14 @@ def test_runners_up_are_those_that_cost_more_and_meet_the_goals(wait: str, goals
     shown = [found.rows[place] for place in found.runners_up]
     assert len(shown) == 3
     assert {row.state for row in shown} & {State.DEARER, State.SLOWER}
-    order = [(row.cost, row.figures["latency_ms.p99"].value or 1e9) for row in shown]
+    order = [(row.cost, not row.is_confirmed, row.figures["latency_ms.p99"].value or 1e9) for row in shown]
     assert order == sorted(order)
     for row in shown:
         assert row.runs >= 2
         assert row.cost >= found.answer.cost
         assert is_met(row.figures, found.limits, found.confidence)
     others = [row for row in found.rows if row not in shown and row is not found.answer]
+    assert not any(row.is_confirmed and row.cost < shown[-1].cost for row in others)
     assert all(row.cost >= shown[-1].cost or not is_met(row.figures, found.limits, found.confidence) for row in others)
 
 
@@ -134,6 +135,15 @@ def test_what_all_configurations_have_changed_is_kept() -> None:
     """Keys that change together one by one: the answer is not the answer without them."""
     found = planned("fleet.replicas=1,2", "queue.cap=32", "fleet.spare+fleet.instances=0+1", goals="p90=60ms")
     assert found.fixed == {"queue.cap": "32", "fleet.spare": "0", "fleet.instances": "1"}
+
+
+def test_combinations_that_cannot_be_are_told() -> None:
+    """A fleet of one has no spare replica: the answer is the smallest that has, and it says what was left out."""
+    found = planned("fleet.replicas=1..3", "fleet.spare=1", goals="p90=60ms,refused=50%")
+    assert found.answer is not None
+    assert found.answer.changes == {"fleet.replicas": "2"}
+    (said,) = [note for note in found.notes if "left out" in note]
+    assert said.startswith("1 combination was left out: With fleet.replicas=1, fleet.spare=1, ")
 
 
 def test_loss_that_no_goal_limits_is_named() -> None:

@@ -108,17 +108,33 @@ def test_configurations_that_are_no_choice_are_refused(varied: str, said: str) -
 
 
 def test_bounds_that_leave_the_stated_replicas_outside_say_how_both_move() -> None:
-    """3 replicas are fewer than 4; what the message recommends is a question."""
+    """3 replicas are fewer than 4; what the message recommends is a question. Where some can be, the rest is told."""
     scaled = {"fleet": {"replicas": 3, "autoscaler": {"target": 4, "max_replicas": 10}}}
     with pytest.raises(ScenarioError) as error:
-        question("fleet.autoscaler.min_replicas=2..5", **scaled)
-    together = "fleet.replicas+fleet.autoscaler.min_replicas=2+2,3+3,4+4,5+5"
-    assert str(error.value) == (
+        question("fleet.autoscaler.min_replicas=4,5", **scaled)
+    why = (
         "With fleet.autoscaler.min_replicas=4, goals.p99=50ms: fleet.replicas must be a whole number from 4 to 10 "
-        f"(min_replicas and max_replicas of fleet.autoscaler). Got 3. To vary both together: --vary {together}"
+        "(min_replicas and max_replicas of fleet.autoscaler). Got 3. To vary both together: --vary {}"
     )
+    assert str(error.value) == why.format("fleet.replicas+fleet.autoscaler.min_replicas=4+4,5+5")
+    together = "fleet.replicas+fleet.autoscaler.min_replicas=2+2,3+3,4+4,5+5"
+    some = question("fleet.autoscaler.min_replicas=2..5", **scaled)
+    assert [one.changes["fleet.autoscaler.min_replicas"] for one in some.configurations] == ["2", "3"]
+    assert some.left_out[0] == why.format(together)
+    assert len(some.left_out) == 2
     found = question(together, **scaled)
     assert [one.scenario.fleet.replicas for one in found.configurations] == [2, 3, 4, 5]
+
+
+def test_combinations_that_cannot_be_are_left_out() -> None:
+    """One replica cannot have a spare one, and no more of them than there may be; the others are asked about."""
+    found = question("fleet.replicas=1..3", "fleet.spare=1,2")
+    assert [tuple(one.changes.values()) for one in found.configurations] == [("2", "1"), ("3", "1"), ("3", "2")]
+    assert found.left_out[0] == (
+        "With fleet.replicas=1, fleet.spare=1, goals.p99=50ms: fleet.spare must be from 0 to 0, fewer than the "
+        "replicas that there can be. Got 1."
+    )
+    assert len(found.left_out) == 3
 
 
 @pytest.mark.parametrize("text", ["p99", "p99=", "=1ms", "", "p99=1ms,"])

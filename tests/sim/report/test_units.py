@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.report.units import about_time, change, change_span, requests_in_words, short_keys
+from sim.report.units import about_time, change, change_span, requests_in_words, short_keys, span
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,13 @@ def test_interval_of_a_difference_has_its_unit_once() -> None:
     assert change_span("latency_ms.p99", -1082.4, 3.0) == "-1082 .. +3.00 ms"
     assert change_span("refused_share", -0.0001, 0.0025) == "-0.0100 .. +0.250 points"
     assert change_span("throughput_per_s", -1.0, 2.0) == "-1.00 .. +2.00/s"
+
+
+def test_ends_of_an_interval_are_told_apart_where_a_digit_does() -> None:
+    """A value of 60.0 does not stand beside 59.97 .. 59.97."""
+    assert span("latency_ms.p99", 59.96, 60.04) == "59.96 .. 60.04 ms"
+    assert span("latency_ms.p99", 59.971, 59.972) == "60.0 .. 60.0 ms"
+    assert span("latency_ms.p99", 59.0, 61.0) == "59.0 .. 61.0 ms"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_report_answers_then_lists_then_says_where_goals_break() -> None:
     assert sum("lower the rate" in line for line in lines) == 1
 
 
-_LONGER = "horizon.duration=20s"
+_LONGER = "horizon.duration=30s"
 """Long enough for a p90."""
 
 
