@@ -69,7 +69,8 @@ def run(options: argparse.Namespace) -> Exit:
         metric_name=options.metric_name,
         prometheus=options.prometheus,
     )
-    talk = Talk(quiet=options.quiet)
+    seen = options.output is None and sys.stdout.isatty()  # the notes stand in the files
+    talk = Talk(quiet=options.quiet or seen)
     for note in exported.notes:
         talk.say(note)
     if options.output is None:

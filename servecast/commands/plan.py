@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> Exit:
         talk,
         text=partial(plan_report, answer, options.scenario),
         json=answer.to_json,
-        document=partial(plan_document, answer, command=options.command_line),
+        document=partial(plan_document, answer, scenario=options.scenario, command=options.command_line),
     )
     if options.picture is not None:
         frontier_picture(answer).save(options.picture)

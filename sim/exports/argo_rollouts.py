@@ -62,7 +62,7 @@ def write(scenario: Scenario, names: Names) -> Draft:
     }
     of_canary.say("fleet.replicas")
     for account in (telling, of_canary):
-        note_what_no_pod_says(scaled, account)
+        note_what_no_pod_says(scaled, account, names)
     documents = [rollout]
     if any(rules.rollout.step_analysis):
         documents.append(_template(name, rules.rollout, names, telling))

@@ -50,7 +50,7 @@ def write(scenario: Scenario, names: Names) -> Draft:
         _refuse_other_rules(rule, telling)
         annotations |= {**_bounds(alone, rule, telling), **_target(rule, telling), **_windows(rule, telling)}
         _note_what_knative_has_not(rule, telling)
-    note_what_no_pod_says(rule, telling)
+    note_what_no_pod_says(rule, telling, names)
     pods = {**_limits(alone, rule, telling), "containers": [{"image": names.container_image()}]}
     template = {
         "metadata": {"annotations": {f"{_PREFIX}{key}": value for key, value in annotations.items()}},

@@ -59,7 +59,11 @@ def deployment(name: str, alone: Scenario, rule: AutoscalingRule, names: Names, 
         telling.remark(
             "spec.replicas is what the fleet starts with: take it out once it runs, or each apply sets it back."
         )
-    note_what_no_pod_says(rule, telling)
+    note_what_no_pod_says(rule, telling, names)
+    if (alone.fleet.replicas if rule.formula == Formula.FIXED else rule.replicas_min) == 1:
+        telling.remark(
+            "There may be one pod: while it is replaced or lost, nobody answers. With fleet.spare a plan keeps more."
+        )
     telling.note("add the label of its nodes as nodeSelector", "fleet.machine")
     telling.note("a ReplicaSet takes the youngest ready pods first", "fleet.drain")
     spreads, holds = ("fleet.routing.balance", "fleet.routing.tie"), ("outstanding_max", "held_max")
@@ -85,8 +89,10 @@ def pod_template(name: str, rule: AutoscalingRule, names: Names) -> dict[str, An
     return {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
 
 
-def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling) -> None:
-    """Tell what the template of the pods lacks: how long a start may take, probes, what a pod needs of its node."""
+def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling, names: Names) -> None:
+    """Tell what the template of the pods lacks: an image, the time of a start, probes, what a node has to have."""
+    if names.image is None:
+        telling.remark("The image is a placeholder: --image says another.")
     telling.note("no object sets how long a start takes; a startupProbe has to allow for it", *COLD_START)
     lacking = "no limits and no memory" if rule.formula == Formula.UTILISATION else "no resources"
     telling.remark(

@@ -102,8 +102,8 @@ def _of_batching(alone: Scenario, rules: ServingRules) -> dict[str, str]:
     told = {"batching.max_batch": str(batching["max_batch"])}
     if rules.batching.max_batch > 1:
         told |= {f"batching.{key}": str(batching[key]) for key in ("freeze", "collector")}
+        told["batching.max_wait"] = write_time(rules.batching.max_wait_ns)
         if rules.batching.max_wait_ns > 0:
-            told["batching.max_wait"] = write_time(rules.batching.max_wait_ns)
             told["batching.timer_origin"] = str(batching["timer_origin"])
             if alone.batching.preferred_sizes:  # without a wait a batch is closed at once, whatever its size
                 told["batching.preferred_sizes"] = _list(alone.batching.preferred_sizes)

@@ -33,9 +33,7 @@ def write(scenario: Scenario, names: Names) -> Draft:
     telling = Telling("TensorFlow Serving", stated)
     refuse_other_batching(telling, stated, "TensorFlow Serving", RULE)
     telling.say("batching.max_batch", "fleet.instances")
-    wait_us = 0
-    if alone.batching.max_wait > 0:
-        wait_us = telling.whole("batching.max_wait", alone.batching.max_wait, "us", _US, 1)
+    wait_us = telling.whole("batching.max_wait", alone.batching.max_wait, "us", _US, min(alone.batching.max_wait, 1))
     parameters = {
         "max_batch_size": {"value": alone.batching.max_batch},
         "batch_timeout_micros": {"value": wait_us},

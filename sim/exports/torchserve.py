@@ -32,9 +32,7 @@ def write(scenario: Scenario, names: Names) -> Draft:
     telling = Telling("TorchServe", stated)
     refuse_other_batching(telling, stated, "TorchServe", RULE)
     telling.say("batching.max_batch", "fleet.instances", "queue.cap")
-    wait_ms = 0
-    if alone.batching.max_wait > 0:
-        wait_ms = telling.whole("batching.max_wait", alone.batching.max_wait, "ms", _MS, 1)
+    wait_ms = telling.whole("batching.max_wait", alone.batching.max_wait, "ms", _MS, min(alone.batching.max_wait, 1))
     model = {
         "minWorkers": alone.fleet.instances,
         "maxWorkers": alone.fleet.instances,

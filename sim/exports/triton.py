@@ -54,6 +54,7 @@ def _dynamic_batching(alone: Scenario, telling: Telling) -> dict[str, Any]:
     if alone.batching.max_wait > 0:
         wait_us = telling.whole("batching.max_wait", alone.batching.max_wait, "us", _US, 1)
         told["max_queue_delay_microseconds"] = wait_us
+    telling.say("batching.max_wait")  # none is Triton's default
     policy: dict[str, Any] = {}
     if alone.queue.deadline is not None:
         timeout_us = telling.whole("queue.deadline", alone.queue.deadline, "us", _US, 1)

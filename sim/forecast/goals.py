@@ -6,7 +6,8 @@ runs together tell that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sim.errors import RefusedToAnswer
@@ -15,7 +16,7 @@ from sim.forecast.goal_metrics import judged_by
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.scenario.spec import Goals
 
-__all__ = ["GoalResult", "figures_needed", "judge", "limits_of_figures", "wanted_figures"]
+__all__ = ["GoalResult", "figures_needed", "judge", "limits_of_figures", "runs_that_tell", "wanted_figures"]
 
 _FIGURES = {
     **{name: f"latency_ms.{name}" for name in ("mean", *QUANTILE_NAMES)},
@@ -26,6 +27,11 @@ _FIGURES = {
     "breach": "breach_share",
 }
 """The figure that each goal is about."""
+
+_MORE_THAN_NEEDED = 1.3
+"""Times the runs that seem to be needed: the spread that few runs show is not exact."""
+
+_RUNS_MOST = 1e9
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,22 @@ def figures_needed(goals: Goals) -> tuple[str, ...]:
 def limits_of_figures(goals: Goals) -> dict[str, float]:
     """Return the figures that the stated goals are about with their limits, in the units of the figures."""
     return {_FIGURES[goal]: limit for goal, limit in wanted_figures(goals).items()}
+
+
+def runs_that_tell(goals: Sequence[GoalResult], made: int) -> int | None:
+    """Return about how many runs would tell of goals that `made` runs leave open, None where none is.
+
+    An interval narrows with the root of the number of runs, that of a share of which nothing was seen with the number.
+    """
+    times = 0.0
+    for goal in (each for each in goals if each.verdict == "not clear"):
+        width = (goal.high if goal.met else goal.low) - goal.value
+        room = goal.limit - goal.value
+        is_unseen = goal.value == 0.0
+        times = max(times, (width / room) ** (1 if is_unseen else 2) if room else math.inf)
+    if times == 0.0:
+        return None
+    return math.ceil(round(min(_MORE_THAN_NEEDED * times * made, _RUNS_MOST), 6))
 
 
 def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:

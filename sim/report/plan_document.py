@@ -13,6 +13,7 @@ from sim.planner.verdicts import upper_end
 from sim.report.document import (
     Answer,
     Block,
+    Code,
     Column,
     Document,
     Highlight,
@@ -29,11 +30,13 @@ from sim.report.goal_words import goals_table, limits_words
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import (
     FRONTIER_TITLE,
+    TO_GO_ON,
     about_answer,
     answer_table,
     answer_title,
     changes_in_words,
     cost_words,
+    export_command,
     frontier_table,
     how_found,
     plan_answer,
@@ -51,8 +54,8 @@ _P99: Final = "latency_ms.p99"
 _COST: Final = "cost"
 
 
-def plan_document(plan: Plan, *, command: str | None = None) -> Document:
-    """Return the report of a plan; `command` makes it again, in a shell.
+def plan_document(plan: Plan, *, scenario: str = "SCENARIO", command: str | None = None) -> Document:
+    """Return the report of a plan of the file `scenario`; `command` makes it again, in a shell.
 
     Pictures are drawn when a writer asks for them. Raises what the scenario raises.
     """
@@ -62,7 +65,7 @@ def plan_document(plan: Plan, *, command: str | None = None) -> Document:
         question=tuple(_question(plan)),
         answer=Answer(plan_answer(plan), verdict, tuple(about_answer(plan))),
         highlights=tuple(_highlights(plan)),
-        sections=tuple(_sections(plan)),
+        sections=tuple(_sections(plan, scenario)),
         figures=_records(plan),
         command=command,
         manifest={} if plan.manifest is None else plan.manifest.to_json(),
@@ -114,7 +117,7 @@ def _headroom(headroom: Headroom) -> Highlight:
     return Highlight("traffic may be", value, high)
 
 
-def _sections(plan: Plan) -> Iterator[Section]:
+def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
     """Yield the parts of the report in their order."""
     told = plan.chosen if plan.chosen is not None else plan.closest
     row = None if told is None else plan.rows[told]
@@ -126,6 +129,8 @@ def _sections(plan: Plan) -> Iterator[Section]:
     if table is not None:
         title = "The closest" if plan.chosen is None else "The answer and what comes next"
         yield Section(title, blocks_of(table, capital(answer_title(plan))))
+    if plan.answer is not None:
+        yield Section("To go on", (Paragraph(TO_GO_ON), Code(export_command(plan, plan.answer, scenario))))
     if any(_p99(each) is not None for each in plan.rows):
         yield Section("Cost against p99", tuple(_frontier(plan)))
     yield Section("How it was found", tuple(_how(plan)))

@@ -23,11 +23,13 @@ from sim.report.units import digits_of, new_table, quantity, requests_in_words, 
 
 __all__ = [
     "FRONTIER_TITLE",
+    "TO_GO_ON",
     "about_answer",
     "answer_table",
     "answer_title",
     "changes_in_words",
     "cost_words",
+    "export_command",
     "frontier_table",
     "how_found",
     "plan_answer",
@@ -36,7 +38,7 @@ __all__ = [
 
 _P99: Final = "latency_ms.p99"
 FRONTIER_TITLE: Final = "cost against p99: nothing is cheaper and faster"
-_TO_GO_ON: Final = "The answer as files; servecast forecast takes the same without --to:"
+TO_GO_ON: Final = "The answer as files; servecast forecast takes the same without --to:"
 _STATES: Final = {
     State.CONFIRMED: ("confirmed", "confirmed"),
     State.PASSED: ("seems to meet the goals", "seem to meet the goals"),
@@ -71,8 +73,8 @@ def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
     parts: list[RenderableType] = [Text(plan_answer(plan), style="bold")]
     parts += [Text(line) for line in about_answer(plan)]
     if plan.answer is not None:
-        command = Text(_export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
-        parts += ["", Text(_TO_GO_ON), command]
+        command = Text(export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
+        parts += ["", Text(TO_GO_ON), command]
     for title, table in ((answer_title(plan), answer_table(plan)), (FRONTIER_TITLE, frontier_table(plan))):
         parts += [] if table is None else ["", Text(title), table]
     return Group(*parts, "", *notes)
@@ -128,7 +130,7 @@ def plan_answer(plan: Plan) -> str:
     )
 
 
-def _export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
+def export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
     """Return what writes the answer as files, for a shell."""
     settings = [part for key, value in {**plan.fixed, **row.changes}.items() for part in ("--set", f"{key}={value}")]
     return shlex.join(["servecast", "export", scenario, *settings, "--to", "kubernetes"])

@@ -17,13 +17,12 @@ from rich.text import Text
 from sim.forecast.enough_runs import Why
 from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
-from sim.forecast.goals import GoalResult
+from sim.forecast.goals import GoalResult, runs_that_tell
 from sim.forecast.warnings import RECORDED_ARRIVALS
+from sim.report.load_words import load_in_words
 from sim.report.units import about_time, digits_of, grouped, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
-from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.profile import PARTS, Profile
-from sim.scenario.spare import without_spare
 from sim.scenario.spec import Scenario
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ __all__ = [
     "impossible",
     "label_of",
     "limit_in_words",
-    "load_in_words",
     "most_in_words",
     "part_in_words",
     "selftest_table",
@@ -77,6 +75,9 @@ FIGURE_NAMES = {
     "cost": "cost",
 }
 """The figures that are shown, in their order."""
+
+_RUNS_SAID_MOST = 1000
+"""So many more runs are named at most."""
 
 _OF_THE_FLEET = ("replicas.mean", "replicas.peak", "gpu_hours")
 
@@ -117,7 +118,7 @@ def forecast_report(forecast: Forecast, scenario: Scenario | None = None) -> Ren
     if forecast.breakdown_ms:
         parts += ["", breakdown_table(forecast)]
     if forecast.goals:
-        parts += ["", Text("\n").join(_goal(goal) for goal in forecast.goals)]
+        parts += ["", *(_goal(goal) for goal in forecast.goals), *_more_runs(forecast)]
     if forecast.warnings:
         parts += ["", *(Text(f"warning: {sentence}", style="yellow") for sentence in forecast.warnings)]
     return Group(*parts)
@@ -165,25 +166,6 @@ def figures_table(forecast: Forecast, scenario: Scenario | None = None) -> Rende
     if _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
-
-
-def load_in_words(scenario: Scenario) -> str | None:
-    """Return the load beside the saturation, for device busy tells little of it: small batches keep devices busy, too.
-
-    None where there is no such share: of a closed loop, an autoscaled fleet, and several versions. Raises what the
-    scenario raises.
-    """
-    left = without_spare(scenario)
-    if left.traffic.clients is not None or left.fleet.autoscaler is not None or left.versions:
-        return None
-    load, saturation = mean_rate_per_s(left), capacity_per_s(left)
-    wider = left.model_copy(update={"fleet": left.fleet.model_copy(update={"replicas": left.fleet.replicas + 1})})
-    limit = "full batches" if capacity_per_s(wider) > saturation else "the front end is full"
-    share = quantity("load_share", load / saturation)
-    return (
-        f"Load: {quantity('load_per_s', load)}, {share} of the saturation of {quantity('load_per_s', saturation)} "
-        f"({limit})."
-    )
 
 
 def _known_beyond(name: str, forecast: Forecast) -> str:
@@ -379,6 +361,14 @@ def _goal(goal: GoalResult) -> Text:
     words = {"not clear": f"not clear, by its value {'met' if goal.met else 'missed'}"}
     line = Text(f"goal {goal_in_words(goal)} at most {limit_in_words(goal)}: ")
     return line.append(words.get(goal.verdict, goal.verdict), style=_VERDICT_STYLES[goal.verdict])
+
+
+def _more_runs(forecast: Forecast) -> Iterator[Text]:
+    """Yield what would tell of goals that are not clear."""
+    needed = runs_that_tell(forecast.goals, forecast.provenance["runs"])
+    if needed is not None:
+        about = f"about {digits_of(needed, 2)}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
+        yield Text(f"More runs would tell, {about} of them: --runs or --precision.", style="dim")
 
 
 def impossible(name: str, figure: Figure) -> str:

@@ -70,7 +70,7 @@ SLOW: dict[str, Any] = {**CHECKED, "analysis": {"limits": [{**FEW, "metric": "sl
 
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "batching.max_batch": (batching(), batching(max_batch=16)),
-    "batching.max_wait": (batching(), batching(max_wait="6ms")),
+    "batching.max_wait": (batching(max_wait="0s"), batching(max_wait="6ms")),
     "batching.timer_origin": (batching(), batching(timer_origin="collect")),
     "batching.freeze": (batching(), batching(freeze="timer")),
     "batching.collector": (batching(), batching(collector="exclusive")),
@@ -271,8 +271,10 @@ def test_notes_stand_in_the_first_file_and_name_who_can() -> None:
     """Keys that the same others can say are told in one sentence, with their values."""
     exported = export(scenario("queue.cap=64"), "kubernetes")
     assert exported.notes == (
+        "The image is a placeholder: --image says another.",
         "No probes and no resources stand in the template of the pods, since a scenario has none: add a readinessProbe "
         "that passes once the model is loaded, or pods get requests during their cold start; and resources, GPUs too.",
+        "There may be one pod: while it is replaced or lost, nobody answers. With fleet.spare a plan keeps more.",
         "batching.max_batch (8), .freeze (pull), .collector (dispatcher), .max_wait (5ms), .timer_origin (enqueue) and "
         "queue.cap (64): kubernetes has no word for that; --to triton or tf-serving has.",
     )

@@ -6,7 +6,7 @@ import pytest
 
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import METRICS, Figure, exact
-from sim.forecast.goals import GoalResult, judge, wanted_figures
+from sim.forecast.goals import GoalResult, judge, runs_that_tell, wanted_figures
 from tests.sim.scenario.example import scenario
 
 
@@ -29,6 +29,25 @@ def test_goal_is_met_by_its_value_and_clear_by_its_interval(
     result = GoalResult("p99", "latency_ms.p99", 100.0, value, low, high)
     assert (result.met, result.verdict) == (met, verdict)
     assert result.to_json()["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("intervals", "runs"),
+    [
+        ([(0.0005, 0.0, 0.002)], 117),  # three times too wide: nine times the runs
+        ([(0.0015, 0.0005, 0.0025)], 52),  # twice too wide, from above
+        ([(0.0015, 0.0005, 0.0025), (0.0005, 0.0, 0.002)], 117),
+        ([(0.0, 0.0, 0.003)], 39),
+        ([(0.0005, 0.0004, 0.0006)], None),
+        ([], None),
+    ],
+)
+def test_runs_that_would_tell_follow_from_how_far_the_limit_is(
+    intervals: list[tuple[float, float, float]], runs: int | None
+) -> None:
+    """Ten were made, the limit is 0.1 %, and 1.3 times as many are said as seem to be needed."""
+    goals = [GoalResult("refused", "refused_share", 0.001, *each) for each in intervals]
+    assert runs_that_tell(goals, 10) == runs
 
 
 def test_stated_goals_come_with_limits_in_the_units_of_the_figures() -> None:

@@ -16,7 +16,7 @@ from sim.planner.plan import Headroom, Plan
 from sim.planner.search import State
 from sim.planner.verdicts import upper_end
 from sim.report.csv import csv_of
-from sim.report.document import Document, Image, Table, Verdict
+from sim.report.document import Code, Document, Image, Table, Verdict
 from sim.report.html import page_of
 from sim.report.markdown import markdown_of
 from sim.report.plan_document import plan_document
@@ -54,6 +54,13 @@ def test_question_tells_what_all_share_and_what_varies() -> None:
         "meets the goals (p99 at most 100 ms and refused at most 1 %), each with 95 % confidence? The cost is that of "
         "the measured time, in EUR."
     ) in question
+
+
+def test_page_has_the_command_that_goes_on() -> None:
+    """It writes the answer as files; without an answer there is nothing to write."""
+    (_, command) = section(plan_document(asked(), scenario="my shop.yaml"), "To go on")
+    assert command == Code("servecast export 'my shop.yaml' --set fleet.replicas=2 --to kubernetes")
+    assert "To go on" not in [each.title for each in plan_document(asked(chosen=None)).sections]
 
 
 def test_answer_comes_with_cost_goals_edges_and_headroom() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.forecast.latency_curve import LatencyCurve
-from sim.report.tables import answer_of, as_text, figures_table, forecast_report, goal_in_words, load_in_words
+from sim.report.load_words import load_in_words
+from sim.report.tables import answer_of, as_text, figures_table, forecast_report, goal_in_words
 from sim.report.units import quantity
 from sim.scenario.load import load_scenario
 
-LASTS = {"duration_s": 60.0}
+LASTS = {"duration_s": 60.0, "runs": 10}
 
 
 def figure_of(value: float, half: float) -> Figure:
@@ -145,6 +147,14 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
         ([], "Load: 450/s, 67.5 % of the saturation of 667/s (full batches)."),
         (["fleet={replicas: 3, spare: 1}"], "Load: 450/s, 33.8 % of the saturation of 1333/s (full batches)."),
         (["front_end.request=2ms"], "Load: 450/s, 90.0 % of the saturation of 500/s (the front end is full)."),
+        (
+            ["traffic.arrivals={process: steps, steps: [{rate: 100/s, duration: 40s}, {rate: 400/s, duration: 20s}]}"],
+            "Load: 200/s, and 400/s in the busiest 5 s: 30.0 % and 60.0 % of the saturation of 667/s (full batches).",
+        ),
+        (
+            ["traffic.arrivals={process: steps, steps: [{rate: 100/s, duration: 2min}, {rate: 400/s, duration: 9s}]}"],
+            "Load: 100/s, 15.0 % of the saturation of 667/s (full batches).",  # a run of a minute meets the first alone
+        ),
         (["fleet.autoscaler={preset: kubernetes_hpa, target: 80%, max_replicas: 3}"], None),
         (["versions=[{name: a}, {name: b, weight: 50%}]"], None),
         (["traffic={clients: {count: 5}}"], None),
@@ -161,6 +171,20 @@ def test_load_stands_beside_the_saturation(overrides: list[str], words: str | No
     assert load_in_words(scenario) == words
     text = as_text(figures_table(forecast_of(), scenario), 160)
     assert words in text if words else "Load:" not in text
+
+
+def test_busiest_time_of_a_trace_is_said_of_its_load(tmp_path: Path) -> None:
+    """A mean of 10/s says little of the five seconds with 40/s."""
+    times = [*np.arange(0.0, 40.0, 1 / 5), *np.arange(20.0, 25.0, 1 / 40)]
+    (tmp_path / "trace.csv").write_text("timestamp\n" + "\n".join(map(str, sorted(times))), encoding="utf-8")
+    content = {
+        "traffic": {"arrivals": {"process": "trace", "file": str(tmp_path / "trace.csv")}},
+        "model": {"pass_time": {"base": "10ms"}},
+        "batching": {"max_batch": 1},
+    }
+    words = load_in_words(load_scenario(content))
+    assert words is not None
+    assert words.startswith("Load: 10.0/s, and 44.8/s in the busiest 5 s: 10.0 % and 44.8 % of the saturation of 100/s")
 
 
 def test_recorded_arrivals_are_said_beside_the_intervals() -> None:
