@@ -100,7 +100,7 @@ def _answer_in_part(found: Capacity) -> str:
 def replica_words(found: Capacity) -> str:
     """Return how the second line of the table is called: that of a replica."""
     if found.is_autoscaled:
-        return f"each of {found.replicas}, the most"
+        return f"each, if all {found.replicas} run"
     return "its one replica" if found.replicas == 1 else f"each of {found.replicas} replicas"
 
 

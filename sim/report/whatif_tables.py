@@ -109,6 +109,8 @@ def whatif_answer(answer: WhatIf) -> str:
     name = shown[0]
     known = [(value, row) for row in answer.rows if (value := _value(row, name)) is not None]
     (least, best), (most, worst) = (pick(known, key=lambda each: each[0]) for pick in (min, max))
+    if quantity(name, least) == quantity(name, most):
+        return f"{head}: {label_of(name)} is {quantity(name, least)} in all of them."
     return (
         f"{head}: {label_of(name)} from {quantity(name, least)} ({changes_in_words(answer, best)}) "
         f"to {quantity(name, most)} ({changes_in_words(answer, worst)})."

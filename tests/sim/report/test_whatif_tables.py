@@ -15,6 +15,7 @@ from sim.report.whatif_tables import (
     changes_in_words,
     difference_in_words,
     leading_figure,
+    whatif_answer,
     whatif_notes,
     whatif_report,
     whatif_table,
@@ -169,3 +170,11 @@ def test_keys_with_the_same_last_word_are_told_apart() -> None:
     both = WhatIf(**{**vars(answer), "axes": (Axis("a.x", ("1", "2")), Axis("b.x", ("1", "2")))})
     row = answer.rows[0]
     assert changes_in_words(both, type(row)(**{**vars(row), "changes": {"a.x": "1", "b.x": "2"}})) == "a.x 1, b.x 2"
+
+
+def test_one_value_of_all_is_said_once() -> None:
+    """ "From 12 ms to 12 ms" would have the reader look for a difference."""
+    answer = asked("queue.cap=60,64", figures=("p50",))
+    label = "shop: 2 configurations, compared with cap 60: p50 is "
+    assert whatif_answer(answer).startswith(label)
+    assert whatif_answer(answer).endswith(" ms in all of them.")
