@@ -37,7 +37,7 @@ def rates_table(found: Capacity) -> Table | None:
     if found.low_per_s is None:
         return None
     sure = f"{100 * found.confidence:g} %"
-    table = new_table("", "highest rate", f"met to missed, {sure} each", "saturation", "share of it")
+    table = new_table("", "highest rate", f"met up to .. missed from, {sure} each", "saturation", "share of it")
     for label, replicas in (("fleet", 1), (replica_words(found), found.replicas)):
         rate = None if found.rate_per_s is None else found.rate_per_s / replicas
         high = None if found.high_per_s is None else found.high_per_s / replicas

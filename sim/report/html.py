@@ -100,7 +100,8 @@ caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--grid); }
 thead th, thead td { border-bottom: 1px solid var(--line); vertical-align: bottom; font-weight: 600; }
 tbody th { font-weight: 400; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+td.number, tbody .number { white-space: nowrap; }
 .long { overflow-wrap: anywhere; }
 .pictures { columns: 25rem 2; column-gap: 2rem; }
 figure { margin: 0 0 1.5rem; max-width: 37rem; break-inside: avoid; }

@@ -19,7 +19,7 @@ from sim.planner.verdicts import lower_end, upper_end
 from sim.report.as_it_fits import AsItFits
 from sim.report.goal_words import goal_words, nearness_words
 from sim.report.tables import FIGURE_NAMES, label_of
-from sim.report.units import digits_of, new_table, quantity, requests_in_words, short_keys
+from sim.report.units import about_time, digits_of, new_table, quantity, requests_in_words, short_keys
 
 __all__ = [
     "FRONTIER_TITLE",
@@ -138,9 +138,9 @@ def export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
 
 def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
     """Return what a configuration costs for the measured time, and by the hour where there are prices."""
-    hours = plan.provenance["duration_s"] / 3600.0
-    hourly = () if plan.unit == "GPU hours" else (f"{digits_of(row.cost / hours)} {plan.unit}/h",)
-    return (f"{digits_of(row.cost)} {plan.unit} for {_time(plan)}", *hourly)
+    seconds = plan.provenance["duration_s"]
+    hourly = () if plan.unit == "GPU hours" else (f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h",)
+    return (f"{digits_of(row.cost)} {plan.unit} for {about_time(round(1e9 * seconds))}", *hourly)
 
 
 def changes_in_words(row: PlanRow) -> str:
@@ -179,14 +179,15 @@ def _edge_words(edges: Sequence[Edge]) -> str:
 
 
 def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
-    """Yield how much more traffic there may be, from met to missed, and how fine the look was."""
+    """Yield how much more traffic there may be, up to where goals are met and from where one is missed."""
     low, most = f"{headroom.low:.2f}", f"{headroom.most:.0f}"
     high = "" if headroom.high is None else f"{headroom.high:.2f}"
     if headroom.factor is not None:
-        high = high or f"above {min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
-        ends = f"{low} .. {high} times: met to missed, {sure} each"
+        asked = f"{min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
+        missed = f"missed from {high} times on" if high else f"not missed yet at {asked} times"
         breaks = f" before {FIGURE_NAMES[headroom.binding]} is beyond its limit" if headroom.binding else ""
-        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much [{ends}]{breaks}."
+        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{breaks}."
+        yield f"With {sure} confidence each, the goals are met up to {low} times and {missed}."
     elif headroom.why is not None:
         missed = high and f", and missed from {high} times on"
         yield (
@@ -262,12 +263,3 @@ def _statistics(plan: Plan) -> Iterator[str]:
 def _told(plan: Plan) -> list[PlanRow]:
     """Return the rows that are shown."""
     return [plan.rows[place] for place in (plan.chosen, plan.closest, *plan.runners_up) if place is not None]
-
-
-def _time(plan: Plan) -> str:
-    """Return the measured time in words."""
-    seconds = plan.provenance["duration_s"]
-    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= (2 * length if unit == "days" else length):
-            return f"{seconds / length:.4g} {unit}"
-    return f"{seconds:.4g} s"

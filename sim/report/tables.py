@@ -118,7 +118,7 @@ def forecast_report(forecast: Forecast, scenario: Scenario | None = None) -> Ren
     if forecast.breakdown_ms:
         parts += ["", breakdown_table(forecast)]
     if forecast.goals:
-        parts += ["", *(_goal(goal) for goal in forecast.goals), *_more_runs(forecast)]
+        parts += ["", *(_goal(goal, forecast[goal.figure]) for goal in forecast.goals), *_more_runs(forecast)]
     if forecast.warnings:
         parts += ["", *(Text(f"warning: {sentence}", style="yellow") for sentence in forecast.warnings)]
     return Group(*parts)
@@ -356,11 +356,13 @@ def as_text(renderable: RenderableType, width: int = _TEXT_WIDTH) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _goal(goal: GoalResult) -> Text:
-    """Return what became of a goal."""
+def _goal(goal: GoalResult, figure: Figure) -> Text:
+    """Return what became of a goal; one that nothing could break says so."""
     words = {"not clear": f"not clear, by its value {'met' if goal.met else 'missed'}"}
+    why = impossible(goal.figure, figure)
     line = Text(f"goal {goal_in_words(goal)} at most {limit_in_words(goal)}: ")
-    return line.append(words.get(goal.verdict, goal.verdict), style=_VERDICT_STYLES[goal.verdict])
+    line.append(words.get(goal.verdict, goal.verdict), style=_VERDICT_STYLES[goal.verdict])
+    return line.append(f" ({why})" if why else "")
 
 
 def _more_runs(forecast: Forecast) -> Iterator[Text]:

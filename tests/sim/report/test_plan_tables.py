@@ -79,8 +79,8 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
     )
     for part in (
         "At this traffic p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
-        "Headroom: the traffic may be 1.30 times as much [1.20 .. 1.40 times: met to missed, 95 % each] before p99 "
-        "latency is beyond its limit.",
+        "Headroom: the traffic may be 1.30 times as much before p99 latency is beyond its limit. With 95 % confidence "
+        "each, the goals are met up to 1.20 times and missed from 1.40 times on.",
         "The goals hold with 1 replica down; the cost counts all.",
         "the answer, and the next cheapest looked at that seem to meet the goals",
         "cost against p99",
@@ -105,8 +105,8 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
             "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
             "of what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them",
         ),
-        (Headroom(1.1, 2.0, None, P99, 4.0), "2.00 times as much [1.10 .. above 2.50 times: met to missed, 95 % each]"),
-        (Headroom(1.1, 3.6, None, P99, 4.0), "3.60 times as much [1.10 .. above 4.00 times: met to missed, 95 % each]"),
+        (Headroom(1.1, 2.0, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 2.50 times."),
+        (Headroom(1.1, 3.6, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 4.00 times."),
         (
             Headroom(1.2, 1.3, 1.4, P99, 4.0, apart=0.033),
             "it was asked for every 0.033 times up to there, and narrower gaps are not seen.",

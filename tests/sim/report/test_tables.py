@@ -269,6 +269,14 @@ def test_goals_are_met_missed_or_not_clear() -> None:
     assert "goal p99.9 at most 10 ms: not clear, by its value met\n" in text
 
 
+def test_goal_that_nothing_can_break_says_so() -> None:
+    """No queue is ever full without a cap, so that a goal on refusals is no achievement."""
+    made = replace(
+        forecast_of(refused_share=exact(0.0)), goals=[GoalResult("refused", "refused_share", 0.001, 0, 0, 0)]
+    )
+    assert "goal refused at most 0.1 %: met (no cap set)\n" in as_text(forecast_report(made))
+
+
 def test_plain_text_carries_no_escape_sequences() -> None:
     """Text for a file or a notebook has no colours."""
     assert "\x1b" not in as_text(forecast_report(forecast_of()))

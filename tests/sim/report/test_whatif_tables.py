@@ -173,7 +173,7 @@ def test_keys_with_the_same_last_word_are_told_apart() -> None:
 
 
 def test_one_value_of_all_is_said_once() -> None:
-    """ "From 12 ms to 12 ms" would have the reader look for a difference."""
+    """Ends that are the same would have the reader look for a difference."""
     answer = asked("queue.cap=60,64", figures=("p50",))
     label = "shop: 2 configurations, compared with cap 60: p50 is "
     assert whatif_answer(answer).startswith(label)
