@@ -41,6 +41,8 @@ _NAMED_MOST = 6
 _LAST_DIGIT = 1e-3
 """The last of three digits is worth so much of a number at the least."""
 
+_COUNTED = "Quantiles are read from histograms: at most 0.4 % off what servecast forecast says of one configuration."
+
 _REFUSED = "refused_share"
 _P99 = "latency_ms.p99"
 
@@ -120,7 +122,8 @@ def whatif_answer(answer: WhatIf) -> str:
 def whatif_notes(answer: WhatIf) -> list[str]:
     """Return what there is to know of the differences, of arrivals that were recorded, and of what was tried."""
     recorded = [RECORDED_ARRIVALS] if meets_one_trace(answer.scenario) else []
-    return [*_on_differences(answer), *recorded, *_on_tries(answer)]
+    counted = [_COUNTED] if any(label_of(name) in QUANTILE_NAMES for name in answer.figures) else []
+    return [*_on_differences(answer), *counted, *recorded, *_on_tries(answer)]
 
 
 def _on_tries(answer: WhatIf) -> list[str]:
