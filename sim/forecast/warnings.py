@@ -107,7 +107,7 @@ def part_of_a_trace(scenario: Scenario) -> str | None:
 def _in_milliseconds(scenario: Scenario) -> str | None:
     """Timestamps without fractions so far apart that their unit is probably another one."""
     spec = scenario.traffic.arrivals
-    if not isinstance(spec, RecordedTrace):
+    if not isinstance(spec, RecordedTrace) or spec.unit != "s":
         return None
     trace = load_trace(scenario, spec)
     if not isinstance(trace, TimeFile) or len(trace.times_ns) < _MANY:
@@ -118,7 +118,7 @@ def _in_milliseconds(scenario: Scenario) -> str | None:
     lasts = time_in_words(int(trace.times_ns[-1]))
     return (
         f"traffic.arrivals.file: {len(trace.times_ns)} requests in {lasts}, all at whole seconds. Are they "
-        "milliseconds? They are read as seconds."
+        "milliseconds? They are read as seconds; traffic.arrivals.unit: ms reads them so."
     )
 
 

@@ -27,7 +27,7 @@ __all__ = [
     "with_checked_trace",
 ]
 
-_ENDINGS = (".csv", ".txt", ".tsv")
+_ENDINGS = (".csv", ".txt", ".tsv", ".gz")
 """Of files that may be traces."""
 
 
@@ -41,7 +41,7 @@ def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
         where, close = where_looked(path), close_file(path, _ENDINGS) if isinstance(error, FileNotFoundError) else None
         hint = f" Did you mean {close}?" if close else ""
         raise ScenarioError(f"The trace {path} cannot be read: {reason}{where}.{hint}") from None
-    return _load(path, changed_ns, spec.format, spec.column, spec.bin)
+    return _load(path, changed_ns, spec.format, spec.column, spec.bin, spec.unit)
 
 
 def recorded_sizes(scenario: Scenario) -> npt.NDArray[np.int64]:
@@ -160,6 +160,8 @@ def _check_length(scenario: Scenario, spec: RecordedTrace, lasts_ns: int) -> Non
 
 
 @lru_cache(maxsize=8)
-def _load(path: Path, changed_ns: int, form: str, column: str | None, bin_ns: int | None) -> TimeFile | CountFile:
+def _load(
+    path: Path, changed_ns: int, form: str, column: int | str | None, bin_ns: int | None, unit: str
+) -> TimeFile | CountFile:
     """Read a file once, and again when it has changed."""
-    return read_trace_file(path, form, column, bin_ns)
+    return read_trace_file(path, form, column, bin_ns, unit)

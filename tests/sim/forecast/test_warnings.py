@@ -156,5 +156,14 @@ def test_trace_that_may_be_in_milliseconds(tmp_path: Path, times: list[float], i
     """Whole seconds, far apart; not where there are fractions, several a second, or too few to tell."""
     file = tmp_path / "own.csv"
     file.write_text("\n".join(["timestamp", *map(str, times)]) + "\n")
-    said = warned(traffic={"arrivals": {"process": "trace", "file": str(file)}}, horizon={"warm_up": "0s", "runs": 2})
-    assert any("milliseconds?" in sentence for sentence in said) == is_said
+    arrivals = {"process": "trace", "file": str(file)}
+    said = warned(traffic={"arrivals": arrivals}, horizon={"warm_up": "0s", "runs": 2})
+    assert any("milliseconds?" in sentence and "unit: ms reads them so" in sentence for sentence in said) == is_said
+
+
+def test_trace_that_is_said_to_be_in_milliseconds_is_believed(tmp_path: Path) -> None:
+    """Whole milliseconds are nothing to ask about."""
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *(str(7_000 * place) for place in range(200))]) + "\n")
+    arrivals = {"process": "trace", "file": str(file), "unit": "ms"}
+    assert warned(traffic={"arrivals": arrivals}, horizon={"warm_up": "0s", "runs": 2}) == ()

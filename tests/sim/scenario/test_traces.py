@@ -38,6 +38,17 @@ def test_trace_is_read_once_until_it_changes(tmp_path: Path) -> None:
     assert second.times_ns.tolist() == [0, 2 * 10**9]
 
 
+def test_column_and_unit_reach_the_file(tmp_path: Path) -> None:
+    """Another unit is another trace of the same file."""
+    file = tmp_path / "trace.csv"
+    file.write_text("ann,0\nbob,250\n")
+    own = f"traffic.arrivals={{process: trace, file: '{file}', column: 2, repeat: true}}"
+    for unit, last_ns in (("ms", 250 * 10**6), ("us", 250_000)):
+        content = read(scenario(own, f"traffic.arrivals.unit={unit}"))
+        assert isinstance(content, TimeFile)
+        assert content.times_ns.tolist() == [0, last_ns]
+
+
 def test_recorded_sizes_are_those_of_the_trace() -> None:
     """Only the Azure LLM format records sizes."""
     assert recorded_sizes(scenario(trace("azure_llm.csv", ", repeat: true"))).tolist() == [4808, 3180, 110, 1]
@@ -71,6 +82,20 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
             (),
             "has no column absent: it has timestamp, user; traffic.arrivals.column says",
         ),
+        ("timestamps_seconds.csv, column: 3", (), "has no column 3: it has 2."),
+        (
+            "timestamps_seconds.csv, column: 0",
+            (),
+            "traffic.arrivals.column must be the name of a column, or its number, 1 for the first. Got 0.",
+        ),
+        ("timestamps_seconds.csv, column: 1.5", (), "1 for the first. Got 1.5."),
+        ("timestamps_seconds.csv, column: true", (), "1 for the first. Got true."),
+        (
+            "timestamps_iso.csv, column: sent, unit: ms",
+            (),
+            "traffic.arrivals.unit belongs to timestamps that are numbers",
+        ),
+        ("timestamps_seconds.csv, unit: min", (), "traffic.arrivals.unit must be one of s, ms, us, ns. Got 'min'."),
     ],
 )
 def test_trace_that_does_not_fit_the_scenario_is_refused(more: str, overrides: tuple[str, ...], said: str) -> None:
