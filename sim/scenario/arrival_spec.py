@@ -35,6 +35,8 @@ __all__ = [
 
 CURVE_CV = "How uneven the gaps are around the curve: 0 even, 1 Poisson, above 1 bursty."
 
+TRACE_SCALE_MAX = 1_000
+
 Cv = Annotated[float, ratio(0, 100)]
 
 
@@ -149,7 +151,7 @@ def _read_column(value: object) -> object:
 
 
 class RecordedTrace(Section):
-    """Arrivals from a CSV file, the same in every run; time 0 is the first request, or the first bin."""
+    """Arrivals from a CSV file, the same in every run where `scale` is 1; time 0 is the first request, or bin."""
 
     process: Literal["trace"]
     file: str = Field(
@@ -175,7 +177,19 @@ class RecordedTrace(Section):
         "s", description="Of timestamps, and of starts of bins, that are numbers. ISO dates have none: refused there."
     )
     rate: PositiveRate | None = Field(
-        None, description="Stretch or compress the time of the whole trace to this mean rate. Default: as recorded."
+        None,
+        description=(
+            "Stretch or compress the time of the whole trace to this mean rate: bursts last longer, or shorter. "
+            "Default: as recorded."
+        ),
+    )
+    scale: Annotated[float, ratio(0, TRACE_SCALE_MAX, above=True)] = Field(
+        1.0,
+        description=(
+            "How many times the traffic, its course over time kept: the mean rate becomes rate * scale. 2 adds a copy "
+            "of each request, within a second of it or in its bin; 1.5 one of half of them; below 1 so many of them "
+            "stay. Which ones, and when copies come, is drawn for each run."
+        ),
     )
     bin: PositiveDuration | None = Field(
         None, description="counts: the length of a bin as recorded. Default: the smallest distance of two rows."

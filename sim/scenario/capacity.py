@@ -11,7 +11,7 @@ from policy.dice import CELLS, LEVELS
 from policy.pass_time import SPREAD_ONE, pass_ns
 from sim.arrivals.renewal import NS_PER_S
 from sim.errors import ScenarioError
-from sim.scenario.arrival_spec import DayCurve, Mmpp, Spike, Steps
+from sim.scenario.arrival_spec import DayCurve, Mmpp, RecordedTrace, Spike, Steps
 from sim.scenario.costs import costs_of
 from sim.scenario.distributions import mean_of, size_table
 from sim.scenario.fleet_spec import COLD_START_PARTS, RESTART_FROM
@@ -87,6 +87,8 @@ def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:
             change = {"mean_rate": arrivals.mean_rate * factor}
         case Spike():
             change = {"rate": arrivals.rate * factor, "peak_rate": arrivals.peak_rate * factor}
+        case RecordedTrace():
+            change = {"rate": rate_per_s / arrivals.scale}
         case _:
             change = {"rate": float(rate_per_s)}
     traffic = scenario.traffic.model_copy(update={"arrivals": arrivals.model_copy(update=change)})

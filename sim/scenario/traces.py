@@ -88,7 +88,7 @@ def with_checked_trace(scenario: Scenario) -> Scenario:
 def meets_one_trace(scenario: Scenario) -> bool:
     """Return whether the arrivals are the same in every run, those that were recorded."""
     spec = scenario.traffic.arrivals
-    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"}
+    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"} and spec.scale == 1
 
 
 def trace_lasts_ns(scenario: Scenario) -> int | None:
@@ -98,7 +98,7 @@ def trace_lasts_ns(scenario: Scenario) -> int | None:
 
 
 def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
-    """Return the highest rate per s of the scenario's trace in any window, and how long a window is, in ns.
+    """Return the highest mean rate per s of the scenario's trace in any window, and how long a window is, in ns.
 
     Windows lie end to end from the trace's begin, `window_ns` long or as long as the bins of a trace of counts. None
     without a trace, and for one that is shorter than two of them. Raises as load_trace does.
@@ -118,7 +118,7 @@ def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
     if lasts_ns < 2 * window_ns:
         return None
     of_each = np.bincount((begins_ns // window_ns).astype(np.int64), weights=counts)
-    return float(of_each.max()) / window_ns * 1e9, window_ns
+    return float(of_each.max()) * spec.scale / window_ns * 1e9, window_ns
 
 
 def _over_all_of(scenario: Scenario, lasts_ns: int) -> Scenario:

@@ -106,6 +106,7 @@ def test_closed_loop_has_no_rate_of_its_own() -> None:
         "{process: spike, rate: 100/s, peak_rate: 700/s, at: 10s, duration: 5s, ramp: 1s}",
         "{process: day_curve, mean_rate: 100/s, peak_to_mean: 2, peak_at: 0s, period: 30s}",
         trace("timestamps_seconds.csv", ", repeat: true").partition("=")[2],
+        trace("timestamps_seconds.csv", ", scale: 3, repeat: true").partition("=")[2],
     ],
 )
 def test_same_traffic_at_another_rate(arrivals: str) -> None:
