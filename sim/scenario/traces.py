@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isclose
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
 __all__ = [
+    "is_stretched",
     "load_trace",
     "meets_one_trace",
     "put_in_order",
@@ -29,6 +31,9 @@ __all__ = [
 
 _ENDINGS = (".csv", ".txt", ".tsv", ".gz")
 """Of files that may be traces."""
+
+_SAME_RATE = 1e-3
+"""Of a rate: who states a trace's own one rounds it."""
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
@@ -89,6 +94,15 @@ def meets_one_trace(scenario: Scenario) -> bool:
     """Return whether the arrivals are the same in every run, those that were recorded."""
     spec = scenario.traffic.arrivals
     return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"} and spec.scale == 1
+
+
+def is_stretched(scenario: Scenario) -> bool:
+    """Return whether a stated rate stretches or compresses the scenario's trace. Raises as load_trace does."""
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace) or spec.rate is None:
+        return False
+    own_per_s = trace_rate_per_s(load_trace(scenario, spec))
+    return own_per_s is not None and not isclose(spec.rate, own_per_s, rel_tol=_SAME_RATE)
 
 
 def trace_lasts_ns(scenario: Scenario) -> int | None:
