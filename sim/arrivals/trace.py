@@ -1,12 +1,19 @@
-"""Arrivals of a recorded trace: stretched to a mean rate, repeated, and cut at the horizon.
+"""Arrivals of a recorded trace: stretched to a mean rate, repeated, multiplied, and cut at the horizon.
 
 The mean rate of n timestamps is (n - 1) / (last - first), and a repetition follows after one more mean gap; that of
 counts is their sum over all bins. Stretching multiplies every time by one factor, so the cv of the gaps stays.
+
+Multiplying keeps the times. The trace comes in layers, the first as recorded, each of the others with all its requests
+at moments of their own; of the last one each request is there with the probability that is left of the scale. The dice
+of a layer know nothing of the scale, so a larger one has all the requests of a smaller one, and more.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +21,16 @@ import numpy.typing as npt
 from sim.arrivals.renewal import NS_PER_S
 from sim.arrivals.trace_file import CountFile, TimeFile
 
-__all__ = ["Replay", "replay", "trace_length_ns", "trace_rate_per_s"]
+__all__ = ["COPY_WITHIN_NS", "Replay", "replay", "trace_length_ns", "trace_rate_per_s"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Layer = Callable[[int, np.random.Generator], Ints]
+"""The times of a layer in ns, (requests,), by its number, 0 as recorded, and dice of its own."""
+
+COPY_WITHIN_NS: Final = 10**9
+"""How far a copy is from the request as recorded, at most: more users do the same in the same second, and not the same
+request twice in the same instant."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,17 @@ def replay(
     inside_bin: str | None,
     horizon_ns: int,
     generator: np.random.Generator,
+    scale: float = 1.0,
 ) -> Replay:
     """Return the arrivals in [0, horizon_ns).
 
-    `rate_per_s` is the mean rate to stretch the whole trace to, None for as recorded; `inside_bin` (even, poisson,
-    uniform) is needed for counts. Timestamps use no random numbers. A trace without any distance in time can be
-    neither stretched nor repeated: ask trace_length_ns first.
+    `rate_per_s` is the mean rate to stretch the whole trace to, None for as recorded; `scale`, above 0, says how many
+    times the requests come then; `inside_bin` (even, poisson, uniform) is needed for counts.
+
+    A copy of a timestamp is uniform within COPY_WITHIN_NS, inside the trace; one of a count lies in its bin. A larger
+    scale adds to the requests of a smaller one; only with even bins it adds to their number alone, and moves them.
+    Timestamps use random numbers where a scale is not 1. A trace without any distance in time can be neither
+    stretched, repeated nor multiplied: ask trace_length_ns first.
     """
     own_per_s, length_ns = trace_rate_per_s(trace), trace_length_ns(trace)
     stretch = 1.0
@@ -69,21 +87,66 @@ def replay(
     if repeat:
         assert length_ns
         cycles = int(horizon_ns // (length_ns * stretch)) + 1
-    times, sizes = _rounds(trace, cycles, inside_bin, generator)
-    times_ns = np.rint(times * stretch).astype(np.int64)
-    kept = times_ns < horizon_ns
-    return Replay(times_ns[kept], sizes[kept] if len(sizes) else sizes)
-
-
-def _rounds(
-    trace: TimeFile | CountFile, cycles: int, inside_bin: str | None, generator: np.random.Generator
-) -> tuple[Floats, Ints]:
-    """Return times in ns, as recorded and so many times round, and their sizes if there are any."""
     if isinstance(trace, CountFile):
-        places = _inside_bins(np.tile(trace.counts, cycles), inside_bin, generator)
-        return places * trace.bin_ns, np.empty(0, dtype=np.int64)
-    starts = np.repeat(np.arange(cycles) * (trace_length_ns(trace) or 0.0), len(trace.times_ns))
-    return starts + np.tile(trace.times_ns, cycles), np.tile(trace.sizes, cycles)
+        bins = int(horizon_ns // (trace.bin_ns * stretch)) + 1
+        counts = np.tile(trace.counts, cycles)[:bins]
+        if inside_bin == "even" and scale != 1:
+            (of_rounding,) = generator.spawn(1)
+            counts, scale = np.floor(counts * scale + of_rounding.random(len(counts))), 1.0
+        layer = _layers_of_counts(counts, trace.bin_ns, stretch, inside_bin)
+    else:
+        assert length_ns or scale == 1
+        layer = _layers_of_times(trace, cycles, stretch, horizon_ns)
+    times_ns, requests = _multiplied(layer, scale, generator)
+    kept = times_ns < horizon_ns
+    times_ns, requests = times_ns[kept], requests[kept]
+    recorded = trace.sizes if isinstance(trace, TimeFile) else np.empty(0, dtype=np.int64)
+    return Replay(times_ns, recorded[requests % len(recorded)] if len(recorded) else recorded)
+
+
+def _multiplied(layer: Layer, scale: float, generator: np.random.Generator) -> tuple[Ints, Ints]:
+    """Return the times of as many layers as a scale has, ascending, and the place of each in its layer."""
+    first = layer(0, generator)
+    if scale == 1:
+        return first, np.arange(len(first))
+    of_chance, of_layers = generator.spawn(2)
+    more = math.ceil(scale) - 1
+    layers = [first, *(layer(number, own) for number, own in enumerate(of_layers.spawn(more), start=1))]
+    requests = [np.arange(len(times_ns)) for times_ns in layers]
+    # Every layer has dice of its own for this, too: a layer that is whole at this scale is thinned at a smaller one.
+    stays = of_chance.spawn(more + 1)[more].random(len(layers[more])) < scale - more
+    layers[more], requests[more] = layers[more][stays], requests[more][stays]
+    times_ns, places = np.concatenate(layers), np.concatenate(requests)
+    order = np.argsort(times_ns, kind="stable")
+    return times_ns[order], places[order]
+
+
+def _layers_of_times(trace: TimeFile, cycles: int, stretch: float, horizon_ns: int) -> Layer:
+    """Return the layers of timestamps, so many times round, with all requests that may come before the horizon."""
+    count, length_ns = len(trace.times_ns), trace_length_ns(trace) or 0.0
+    starts = np.repeat(np.arange(cycles) * length_ns, count)
+    recorded_ns = np.rint((starts + np.tile(trace.times_ns, cycles)) * stretch).astype(np.int64)
+    recorded_ns = recorded_ns[: np.searchsorted(recorded_ns, horizon_ns + COPY_WITHIN_NS)]
+    starts = starts[: len(recorded_ns)]
+
+    def layer(number: int, generator: np.random.Generator) -> Ints:
+        if number == 0:
+            return recorded_ns
+        low_ns = np.maximum(recorded_ns - COPY_WITHIN_NS, np.rint(starts * stretch).astype(np.int64))
+        high_ns = np.minimum(recorded_ns + COPY_WITHIN_NS, np.rint((starts + length_ns) * stretch).astype(np.int64))
+        times_ns: Ints = low_ns + (generator.random(len(recorded_ns)) * (high_ns - low_ns)).astype(np.int64)
+        return times_ns
+
+    return layer
+
+
+def _layers_of_counts(counts: Floats, bin_ns: int, stretch: float, inside_bin: str | None) -> Layer:
+    """Return the layers of counts, all of which are alike."""
+
+    def layer(_: int, generator: np.random.Generator) -> Ints:
+        return np.rint(_inside_bins(counts, inside_bin, generator) * bin_ns * stretch).astype(np.int64)
+
+    return layer
 
 
 def _inside_bins(expected: Floats, inside_bin: str | None, generator: np.random.Generator) -> Floats:

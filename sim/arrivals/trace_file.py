@@ -6,9 +6,7 @@ and its number of requests, as in the Numenta Anomaly Benchmark.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sim.arrivals.trace_rows import Rows, read_rows
 from sim.errors import ScenarioError
 
 __all__ = ["COUNT_NAMES", "TIME_NAMES", "CountFile", "TimeFile", "read_trace_file"]
@@ -27,7 +26,10 @@ AZURE_SIZE: Final = "contexttokens"
 SECONDS_MAX: Final = 4 * 10**9
 SIZE_TEXT: Final = re.compile(r"[0-9]{1,8}")
 
-_NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?")
+_UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_UNIT_WORDS: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?")
 _DATE = re.compile(
     r"((?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
@@ -51,79 +53,24 @@ class CountFile:
     bin_ns: int
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a file as text."""
-
-    path: Path
-    header: tuple[str, ...]  # lower case; empty for a single column without a header
-    cells: list[list[str]]
-    lines: list[int]  # line number of each row
-
-    def column(self, stated: str | None, usual: Sequence[str] = (), *, by_key: bool = False) -> list[str]:
-        """Return the column with the stated name, else the first with a usual name, else the only one.
-
-        `by_key` says that traffic.arrivals.column can name it.
-        """
-        names = usual if stated is None else (stated,)
-        for name in names:
-            if name.lower() in self.header:
-                index = self.header.index(name.lower())
-                return [row[index] for row in self.cells]
-        if stated is None and len(self.cells[0]) == 1:
-            return [row[0] for row in self.cells]
-        has = f"it has {', '.join(self.header)}" if self.header else "it has no header line"
-        key = "; traffic.arrivals.column says which one to read" if by_key else ""
-        raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}{key}.")
-
-    def wrong(self, row: int, what: str, got: str) -> ScenarioError:
-        """Return the error of one cell."""
-        return ScenarioError(f"{self.path}, line {self.lines[row]}: {what}. Got {got[:60]!r}.")
-
-
-def read_trace_file(path: Path, form: str, column: str | None, bin_ns: int | None) -> TimeFile | CountFile:
-    """Return what a trace file holds.
+def read_trace_file(
+    path: Path, form: str, column: int | str | None, bin_ns: int | None, unit: str = "s"
+) -> TimeFile | CountFile:
+    """Return what a trace file holds, plain or compressed by gzip.
 
     `form` is timestamps, azure_llm, counts or auto (by the names of the columns); `column` replaces the usual name of
-    the column of times, or of counts; `bin_ns` the length of a bin. Raises ScenarioError, with the line where one is
-    wrong.
+    the column of times, or of counts, by another one or by its number from 1; `bin_ns` is the length of a bin, `unit`
+    that of times that are numbers: s, ms, us or ns. Raises ScenarioError, with the line where one is wrong.
     """
-    rows = _read_rows(path)
+    rows = read_rows(path, column, _is_time)
     form = _form_of(rows.header) if form == "auto" else form
     if form == "counts":
-        return _count_file(rows, column, bin_ns)
-    times_ns = _times_ns(rows, rows.column(column, TIME_NAMES, by_key=True))
+        return _count_file(rows, column, bin_ns, unit)
+    times_ns = _times_ns(rows, rows.column(column, TIME_NAMES, by_key=True), unit)
     sizes = _sizes(rows) if form == "azure_llm" else np.empty(0, dtype=np.int64)
     order = np.argsort(times_ns, kind="stable")
     earlier = int((np.diff(times_ns) < 0).sum())
     return TimeFile(times_ns[order] - times_ns.min(), sizes[order] if len(sizes) else sizes, earlier)
-
-
-def _read_rows(path: Path) -> _Rows:
-    """Return the rows of a CSV file that has at least one."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            numbered = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except OSError as error:
-        raise ScenarioError(f"The trace {path} cannot be read: {error.strerror or error}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ScenarioError(f"The trace {path} is not a CSV text: {error}.") from None
-    has_header = bool(numbered) and not _is_time(numbered[0][1][0])
-    header = tuple(cell.strip().lower() for cell in numbered[0][1]) if has_header else ()
-    body = numbered[1:] if has_header else numbered
-    if numbered and len(numbered[0][1]) == 1 and (found := re.search("[;\t|]", numbered[0][1][0])):
-        between = "tabs" if found[0] == "\t" else found[0]
-        raise ScenarioError(f"The trace {path} must have commas between its columns. Got {between} in line 1.")
-    if not body:
-        raise ScenarioError(f"The trace {path} holds no requests: it has no rows.")
-    width = len(header) or 1
-    if not has_header and len(body[0][1]) > 1:
-        raise ScenarioError(f"The trace {path} has several columns and no header line that names them.")
-    for line, row in body:
-        if len(row) != width:
-            raise ScenarioError(f"{path}, line {line}: {width} columns are wanted as in the header. Got {len(row)}.")
-    return _Rows(path, header, [[cell.strip() for cell in row] for _, row in body], [line for line, _ in body])
 
 
 def _form_of(header: tuple[str, ...]) -> str:
@@ -133,9 +80,10 @@ def _form_of(header: tuple[str, ...]) -> str:
     return "counts" if any(name in header for name in COUNT_NAMES) else "timestamps"
 
 
-def _count_file(rows: _Rows, column: str | None, bin_ns: int | None) -> CountFile:
-    """Return counts on a grid of bins."""
-    starts_ns = _times_ns(rows, rows.column(None, TIME_NAMES))
+def _count_file(rows: Rows, column: int | str | None, bin_ns: int | None, unit: str) -> CountFile:
+    """Return counts on a grid of bins. Without a header the other column, of several the first, has their starts."""
+    starts = None if rows.header or rows.width == 1 else 2 if column == 1 else 1
+    starts_ns = _times_ns(rows, rows.column(starts, TIME_NAMES), unit)
     texts = rows.column(column, COUNT_NAMES, by_key=True)
     counts = np.array([_count(rows, row, text) for row, text in enumerate(texts)])
     steps_ns = np.diff(starts_ns)
@@ -160,7 +108,7 @@ def _count_file(rows: _Rows, column: str | None, bin_ns: int | None) -> CountFil
     return CountFile(grid, bin_ns)
 
 
-def _count(rows: _Rows, row: int, text: str) -> float:
+def _count(rows: Rows, row: int, text: str) -> float:
     """Return one count."""
     try:
         count = float(text)
@@ -171,7 +119,7 @@ def _count(rows: _Rows, row: int, text: str) -> float:
     return count
 
 
-def _sizes(rows: _Rows) -> npt.NDArray[np.int64]:
+def _sizes(rows: Rows) -> npt.NDArray[np.int64]:
     """Return the recorded sizes; a request of size 0 counts as 1."""
     column = rows.column(AZURE_SIZE)
     for row, text in enumerate(column):
@@ -180,33 +128,44 @@ def _sizes(rows: _Rows) -> npt.NDArray[np.int64]:
     return np.maximum(np.array(column, dtype=np.int64), 1)
 
 
-def _times_ns(rows: _Rows, column: list[str]) -> npt.NDArray[np.int64]:
-    """Return times in ns since some moment: seconds, or ISO dates, all of one kind."""
-    read = _date_ns if _DATE.fullmatch(column[0]) else _second_ns
+def _times_ns(rows: Rows, column: list[str], unit: str) -> npt.NDArray[np.int64]:
+    """Return times in ns since some moment: numbers of a unit, or ISO dates, all of one kind."""
+    has_dates = _DATE.fullmatch(column[0]) is not None
+    if has_dates and unit != "s":
+        raise ScenarioError(
+            f"traffic.arrivals.unit belongs to timestamps that are numbers, and {rows.path} has dates. Got {unit}."
+        )
     times_ns = np.empty(len(column), dtype=np.int64)
     for row, text in enumerate(column):
-        time_ns = read(text)
+        time_ns = _date_ns(text) if has_dates else _number_ns(text, unit)
         if time_ns is None:
-            kind = "an ISO date and time"
-            if read is _second_ns:
-                is_number = re.fullmatch(r"[0-9]+(?:\.[0-9]*)?", text)
-                kind = "a number of seconds" + (f" up to {SECONDS_MAX}, not of milliseconds" if is_number else "")
-            raise rows.wrong(row, f"a timestamp must be {kind}", text)
+            wanted = "an ISO date and time" if has_dates else _number_wanted(text, unit)
+            raise rows.wrong(row, f"a timestamp must be {wanted}", text)
         times_ns[row] = time_ns
     return times_ns
 
 
+def _number_wanted(text: str, unit: str) -> str:
+    """Return what stands in the way of a timestamp in a unit: it is no number, or one of a finer unit."""
+    wanted = f"a number of {_UNIT_WORDS[unit]}"
+    if not _NUMBER.fullmatch(text):
+        return wanted
+    finer = next((name for name in _UNITS_NS if _number_ns(text, name) is not None), None)
+    hint = "" if finer is None else f"; one in {_UNIT_WORDS[finer]} needs traffic.arrivals.unit: {finer}"
+    return f"{wanted} up to {SECONDS_MAX * 10**9 // _UNITS_NS[unit]}{hint}"
+
+
 def _is_time(text: str) -> bool:
-    """Return whether a cell holds a time and no column name."""
-    return _DATE.fullmatch(text.strip()) is not None or _second_ns(text.strip()) is not None
+    """Return whether a cell holds a time, or a count, and no column name."""
+    return _DATE.fullmatch(text) is not None or _NUMBER.fullmatch(text) is not None
 
 
-def _second_ns(text: str) -> int | None:
-    """Return seconds as ns, exactly down to 1 ns; None if it is no such number."""
+def _number_ns(text: str, unit: str) -> int | None:
+    """Return a number of a unit as ns, exactly down to 1 ns; None if it is no such number."""
     if not _NUMBER.fullmatch(text):
         return None
-    seconds = Decimal(text)
-    return int((seconds * 10**9).to_integral_value()) if abs(seconds) <= SECONDS_MAX else None
+    time_ns = Decimal(text) * _UNITS_NS[unit]
+    return int(time_ns.to_integral_value()) if abs(time_ns) <= SECONDS_MAX * 10**9 else None
 
 
 def _date_ns(text: str) -> int | None:

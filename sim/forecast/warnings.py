@@ -7,7 +7,7 @@ setting that does no harm here is passed over in silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,11 +25,20 @@ from sim.scenario.costs import costs_of, profile_of
 from sim.scenario.distributions import mean_of
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import load_trace, trace_lasts_ns
+from sim.scenario.traces import is_stretched, load_trace, meets_one_trace, trace_lasts_ns
 from sim.scenario.units import time_in_words
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["RECORDED_ARRIVALS", "STRETCHED_TRACE", "SecondLook", "part_of_a_trace", "plain_warnings", "second_looks"]
+__all__ = [
+    "RECORDED_ARRIVALS",
+    "SCALED_TRACE",
+    "STRETCHED_TRACE",
+    "SecondLook",
+    "on_recorded_arrivals",
+    "part_of_a_trace",
+    "plain_warnings",
+    "second_looks",
+]
 
 Figures = Mapping[str, Figure]
 Differences = Mapping[str, Difference]
@@ -53,9 +62,16 @@ RECORDED_ARRIVALS: Final = "The arrivals are those recorded, in every run: the i
 """What to say where every run meets the same trace."""
 
 STRETCHED_TRACE: Final = (
-    "Another rate of a trace is the same arrivals, stretched or compressed in time: its bursts last longer, or shorter."
+    "traffic.arrivals.rate stretches a trace in time, or compresses it: its bursts last longer, or shorter. "
+    "traffic.arrivals.scale multiplies its requests and keeps its course over time."
 )
-"""What to say where a trace is asked about at other rates than its own."""
+"""What to say where a stated rate is not that of the trace."""
+
+SCALED_TRACE: Final = (
+    "More traffic is the trace with copies of its requests, within a second of them or in their bins, and less is some "
+    "of them: its course over time stays."
+)
+"""What to say where a trace is asked about at several scales."""
 
 _SLOW_TRACE: Final = 1.0
 _MANY: Final = 100
@@ -104,10 +120,34 @@ def part_of_a_trace(scenario: Scenario) -> str | None:
     )
 
 
+def on_recorded_arrivals(scenario: Scenario, varied: Collection[str] = ()) -> list[str]:
+    """Return what there is to know of recorded arrivals, in sentences: of which the intervals speak, what a rate does.
+
+    `varied` are keys that have other values beside those of the scenario. Nothing is said of other arrivals. Raises as
+    load_trace does.
+    """
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace):
+        return []
+    said = []
+    if "traffic.arrivals.scale" in varied:
+        said.append(f"{SCALED_TRACE} The intervals hold for this trace.")
+    elif meets_one_trace(scenario):
+        said.append(RECORDED_ARRIVALS)
+    elif spec.scale != 1:
+        said.append(
+            f"The arrivals follow the recorded course over time in every run, with {spec.scale:g} times the requests: "
+            "the intervals hold for this trace."
+        )
+    if "traffic.arrivals.rate" in varied or is_stretched(scenario):
+        said.append(STRETCHED_TRACE)
+    return said
+
+
 def _in_milliseconds(scenario: Scenario) -> str | None:
     """Timestamps without fractions so far apart that their unit is probably another one."""
     spec = scenario.traffic.arrivals
-    if not isinstance(spec, RecordedTrace):
+    if not isinstance(spec, RecordedTrace) or spec.unit != "s":
         return None
     trace = load_trace(scenario, spec)
     if not isinstance(trace, TimeFile) or len(trace.times_ns) < _MANY:
@@ -118,7 +158,7 @@ def _in_milliseconds(scenario: Scenario) -> str | None:
     lasts = time_in_words(int(trace.times_ns[-1]))
     return (
         f"traffic.arrivals.file: {len(trace.times_ns)} requests in {lasts}, all at whole seconds. Are they "
-        "milliseconds? They are read as seconds."
+        "milliseconds? They are read as seconds; traffic.arrivals.unit: ms reads them so."
     )
 
 

@@ -1,9 +1,9 @@
 """How much traffic a scenario's fleet can take while its goals hold: the highest rate, with its interval.
 
-All of the scenario's traffic is scaled by one factor. Where the figures of a goal have an interval, the rate has one:
-from where the goal is met with confidence, to where it is missed with confidence. The lower end is confirmed by runs
-that had no say in it. Where runs do not tell, longer ones are made under a steady load, and else more of them; if that
-is not enough, what is known is the answer.
+All of the scenario's traffic is scaled by one factor, its course over time kept. Where the figures of a goal have an
+interval, the rate has one: from where the goal is met with confidence, to where it is missed with confidence. The lower
+end is confirmed by runs that had no say in it. Where runs do not tell, longer ones are made under a steady load, and
+else more of them; if that is not enough, what is known is the answer.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from sim.planner.traffic import (
     surely_missed,
 )
 from sim.scenario.arrival_spec import RecordedTrace
-from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
+from sim.scenario.capacity import capacity_per_s, mean_rate_per_s, times_over
 from sim.scenario.identity import scenario_hash
 from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
+from sim.scenario.traces import is_stretched
 from sim.scenario.versions import each_version
 
 __all__ = ["CAPACITY_VERSION", "Capacity", "capacity"]
@@ -148,7 +149,7 @@ def capacity(
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     scenario = question.first
-    at_rate(scenario, mean_rate_per_s(scenario) or 1.0)  # a closed loop is refused here
+    times_over(scenario, mean_rate_per_s(scenario) or 1.0)  # a closed loop is refused here
     times, simulated = 1.0, 0
     is_last = not _may_be_longer(scenario, _LONGER_LEAST)
     while True:
@@ -219,6 +220,7 @@ class _Search:
                 "stated_duration_s": stated.horizon.duration / 1e9,
                 "spare": spare_of(self._scenario),
                 "trace": isinstance(stated.traffic.arrivals, RecordedTrace),
+                "stretched": is_stretched(stated),
                 "initial_state": "empty",
                 "engine": chosen_engine().value,
                 "versions": versions(),

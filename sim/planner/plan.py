@@ -18,7 +18,7 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import RECORDED_ARRIVALS, STRETCHED_TRACE, part_of_a_trace
+from sim.forecast.warnings import SCALED_TRACE, on_recorded_arrivals, part_of_a_trace
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.edges import Edge, edges_of
@@ -34,7 +34,6 @@ from sim.scenario.identity import scenario_hash
 from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import meets_one_trace
 
 __all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
 
@@ -448,10 +447,11 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
         count = len(question.left_out)
         said = "1 combination was" if count == 1 else f"{count} combinations were"
         notes.append(f"{said} left out{':' if count == 1 else ', the first one:'} {question.left_out[0]}")
-    if meets_one_trace(question.first):
-        notes.append(f"{RECORDED_ARRIVALS} Another day may be busier.")
+    recorded = on_recorded_arrivals(question.first)
+    if recorded:
+        notes.append(" ".join([*recorded, "Another day may be busier."]))
     if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):
-        notes.append(STRETCHED_TRACE)
+        notes.append(SCALED_TRACE)
     doubtful = [
         tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
     ]

@@ -26,8 +26,7 @@ from sim.planner.verdicts import (
     times_needed,
     why_unknown,
 )
-from sim.scenario.arrival_spec import RecordedTrace
-from sim.scenario.capacity import at_rate
+from sim.scenario.capacity import times_over
 from sim.scenario.spec import Scenario
 
 __all__ = [
@@ -175,7 +174,7 @@ class TrafficBench:
         runs: list[Run] = []
         count = self._runs
         try:
-            scenario = at_rate(_going_on(self._scenario), rate_per_s)
+            scenario = times_over(self._scenario, rate_per_s)
             while True:
                 bench = ScenarioBench([scenario], self._limits, seed=self._seed, runs=max(self._together, count))
                 new = bench.runs(0, range(self._first + len(runs), self._first + count))
@@ -236,15 +235,6 @@ def _worst(shares: Iterable[float]) -> float:
     listed = list(shares)
     worst = max((share for share in listed if not math.isnan(share)), default=math.nan)
     return worst if worst > 1.0 or not any(map(math.isnan, listed)) else math.nan
-
-
-def _going_on(scenario: Scenario) -> Scenario:
-    """Return the scenario with a trace that begins anew behind its end: compressed, it is shorter than the run."""
-    spec = scenario.traffic.arrivals
-    if not isinstance(spec, RecordedTrace):
-        return scenario
-    arrivals = spec.model_copy(update={"repeat": True})
-    return scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"arrivals": arrivals})})
 
 
 def descend(is_met: Callable[[float], bool], saturation_per_s: float) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sim.forecast.warnings import STRETCHED_TRACE
+from sim.forecast.warnings import SCALED_TRACE, STRETCHED_TRACE
 from sim.planner.capacity import Capacity
 from sim.report.goal_words import goal_words
 from sim.report.tables import FIGURE_NAMES
@@ -130,6 +130,8 @@ def capacity_notes(found: Capacity) -> Iterator[str]:
             f"{provenance['duration_s']:.4g} s long."
         )
     if provenance.get("trace"):
+        yield SCALED_TRACE
+    if provenance.get("stretched"):
         yield STRETCHED_TRACE
     if provenance["spare"]:
         yield f"With {provenance['spare']} spare down; a replica's share is that of those that serve."

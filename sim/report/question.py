@@ -110,7 +110,8 @@ def _arrivals(scenario: Scenario) -> str:
         lasts_ns, peak = trace_lasts_ns(scenario), trace_peak(scenario, WINDOW_NS)
         lasts = "" if lasts_ns is None else f" ({about_time(lasts_ns)})"
         most = "" if peak is None else f", {quantity('rate_per_s', peak[0])} in the busiest {time_text(peak[1])}"
-        return f"as recorded in {Path(arrivals.file).name}{lasts}, {mean}{most}"
+        times = "" if arrivals.scale == 1 else f", {arrivals.scale:g} times as many"
+        return f"as recorded in {Path(arrivals.file).name}{lasts}{times}, {mean}{most}"
     return f"at equal gaps, {mean}"
 
 

@@ -18,7 +18,7 @@ from sim.forecast.enough_runs import Why
 from sim.forecast.estimates import Figure
 from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult, runs_that_tell
-from sim.forecast.warnings import RECORDED_ARRIVALS
+from sim.forecast.warnings import RECORDED_ARRIVALS, on_recorded_arrivals
 from sim.report.load_words import load_in_words
 from sim.report.units import about_time, digits_of, grouped, new_table, quantity, span
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
@@ -106,7 +106,7 @@ _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
 def forecast_report(forecast: Forecast, scenario: Scenario | None = None) -> RenderableType:
     """Return a forecast for people: the answer, the figures, where the time goes, the goals, warnings.
 
-    With its `scenario` a line says how much of what the fleet can take the load is.
+    With its `scenario` lines say how much of what the fleet can take the load is, and what becomes of a trace.
     """
     parts: list[RenderableType] = [Text(answer_of(forecast), style="bold"), "", figures_table(forecast, scenario)]
     if forecast.versions:
@@ -138,7 +138,7 @@ def answer_of(forecast: Forecast) -> str:
 
 
 def figures_table(forecast: Forecast, scenario: Scenario | None = None) -> RenderableType:
-    """Return every figure with its intervals, and below it why some have none; with its scenario the load too."""
+    """Return every figure with its intervals, and below why some have none; with its scenario load and trace too."""
     parts = ["by sampling", "by calibration"] if _is_calibrated(forecast) else []
     table = new_table("", "forecast", "95 % confidence", *parts, "95 % of single runs")
     reasons = []
@@ -163,7 +163,9 @@ def figures_table(forecast: Forecast, scenario: Scenario | None = None) -> Rende
     load = None if scenario is None else load_in_words(scenario)
     if load is not None:
         reasons.append(load)
-    if _is_recorded(forecast):
+    if scenario is not None:
+        reasons += on_recorded_arrivals(scenario)
+    elif _is_recorded(forecast):
         reasons.append(RECORDED_ARRIVALS)
     return Group(table, *(Text(reason, style="dim") for reason in [*reasons, *_what_it_rests_on(forecast)]))
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.paired import Difference
-from sim.forecast.warnings import RECORDED_ARRIVALS
+from sim.forecast.warnings import on_recorded_arrivals
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.whatif import Row, WhatIf
 from sim.report.as_it_fits import AsItFits
@@ -22,7 +22,6 @@ from sim.report.tables import goal_name, label_of
 from sim.report.units import change, change_span, new_table, quantity, short_keys
 from sim.scenario.changes import value_in_words
 from sim.scenario.identity import as_written
-from sim.scenario.traces import meets_one_trace
 
 __all__ = [
     "changes_in_words",
@@ -121,8 +120,8 @@ def whatif_answer(answer: WhatIf) -> str:
 
 def whatif_notes(answer: WhatIf) -> list[str]:
     """Return what there is to know of the differences, of arrivals that were recorded, and of what was tried."""
-    recorded = [RECORDED_ARRIVALS] if meets_one_trace(answer.scenario) else []
     counted = [_COUNTED] if any(label_of(name) in QUANTILE_NAMES for name in answer.figures) else []
+    recorded = on_recorded_arrivals(answer.scenario, [axis.key for axis in answer.axes])
     return [*_on_differences(answer), *counted, *recorded, *_on_tries(answer)]
 
 

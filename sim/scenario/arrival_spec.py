@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from sim.arrivals.trace_file import COUNT_NAMES, TIME_NAMES
 from sim.scenario.fields import (
     Duration,
+    Kind,
     PositiveDuration,
     PositiveRate,
     Rate,
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 CURVE_CV = "How uneven the gaps are around the curve: 0 even, 1 Poisson, above 1 bursty."
+
+TRACE_SCALE_MAX = 1_000
 
 Cv = Annotated[float, ratio(0, 100)]
 
@@ -136,28 +139,57 @@ class Spike(Section):
     cv: Cv = Field(1.0, description=CURVE_CV)
 
 
+_COLUMN = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer", "minimum": 1}]}
+
+
+def _read_column(value: object) -> object:
+    """Return the name or the number of a column. Raises ValueError for what is neither."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_number and not (isinstance(value, str) and value):
+        raise ValueError("must be the name of a column, or its number, 1 for the first")
+    return value
+
+
 class RecordedTrace(Section):
-    """Arrivals from a CSV file, the same in every run; time 0 is the first request, or the first bin."""
+    """Arrivals from a CSV file, the same in every run where `scale` is 1; time 0 is the first request, or bin."""
 
     process: Literal["trace"]
-    file: str = Field(description="The CSV file; a relative path counts from the scenario file.", min_length=1)
+    file: str = Field(
+        description="The CSV file, plain or compressed by gzip; a relative path counts from the scenario file.",
+        min_length=1,
+    )
     format: Literal["auto", "timestamps", "azure_llm", "counts"] = Field(
         "auto",
         description=(
-            "timestamps: one request a row, seconds or ISO dates. azure_llm: TIMESTAMP, ContextTokens, "
+            "timestamps: one request a row, numbers or ISO dates. azure_llm: TIMESTAMP, ContextTokens, "
             "GeneratedTokens; the context is the recorded size. counts: one bin a row, its start and its requests. "
             "auto: by the names of the columns."
         ),
     )
-    column: str | None = Field(
+    column: Annotated[int | str, Kind("text or whole number", "from 1", _COLUMN, _read_column)] | None = Field(
         None,
         description=(
-            f"The column of the timestamps, or of the counts. Default: {', '.join(TIME_NAMES)}, or the only one; of "
-            f"counts: {', '.join(COUNT_NAMES)}."
+            "The column of the timestamps, or of the counts: its name, or its number, which needs no header line. "
+            f"Default: {', '.join(TIME_NAMES)}, or the only one; of counts: {', '.join(COUNT_NAMES)}."
         ),
     )
+    unit: Literal["s", "ms", "us", "ns"] = Field(
+        "s", description="Of timestamps, and of starts of bins, that are numbers. ISO dates have none: refused there."
+    )
     rate: PositiveRate | None = Field(
-        None, description="Stretch or compress the time of the whole trace to this mean rate. Default: as recorded."
+        None,
+        description=(
+            "Stretch or compress the time of the whole trace to this mean rate: bursts last longer, or shorter. "
+            "Default: as recorded."
+        ),
+    )
+    scale: Annotated[float, ratio(0, TRACE_SCALE_MAX, above=True)] = Field(
+        1.0,
+        description=(
+            "How many times the traffic, its course over time kept: the mean rate becomes rate * scale. 2 adds a copy "
+            "of each request, within a second of it or in its bin; 1.5 one of half of them; below 1 so many of them "
+            "stay. Which ones, and when copies come, is drawn for each run."
+        ),
     )
     bin: PositiveDuration | None = Field(
         None, description="counts: the length of a bin as recorded. Default: the smallest distance of two rows."

@@ -11,7 +11,7 @@ from policy.dice import CELLS, LEVELS
 from policy.pass_time import SPREAD_ONE, pass_ns
 from sim.arrivals.renewal import NS_PER_S
 from sim.errors import ScenarioError
-from sim.scenario.arrival_spec import DayCurve, Mmpp, Spike, Steps
+from sim.scenario.arrival_spec import DayCurve, Mmpp, RecordedTrace, Spike, Steps
 from sim.scenario.costs import costs_of
 from sim.scenario.distributions import mean_of, size_table
 from sim.scenario.fleet_spec import COLD_START_PARTS, RESTART_FROM
@@ -21,7 +21,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.traces import recorded_sizes, with_checked_trace
 from sim.scenario.versions import each_version, load_shares
 
-__all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s"]
+__all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s", "times_over"]
 
 
 def mean_rate_per_s(scenario: Scenario) -> float:
@@ -87,10 +87,25 @@ def at_rate(scenario: Scenario, rate_per_s: float) -> Scenario:
             change = {"mean_rate": arrivals.mean_rate * factor}
         case Spike():
             change = {"rate": arrivals.rate * factor, "peak_rate": arrivals.peak_rate * factor}
+        case RecordedTrace():
+            change = {"rate": rate_per_s / arrivals.scale}
         case _:
             change = {"rate": float(rate_per_s)}
     traffic = scenario.traffic.model_copy(update={"arrivals": arrivals.model_copy(update=change)})
     return with_checked_trace(scenario.model_copy(update={"traffic": traffic}))
+
+
+def times_over(scenario: Scenario, rate_per_s: float) -> Scenario:
+    """Return the scenario with so many times its traffic that this is the mean rate, its course over time kept.
+
+    As at_rate, but a trace is multiplied, or thinned, and lasts as long. Raises ScenarioError as at_rate does.
+    """
+    arrivals = scenario.traffic.arrivals
+    if not isinstance(arrivals, RecordedTrace):
+        return at_rate(scenario, rate_per_s)
+    scale = arrivals.scale * (rate_per_s / mean_rate_per_s(scenario))
+    traffic = scenario.traffic.model_copy(update={"arrivals": arrivals.model_copy(update={"scale": scale})})
+    return scenario.model_copy(update={"traffic": traffic})
 
 
 def _availability(scenario: Scenario) -> float:

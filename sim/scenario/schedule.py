@@ -175,7 +175,7 @@ def expected_requests(scenario: Scenario, horizon_ns: int) -> float:
     if isinstance(spec, (Steps, DayCurve, Spike)):
         return _curve(spec).expected_until(horizon_ns)
     if isinstance(spec, RecordedTrace):
-        rate_per_s = spec.rate or trace_rate_per_s(load_trace(scenario, spec)) or 0.0
+        rate_per_s = (spec.rate or trace_rate_per_s(load_trace(scenario, spec)) or 0.0) * spec.scale
     elif isinstance(spec, Mmpp):
         rate_per_s = stationary_rate_per_s(spec.rates, spec.dwells, _jumps(spec))
     else:
@@ -262,6 +262,7 @@ def _replayed(scenario: Scenario, spec: RecordedTrace, horizon_ns: int, generato
     replayed = replay(
         load_trace(scenario, spec),
         rate_per_s=spec.rate,
+        scale=spec.scale,
         repeat=spec.repeat,
         inside_bin=spec.inside_bin,
         horizon_ns=horizon_ns,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isclose
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
 __all__ = [
+    "is_stretched",
     "load_trace",
     "meets_one_trace",
     "put_in_order",
@@ -27,8 +29,11 @@ __all__ = [
     "with_checked_trace",
 ]
 
-_ENDINGS = (".csv", ".txt", ".tsv")
+_ENDINGS = (".csv", ".txt", ".tsv", ".gz")
 """Of files that may be traces."""
+
+_SAME_RATE = 1e-3
+"""Of a rate: who states a trace's own one rounds it."""
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
@@ -41,7 +46,7 @@ def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
         where, close = where_looked(path), close_file(path, _ENDINGS) if isinstance(error, FileNotFoundError) else None
         hint = f" Did you mean {close}?" if close else ""
         raise ScenarioError(f"The trace {path} cannot be read: {reason}{where}.{hint}") from None
-    return _load(path, changed_ns, spec.format, spec.column, spec.bin)
+    return _load(path, changed_ns, spec.format, spec.column, spec.bin, spec.unit)
 
 
 def recorded_sizes(scenario: Scenario) -> npt.NDArray[np.int64]:
@@ -88,7 +93,16 @@ def with_checked_trace(scenario: Scenario) -> Scenario:
 def meets_one_trace(scenario: Scenario) -> bool:
     """Return whether the arrivals are the same in every run, those that were recorded."""
     spec = scenario.traffic.arrivals
-    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"}
+    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"} and spec.scale == 1
+
+
+def is_stretched(scenario: Scenario) -> bool:
+    """Return whether a stated rate stretches or compresses the scenario's trace. Raises as load_trace does."""
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace) or spec.rate is None:
+        return False
+    own_per_s = trace_rate_per_s(load_trace(scenario, spec))
+    return own_per_s is not None and not isclose(spec.rate, own_per_s, rel_tol=_SAME_RATE)
 
 
 def trace_lasts_ns(scenario: Scenario) -> int | None:
@@ -98,7 +112,7 @@ def trace_lasts_ns(scenario: Scenario) -> int | None:
 
 
 def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
-    """Return the highest rate per s of the scenario's trace in any window, and how long a window is, in ns.
+    """Return the highest mean rate per s of the scenario's trace in any window, and how long a window is, in ns.
 
     Windows lie end to end from the trace's begin, `window_ns` long or as long as the bins of a trace of counts. None
     without a trace, and for one that is shorter than two of them. Raises as load_trace does.
@@ -118,7 +132,7 @@ def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
     if lasts_ns < 2 * window_ns:
         return None
     of_each = np.bincount((begins_ns // window_ns).astype(np.int64), weights=counts)
-    return float(of_each.max()) / window_ns * 1e9, window_ns
+    return float(of_each.max()) * spec.scale / window_ns * 1e9, window_ns
 
 
 def _over_all_of(scenario: Scenario, lasts_ns: int) -> Scenario:
@@ -160,6 +174,8 @@ def _check_length(scenario: Scenario, spec: RecordedTrace, lasts_ns: int) -> Non
 
 
 @lru_cache(maxsize=8)
-def _load(path: Path, changed_ns: int, form: str, column: str | None, bin_ns: int | None) -> TimeFile | CountFile:
+def _load(
+    path: Path, changed_ns: int, form: str, column: int | str | None, bin_ns: int | None, unit: str
+) -> TimeFile | CountFile:
     """Read a file once, and again when it has changed."""
-    return read_trace_file(path, form, column, bin_ns)
+    return read_trace_file(path, form, column, bin_ns, unit)

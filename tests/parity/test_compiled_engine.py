@@ -13,6 +13,7 @@ from policy.settings import admission_rule, batching_rule, deadline_rule, pass_t
 from sim.engine import compiled_engine, process_engine
 from sim.engine.compiled.fixed_state import fits
 from sim.engine.engine_input import EngineInput, FrontEndInput
+from sim.scenario.lower import lower
 from tests.parity.inputs import (
     busy_input,
     faulty_input,
@@ -26,6 +27,7 @@ from tests.parity.inputs import (
 )
 from tests.parity.same_bytes import assert_same
 from tests.parity.same_totals import LIMIT_NS, WINDOWS, assert_of_rows, assert_same_totals
+from tests.sim.scenario.example import scenario, trace
 
 pytestmark = pytest.mark.slow  # the first one in a process loads the compiled code, or compiles it
 
@@ -69,6 +71,12 @@ def test_any_versions_with_faults_give_the_same_bytes(given_: EngineInput) -> No
 def test_longer_input_gives_the_same_bytes(given_: EngineInput) -> None:
     """Hundreds of requests that meet every law."""
     assert_same(given_)
+
+
+def test_scaled_trace_gives_the_same_bytes() -> None:
+    """Requests with recorded sizes, their copies, and several at one moment."""
+    scaled = scenario(trace("azure_llm.csv", ", rate: 20/s, scale: 7.5, repeat: true"), "horizon.duration=3s")
+    assert_same(lower(scaled, seed=1, run=2, warm_up_ns=0))
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sim.arrivals.trace import Replay, replay, trace_length_ns, trace_rate_per_s
+from sim.arrivals.trace import COPY_WITHIN_NS, Replay, replay, trace_length_ns, trace_rate_per_s
 from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
 
 TRACES = Path(__file__).parents[4] / "shared" / "traces"
@@ -28,6 +31,7 @@ def replayed(
     inside: str | None = None,
     horizon_ns: int = LONG_NS,
     seed: int = 1,
+    scale: float = 1.0,
 ) -> Replay:
     """Replay a trace with what a test does not care about filled in."""
     return replay(
@@ -37,6 +41,7 @@ def replayed(
         inside_bin=inside,
         horizon_ns=horizon_ns,
         generator=np.random.default_rng(seed),
+        scale=scale,
     )
 
 
@@ -132,6 +137,122 @@ def test_repeated_counts_are_placed_anew() -> None:
     times_ns = replayed(COUNTS, repeat=True, inside="uniform", horizon_ns=80 * SECOND_NS).times_ns
     assert per_bin(times_ns, COUNTS.bin_ns, 8) == [4, 0, 7, 1] * 2
     assert (times_ns[:12] != times_ns[12:] - 40 * SECOND_NS).all()
+
+
+MANY = TimeFile(np.arange(2_000) * SECOND_NS // 4, np.arange(2_000))
+
+scales = st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 3.0]) | st.floats(0.01, 6.0)
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> tuple[TimeFile | CountFile, str | None]:
+    """Draw a small trace of either kind, and how its requests lie in their bins."""
+    if draw(st.booleans()):
+        times = sorted(draw(st.lists(st.integers(0, 10 * SECOND_NS), min_size=2, max_size=30)))
+        times[-1] += SECOND_NS  # it has a length
+        return TimeFile(np.array(times) - times[0], np.arange(1, len(times) + 1)), None
+    counts = draw(st.lists(st.integers(0, 9), min_size=1, max_size=8))
+    return CountFile(np.array([*counts, 1.0]), SECOND_NS), draw(st.sampled_from(["uniform", "poisson"]))
+
+
+@given(traces(), scales, scales, st.booleans(), st.sampled_from([None, 0.5, 40.0]), st.integers(0, 2**32))
+def test_larger_scale_has_all_requests_of_a_smaller_one(
+    chosen: tuple[TimeFile | CountFile, str | None],
+    one: float,
+    other: float,
+    repeat: bool,
+    rate: float | None,
+    seed: int,
+) -> None:
+    """At the same times, with the same sizes: two scales differ by the requests that one has more, in pairs of runs."""
+    trace, inside = chosen
+    few, many = (
+        replayed(trace, scale=scale, repeat=repeat, rate=rate, inside=inside, horizon_ns=25 * SECOND_NS + 1, seed=seed)
+        for scale in sorted((one, other))
+    )
+    assert not Counter(_requests(few)) - Counter(_requests(many))
+    for drawn in (few, many):
+        assert drawn.times_ns.dtype == np.int64
+        assert (np.diff(drawn.times_ns) >= 0).all()
+        assert len(drawn.sizes) == (len(drawn.times_ns) if inside is None else 0)
+
+
+def _requests(drawn: Replay) -> list[tuple[int, ...]]:
+    """Return the time of each request, with its size where there are any."""
+    columns = [drawn.times_ns, drawn.sizes] if len(drawn.sizes) else [drawn.times_ns]
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@given(traces(), scales, st.integers(1, 60 * SECOND_NS), st.integers(0, 2**32))
+def test_longer_horizon_only_adds_to_a_scaled_trace(
+    chosen: tuple[TimeFile | CountFile, str | None], scale: float, horizon_ns: int, seed: int
+) -> None:
+    """A copy that comes before its request is there, too, where the run ends between the two."""
+    trace, inside = chosen
+    short, long = (
+        replayed(trace, scale=scale, repeat=True, inside=inside, horizon_ns=end_ns, seed=seed)
+        for end_ns in (horizon_ns, 90 * SECOND_NS)
+    )
+    assert long.times_ns[: len(short.times_ns)].tolist() == short.times_ns.tolist()
+    assert (long.times_ns[len(short.times_ns) :] >= horizon_ns).all()
+    assert long.sizes[: len(short.sizes)].tolist() == short.sizes.tolist()
+
+
+def test_twice_a_trace_is_each_request_and_a_copy_within_a_second() -> None:
+    """With its size; none comes before the trace or behind it, and few in the same instant as their request."""
+    twice = replayed(MANY, scale=2.0)
+    assert np.bincount(twice.sizes).tolist() == [2] * 2_000
+    away_ns = twice.times_ns - MANY.times_ns[twice.sizes]
+    assert np.abs(away_ns).max() <= COPY_WITHIN_NS
+    assert (away_ns == 0).sum() == 2_000
+    assert twice.times_ns.min() >= 0
+    assert twice.times_ns.max() <= (trace_length_ns(MANY) or 0)
+    inside = away_ns[(away_ns != 0) & (MANY.times_ns[twice.sizes] >= COPY_WITHIN_NS)] / COPY_WITHIN_NS
+    assert abs(inside.mean()) < 4 * np.sqrt(1 / 3 / len(inside))
+    assert inside.var() == pytest.approx(1 / 3, rel=0.1)
+
+
+@pytest.mark.parametrize(("scale", "least", "most"), [(0.3, 0, 1), (1.4, 1, 2), (2.5, 2, 3)])
+def test_fraction_of_a_scale_is_left_to_chance(scale: float, least: int, most: int) -> None:
+    """Of 2,000 requests each is there floor or ceil times, the number within 4 errors of its mean; runs differ."""
+    drawn = replayed(MANY, scale=scale)
+    of_each = np.bincount(drawn.sizes, minlength=2_000)
+    assert set(of_each.tolist()) == {least, most}
+    assert abs(of_each.sum() - 2_000 * scale) < 4 * np.sqrt(2_000 * (scale - least) * (most - scale))
+    assert replayed(MANY, scale=scale, seed=2).times_ns.tolist() != drawn.times_ns.tolist()
+
+
+def test_thinned_trace_keeps_recorded_times() -> None:
+    """Below 1 nothing is copied or moved."""
+    drawn = replayed(MANY, scale=0.3)
+    assert (drawn.times_ns == MANY.times_ns[drawn.sizes]).all()
+
+
+def test_rate_stretches_and_then_a_scale_multiplies() -> None:
+    """At 8/s the trace of 4/s lasts 250 s; three times that are 24/s, and copies still lie within a second."""
+    drawn = replayed(MANY, rate=8.0, scale=3.0)
+    assert len(drawn.times_ns) == 6_000
+    assert drawn.times_ns.max() <= 250 * SECOND_NS
+    assert np.abs(drawn.times_ns - MANY.times_ns[drawn.sizes] / 2).max() <= COPY_WITHIN_NS
+
+
+@pytest.mark.parametrize("inside", ["even", "uniform", "poisson"])
+def test_scaled_counts_have_their_mean_in_every_bin(inside: str) -> None:
+    """2.5 times 8 are 20 in each of 4,000 bins in the mean; of even and uniform numbers each is 16 to 24, or 20."""
+    trace = CountFile(np.full(4_000, 8.0), SECOND_NS)
+    of_each = np.bincount(replayed(trace, inside=inside, scale=2.5).times_ns // SECOND_NS, minlength=4_000)
+    variance = {"even": 0.0, "uniform": 8 * 0.25, "poisson": 20.0}[inside]
+    assert abs(of_each.mean() - 20) <= 4 * np.sqrt(variance / 4_000)
+    assert of_each.var() == pytest.approx(variance, rel=0.1)
+
+
+def test_scaled_even_bins_stay_even() -> None:
+    """5 in 10 s come at 0, 2, 4, 6 and 8 s; a scale that leaves a fraction of a request rounds it by chance."""
+    ten = CountFile(np.full(500, 2.0), 10 * SECOND_NS)
+    assert (replayed(ten, inside="even", scale=2.5).times_ns[:5] / SECOND_NS).tolist() == [0, 2, 4, 6, 8]
+    of_each = per_bin(replayed(ten, inside="even", scale=1.3).times_ns, ten.bin_ns, 500)
+    assert set(of_each) == {2, 3}
+    assert abs(sum(of_each) - 1_300) < 4 * np.sqrt(500 * 0.6 * 0.4)
 
 
 @pytest.mark.skipif(not AZURE.exists(), reason="the Azure LLM traces are not beside this repository")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
@@ -18,14 +19,14 @@ NAB = TRACES / "nab_elb" / "elb_request_count_8c0756.csv"
 MILLISECOND_NS = 10**6
 
 
-def times_of(path: Path, form: str = "auto", column: str | None = None) -> TimeFile:
+def times_of(path: Path, form: str = "auto", column: int | str | None = None) -> TimeFile:
     """Read a file of timestamps."""
     trace = read_trace_file(path, form, column, None)
     assert isinstance(trace, TimeFile)
     return trace
 
 
-def counts_of(path: Path, form: str = "auto", column: str | None = None, bin_ns: int | None = None) -> CountFile:
+def counts_of(path: Path, form: str = "auto", column: int | str | None = None, bin_ns: int | None = None) -> CountFile:
     """Read a file of counts."""
     trace = read_trace_file(path, form, column, bin_ns)
     assert isinstance(trace, CountFile)
@@ -107,7 +108,18 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
         (
             b"timestamp\n1764250000000\n",
             "auto",
-            "line 2: a timestamp must be a number of seconds up to 4000000000, not of",
+            "line 2: a timestamp must be a number of seconds up to 4000000000; one in milliseconds needs "
+            "traffic.arrivals.unit: ms. Got '1764250000000'.",
+        ),
+        (
+            b"1764250000000000000\n",
+            "auto",
+            "line 1: a timestamp must be a number of seconds up to 4000000000; one in nano",
+        ),
+        (
+            b"timestamp\n99999999999999999999\n",
+            "auto",
+            "must be a number of seconds up to 4000000000. Got '99999999999999999999'.",
         ),
         (b"timestamp\n1\n1_000\n", "auto", "line 3: a timestamp must be a number of seconds. Got '1_000'."),
         (
@@ -128,7 +140,12 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
         ),
         (b"timestamp;user\n1;a\n", "auto", "must have commas between its columns. Got ; in line 1."),
         (b"timestamp\tuser\n1\ta\n", "auto", "must have commas between its columns. Got tabs in line 1."),
-        (b"1,2\n3,4\n", "auto", "has several columns and no header line that names them."),
+        (
+            b"1,2\n3,4\n",
+            "auto",
+            "has several columns and no header line that names them: state the number of the one to read, as in "
+            "traffic.arrivals.column: 1, without quotes.",
+        ),
         (b"timestamp,value\n0,3\n300,-1\n", "auto", "line 3: a count must be a number of 0 or more. Got '-1'."),
         (b"timestamp,value\n0,3\n300,many\n", "auto", "line 3: a count must be a number of 0 or more. Got 'many'."),
         (b"timestamp,value\n0,3\n300,nan\n", "auto", "line 3: a count must be a number of 0 or more. Got 'nan'."),
@@ -160,6 +177,121 @@ def test_file_that_is_no_trace_is_refused_in_one_sentence(content: bytes, form: 
     with pytest.raises(ScenarioError, match=re.escape(said)) as error:
         read_trace_file(path, form, None, None)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "column", "times_ns"),
+    [
+        ("1,2\n3,4\n", "auto", 1, [0, 2 * 10**9]),
+        ("ann,5.5\nbob,6\n", "timestamps", 2, [0, 500_000_000]),
+        ("user,sent\nann,5.5\nbob,6\n", "auto", 2, [0, 500_000_000]),
+    ],
+)
+def test_column_may_be_a_number(text: str, form: str, column: int, times_ns: list[int], tmp_path: Path) -> None:
+    """1 is the first; a header line is told by that very column, and need not be there."""
+    path = tmp_path / "trace.csv"
+    path.write_text(text)
+    assert times_of(path, form, column).times_ns.tolist() == times_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "column"),
+    [
+        ("0,a,5\n60,b,6\n", "counts", 3),
+        ("5,0\n6,60\n", "counts", 1),
+        ("timestamp,value,other\n0,5,1\n60,6,1\n", "auto", 2),
+    ],
+)
+def test_counts_may_be_a_numbered_column(text: str, form: str, column: int, tmp_path: Path) -> None:
+    """Without a header the starts of the bins are the first of the other columns."""
+    path = tmp_path / "trace.csv"
+    path.write_text(text)
+    trace = counts_of(path, form, column)
+    assert (trace.counts.tolist(), trace.bin_ns) == ([5, 6], 60 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "said"),
+    [
+        ("timestamp,user\n1,a\n", 3, "has no column 3: it has 2."),
+        ("1,2\n3,4\n", "1", "as in traffic.arrivals.column: 1, without quotes."),
+        ("1,a\n2\n", 1, "line 2: 2 columns are wanted as in the first row. Got 1."),
+    ],
+)
+def test_column_that_is_not_there_is_refused(text: str, column: int | str, said: str, tmp_path: Path) -> None:
+    """With how many there are; a number in quotes is a name."""
+    path = tmp_path / "trace.csv"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=re.escape(said)):
+        read_trace_file(path, "auto", column, None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "first", "second"),
+    [
+        ("ms", "1764250000000", "1764250000000.25"),
+        ("us", "1764250000000000", "1764250000000250"),
+        ("ns", "1764250000000000000", "1764250000000250000"),
+        ("s", "1764250000", "1764250000.00025"),
+    ],
+)
+def test_numbers_may_be_of_another_unit(unit: str, first: str, second: str, tmp_path: Path) -> None:
+    """Times since 1970 keep their nanoseconds in each unit, with a header line and without."""
+    path = tmp_path / "trace.csv"
+    for header in ("", "timestamp\n"):
+        path.write_text(f"{header}{first}\n{second}\n")
+        trace = read_trace_file(path, "auto", None, None, unit)
+        assert isinstance(trace, TimeFile)
+        assert trace.times_ns.tolist() == [0, 250_000]
+
+
+def test_bins_may_start_at_numbers_of_another_unit(tmp_path: Path) -> None:
+    """A minute is 60,000 ms."""
+    path = tmp_path / "trace.csv"
+    path.write_text("timestamp,value\n1764250000000,5\n1764250060000,6\n")
+    trace = read_trace_file(path, "auto", None, None, "ms")
+    assert isinstance(trace, CountFile)
+    assert trace.bin_ns == 60 * 10**9
+
+
+def test_dates_have_no_unit(tmp_path: Path) -> None:
+    """Whoever states one takes the file for another."""
+    path = tmp_path / "trace.csv"
+    path.write_text("timestamp\n2026-01-01T00:00:00Z\n")
+    with pytest.raises(
+        ScenarioError, match=r"unit belongs to timestamps that are numbers, and .* has dates\. Got ms\."
+    ):
+        read_trace_file(path, "auto", None, None, "ms")
+
+
+def test_compressed_file_is_read_as_it_is(tmp_path: Path) -> None:
+    """It is told by its first bytes, whatever its name."""
+    for name in ("trace.csv.gz", "trace.csv"):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress((DATA / "timestamps_seconds.csv").read_bytes()))
+        assert times_of(path).times_ns.tolist() == times_of(DATA / "timestamps_seconds.csv").times_ns.tolist()
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, -12), (0, 12), (0, 2), (12, None)])
+def test_broken_compressed_file_is_refused(first: int, last: int | None, tmp_path: Path) -> None:
+    """Cut short, or with a part left out."""
+    whole = gzip.compress(b"timestamp\n1\n2\n" * 1_000)
+    path = tmp_path / "trace.csv.gz"
+    path.write_bytes(whole[first:last] if first == 0 else whole[:first] + b"\xff\xff\xff" + whole[first + 3 :])
+    with pytest.raises(ScenarioError, match=r"^The trace .* cannot be read: [^\n]+$"):
+        read_trace_file(path, "auto", None, None)
+
+
+def test_text_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small compressed file may hold more than any memory: many lines, or one."""
+    path = tmp_path / "trace.csv.gz"
+    path.write_bytes(gzip.compress(b"timestamp\n" + b"1\n" * 1_000))
+    monkeypatch.setattr("sim.arrivals.trace_rows.TEXT_MAX", 2_000)
+    with pytest.raises(ScenarioError, match="must have at most 2000 characters"):
+        read_trace_file(path, "auto", None, None)
+    path.write_bytes(gzip.compress(b"1" * 3_000_000))
+    with pytest.raises(ScenarioError, match="is not a CSV text: a line has more than 1000000 characters"):
+        read_trace_file(path, "auto", None, None)
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "."])

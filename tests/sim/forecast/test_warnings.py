@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim.forecast.forecast import forecast
-from sim.forecast.warnings import second_looks
+from sim.forecast.warnings import STRETCHED_TRACE, on_recorded_arrivals, second_looks
 from sim.planner.whatif import whatif
 from sim.planner.workers import Workers
 from sim.scenario.load import load_scenario
@@ -144,6 +144,39 @@ def test_trace_that_runs_meet_whole_is_passed_over(tmp_path: Path, seconds: int,
 
 
 @pytest.mark.parametrize(
+    ("more", "varied", "first", "is_stretched"),
+    [
+        ({}, (), "The arrivals are those recorded, in every run: the intervals hold for this trace.", False),
+        ({"rate": "10.001/s"}, (), "The arrivals are those recorded", False),
+        ({"rate": "20/s"}, (), "The arrivals are those recorded", True),
+        ({}, ("traffic.arrivals.rate",), "The arrivals are those recorded", True),
+        (
+            {"scale": 2.5},
+            (),
+            "The arrivals follow the recorded course over time in every run, with 2.5 times the",
+            False,
+        ),
+        ({"scale": 0.5, "rate": "20/s"}, (), "The arrivals follow the recorded course", True),
+        ({}, ("traffic.arrivals.scale", "batching.max_batch"), "More traffic is the trace with copies", False),
+    ],
+)
+def test_what_is_said_of_recorded_arrivals(
+    more: dict[str, object], varied: tuple[str, ...], first: str, is_stretched: bool, tmp_path: Path
+) -> None:
+    """Of what the intervals speak, which is the trace alone; and what a rate does that is not the trace's own."""
+    scenario = load_scenario(content(traffic=recorded(tmp_path, 20, **more), horizon={"runs": 2}))
+    said = on_recorded_arrivals(scenario, varied)
+    assert said[0].startswith(first)
+    assert said[0].endswith("ntervals hold for this trace.")
+    assert said[1:] == [STRETCHED_TRACE] * is_stretched
+
+
+def test_nothing_is_said_of_arrivals_that_are_drawn() -> None:
+    """A rate that varies there stretches nothing."""
+    assert on_recorded_arrivals(load_scenario(content()), ["traffic.arrivals.rate"]) == []
+
+
+@pytest.mark.parametrize(
     ("times", "is_said"),
     [
         ([7 * place for place in range(200)], True),
@@ -156,5 +189,14 @@ def test_trace_that_may_be_in_milliseconds(tmp_path: Path, times: list[float], i
     """Whole seconds, far apart; not where there are fractions, several a second, or too few to tell."""
     file = tmp_path / "own.csv"
     file.write_text("\n".join(["timestamp", *map(str, times)]) + "\n")
-    said = warned(traffic={"arrivals": {"process": "trace", "file": str(file)}}, horizon={"warm_up": "0s", "runs": 2})
-    assert any("milliseconds?" in sentence for sentence in said) == is_said
+    arrivals = {"process": "trace", "file": str(file)}
+    said = warned(traffic={"arrivals": arrivals}, horizon={"warm_up": "0s", "runs": 2})
+    assert any("milliseconds?" in sentence and "unit: ms reads them so" in sentence for sentence in said) == is_said
+
+
+def test_trace_that_is_said_to_be_in_milliseconds_is_believed(tmp_path: Path) -> None:
+    """Whole milliseconds are nothing to ask about."""
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *(str(7_000 * place) for place in range(200))]) + "\n")
+    arrivals = {"process": "trace", "file": str(file), "unit": "ms"}
+    assert warned(traffic={"arrivals": arrivals}, horizon={"warm_up": "0s", "runs": 2}) == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_goals_that_no_rate_meets_have_no_capacity() -> None:
     assert not math.isnan(found.saturation_per_s)
 
 
-def recorded(folder: Path) -> dict[str, object]:
+def recorded(folder: Path) -> dict[str, Any]:
     """Return the small scenario under a trace of 20 s, 100 requests a second at random moments."""
     moments = np.cumsum(np.random.default_rng(1).exponential(0.01, 2_000))
     (folder / "own.csv").write_text("\n".join(["timestamp", *(f"{moment:.6f}" for moment in moments)]) + "\n")
@@ -112,6 +113,20 @@ def test_share_that_no_run_shows_is_not_taken_for_a_goal_that_no_rate_meets(tmp_
     assert found.low_per_s is None
     assert found.unknown is not None
     assert "though none is seen" in found.unknown.why
+
+
+def test_trace_is_multiplied_and_its_length_stays(tmp_path: Path) -> None:
+    """The stated scale and rate go into the mean rate; whether it was stretched before is told."""
+    content = recorded(tmp_path)
+    found = capacity(content, goals="p90=70ms", seed=1)
+    assert (found.provenance["trace"], found.provenance["stretched"]) == (True, False)
+    assert found.provenance["duration_s"] == pytest.approx(20.0, rel=0.1)
+    traffic = {"arrivals": {**content["traffic"]["arrivals"], "rate": "50/s", "scale": 2.5}, "timeout": "5s"}
+    again = capacity({**content, "traffic": traffic}, goals="p90=70ms", seed=1)
+    assert again.provenance["stretched"]
+    assert again.stated_per_s == pytest.approx(125.0)
+    assert found.low_per_s is not None
+    assert again.low_per_s == pytest.approx(found.low_per_s, rel=0.1)
 
 
 def test_closed_loop_has_no_rate() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sim.errors import ScenarioError
+from sim.forecast.warnings import RECORDED_ARRIVALS, SCALED_TRACE
 from sim.planner.edges import Edge
 from sim.planner.grid import parse_axis
 from sim.planner.plan import PLAN_VERSION, Plan, plan
@@ -182,6 +184,18 @@ def test_headroom_is_told() -> None:
     assert headroom.apart is None
     told = headroom.to_json()
     assert (told["factor"], told["at_least"], told["low"]) == (headroom.factor, False, headroom.low)
+
+
+def test_plan_of_a_trace_says_of_what_it_speaks(tmp_path: Path) -> None:
+    """That the day is one day, and what its headroom takes more traffic to be."""
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *(f"{place / 100}" for place in range(1_200))]) + "\n")
+    traffic = {"arrivals": {"process": "trace", "file": str(file)}, "timeout": "5s"}
+    found = planned("fleet.replicas=1..3", goals="p90=60ms", traffic=traffic, horizon={"runs": 5})
+    assert found.headroom is not None
+    assert found.headroom.low > 1.0
+    assert f"{RECORDED_ARRIVALS} Another day may be busier." in found.notes
+    assert SCALED_TRACE in found.notes
 
 
 def test_headroom_is_known_where_full_length_is_enough_for_the_answer() -> None:

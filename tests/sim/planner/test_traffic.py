@@ -21,6 +21,7 @@ from sim.planner.traffic import (
     first_miss,
     reach,
 )
+from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.load import load_scenario
 from tests.sim.planner.small import changed
 
@@ -164,10 +165,14 @@ def test_strict_bench_refuses_what_runs_do_not_tell() -> None:
     assert raised.value.times > 1.0
 
 
-def test_compressed_trace_goes_on_for_as_long_as_the_run(tmp_path: Path) -> None:
-    """A trace as long as the run is shorter at twice its rate: it begins anew there, and its end is no limit."""
+def test_trace_keeps_its_course_over_time_at_other_rates(tmp_path: Path) -> None:
+    """Twice the rate is twice the requests in the same 20 s; a burst of 4 s outruns the fleet for as long.
+
+    Compressed in time it would come twice and last 2 s, for a mean of 755 ms.
+    """
     file = tmp_path / "own.csv"
-    file.write_text("\n".join(["timestamp", *(f"{place / 50}" for place in range(1_001))]) + "\n")
+    burst = [f"{5 + place / 150}" for place in range(600)]
+    file.write_text("\n".join(["timestamp", *(f"{place / 50}" for place in range(1_001)), *burst]) + "\n")
     scenario = load_scenario(
         {
             "traffic": {"arrivals": {"process": "trace", "file": str(file)}},
@@ -176,7 +181,14 @@ def test_compressed_trace_goes_on_for_as_long_as_the_run(tmp_path: Path) -> None
             "horizon": {"duration": "20s", "warm_up": "0s", "runs": 3},
         }
     )
+    rate = mean_rate_per_s(scenario)
     bench = TrafficBench(scenario, {"latency_ms.p50": 10.0}, 0.95, seed=0, runs=3)
-    standing = bench.at(100.0)
-    assert standing.value < 1.0
-    assert standing.figures["latency_ms.p50"].samples == pytest.approx(3 * 20 * 100, rel=0.01)
+    own, twice, half = (bench.at(factor * rate) for factor in (1.0, 2.0, 0.5))
+    assert own.figures["latency_ms.p50"].samples == 3 * 1_600  # the last one comes as runs end
+    assert twice.figures["latency_ms.p50"].samples == pytest.approx(2 * 3 * 1_600, rel=0.01)
+    assert half.figures["latency_ms.p50"].samples == pytest.approx(3 * 1_600 / 2, rel=0.1)
+    assert own.value < 1.0
+    of_queue = TrafficBench(scenario, {"latency_ms.mean": 10.0}, 0.95, seed=0, runs=3).at(2.0 * rate)
+    mean = of_queue.figures["latency_ms.mean"].value
+    assert mean is not None
+    assert mean > 1_200.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
+from sim.forecast.warnings import SCALED_TRACE, STRETCHED_TRACE
 from sim.planner.traffic import Unknown
 from sim.report.capacity_document import capacity_document
+from sim.report.capacity_tables import capacity_notes
 from sim.report.csv import csv_of
 from sim.report.document import Paragraph, Table, Verdict
 from sim.report.html import page_of
@@ -37,6 +39,16 @@ def test_report_asks_answers_and_tells_the_goals() -> None:
     )
     assert "servecast capacity shop" in page_of(document)
     assert "| fleet | 200/s |" in markdown_of(document)
+
+
+def test_what_more_traffic_of_a_trace_is_stands_in_the_notes() -> None:
+    """That it is multiplied; and that a rate has stretched it, where one has."""
+    found = capacity()
+    plain = replace(found, provenance={**found.provenance, "trace": True, "stretched": False})
+    moved = replace(found, provenance={**found.provenance, "trace": True, "stretched": True})
+    assert SCALED_TRACE in list(capacity_notes(plain))
+    assert STRETCHED_TRACE not in list(capacity_notes(plain))
+    assert {SCALED_TRACE, STRETCHED_TRACE} <= set(capacity_notes(moved))
 
 
 def test_what_is_not_known_is_said_with_the_answer() -> None:

@@ -184,3 +184,6 @@ def test_trace_says_its_length_and_its_busiest_seconds(tmp_path: Path) -> None:
     file.write_text("timestamp\n" + "\n".join(map(str, times)) + "\n")
     said = scenario_in_words(scenario_of(**arrivals("trace", file=str(file))))
     assert said[0] == "Requests come as recorded in own.csv (40.2 s), 4.25/s in the mean, 20.0/s in the busiest 5 s."
+    twice = scenario_in_words(scenario_of(**arrivals("trace", file=str(file), scale=2)))
+    rates = "2 times as many, 8.5/s in the mean, 40.0/s in the busiest 5 s"
+    assert twice[0] == f"Requests come as recorded in own.csv (40.2 s), {rates}."

@@ -18,6 +18,7 @@ from sim.report.load_words import load_in_words
 from sim.report.tables import answer_of, as_text, figures_table, forecast_report, goal_in_words
 from sim.report.units import quantity
 from sim.scenario.load import load_scenario
+from tests.sim.scenario.example import scenario, trace
 
 LASTS = {"duration_s": 60.0, "runs": 10}
 
@@ -193,6 +194,14 @@ def test_recorded_arrivals_are_said_beside_the_intervals() -> None:
     drawn = replace(forecast_of(), provenance={**LASTS, "intervals_over": ["arrivals", "dice"]})
     assert "the intervals hold for this trace" in as_text(figures_table(recorded))
     assert "the intervals hold for this trace" not in as_text(figures_table(drawn))
+
+
+def test_what_becomes_of_a_trace_is_said_with_its_scenario() -> None:
+    """That it is multiplied, and that a rate moves it in time."""
+    stated = scenario(trace("timestamps_seconds.csv", ", rate: 100/s, scale: 2, repeat: true"))
+    text = as_text(figures_table(forecast_of(), stated), 300)
+    assert "follow the recorded course over time in every run, with 2 times the requests" in text
+    assert "traffic.arrivals.rate stretches a trace in time" in text
 
 
 @pytest.mark.parametrize(("others", "is_said"), [((5.0, 5.0), True), ((5.0, 5.1), False)])

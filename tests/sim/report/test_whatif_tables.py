@@ -164,6 +164,22 @@ def test_recorded_arrivals_are_said_to_be_one_trace(tmp_path: Path) -> None:
     assert note not in whatif_notes(asked("batching.max_batch=4,8"))
 
 
+@pytest.mark.parametrize(
+    ("varied", "said"),
+    [
+        ("traffic.arrivals.rate", "traffic.arrivals.rate stretches a trace in time, or compresses it"),
+        ("traffic.arrivals.scale", "More traffic is the trace with copies of its requests"),
+    ],
+)
+def test_what_more_traffic_of_a_trace_is_stands_beside_it(varied: str, said: str, tmp_path: Path) -> None:
+    """Whoever varies the rate hears that it moves the bursts in time, and what multiplies them."""
+    (tmp_path / "trace.csv").write_text("timestamp\n" + "".join(f"{time / 100}\n" for time in range(600)))
+    arrivals = f"traffic.arrivals={{process: trace, file: '{tmp_path}/trace.csv'}}"
+    answer = asked("batching.max_batch=4,8", arrivals)
+    assert not any(note.startswith(said) for note in whatif_notes(answer))
+    assert any(note.startswith(said) for note in whatif_notes(replace(answer, axes=(Axis(varied, ("1", "2")),))))
+
+
 def test_keys_with_the_same_last_word_are_told_apart() -> None:
     """Then the whole key stands there."""
     answer = asked("batching.max_batch=4,8")

@@ -6,7 +6,8 @@ import pytest
 from scipy import integrate, stats
 
 from sim.errors import ScenarioError
-from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s
+from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.capacity import at_rate, capacity_per_s, mean_rate_per_s, times_over
 from tests.sim.scenario.example import calibrated, scenario, trace
 
 
@@ -106,6 +107,7 @@ def test_closed_loop_has_no_rate_of_its_own() -> None:
         "{process: spike, rate: 100/s, peak_rate: 700/s, at: 10s, duration: 5s, ramp: 1s}",
         "{process: day_curve, mean_rate: 100/s, peak_to_mean: 2, peak_at: 0s, period: 30s}",
         trace("timestamps_seconds.csv", ", repeat: true").partition("=")[2],
+        trace("timestamps_seconds.csv", ", scale: 3, repeat: true").partition("=")[2],
     ],
 )
 def test_same_traffic_at_another_rate(arrivals: str) -> None:
@@ -125,6 +127,20 @@ def test_rate_that_cannot_be_had_is_refused() -> None:
     steps = "[{rate: 0/s, duration: 2min}, {rate: 5/s, duration: 1s}]"
     with pytest.raises(ScenarioError, match="sends nothing within the run"):
         at_rate(scenario(f"traffic.arrivals={{process: steps, steps: {steps}}}"), 100.0)
+
+
+def test_trace_lasts_as_long_with_more_of_its_traffic() -> None:
+    """It is multiplied where it would be compressed, beside a stated scale and rate; other processes are as ever."""
+    own = scenario(trace("timestamps_seconds.csv", ", rate: 4/s, scale: 3"), "horizon.duration=0.9s")
+    more = times_over(own, 60.0)
+    assert isinstance(more.traffic.arrivals, RecordedTrace)
+    assert (more.traffic.arrivals.rate, more.traffic.arrivals.scale) == (4.0, pytest.approx(15.0))
+    assert mean_rate_per_s(more) == pytest.approx(60.0)
+    assert more.horizon == own.horizon
+    assert times_over(own, mean_rate_per_s(own)) == own
+    assert times_over(scenario(), 60.0) == at_rate(scenario(), 60.0)
+    with pytest.raises(ScenarioError, match="closed loop"):
+        times_over(scenario("traffic={clients: {count: 8}}"), 100.0)
 
 
 def test_peaks_keep_their_proportion_at_another_rate() -> None:

@@ -34,6 +34,7 @@ PROCESSES = {
     "day_curve": "{process: day_curve, mean_rate: 300/s, peak_to_mean: 2, peak_at: 1s, period: 4s}",
     "spike": "{process: spike, rate: 200/s, peak_rate: 1200/s, at: 10s, duration: 3s, ramp: 1s}",
     "timestamps": trace("timestamps_seconds.csv", ", rate: 300/s, repeat: true").partition("=")[2],
+    "scaled": trace("timestamps_seconds.csv", ", scale: 100, rate: 3/s, repeat: true").partition("=")[2],
     "azure_llm": trace("azure_llm.csv", ", rate: 300/s, repeat: true").partition("=")[2],
     "counts": trace("counts.csv", ", inside_bin: poisson, rate: 300/s, repeat: true").partition("=")[2],
 }
@@ -86,7 +87,7 @@ def test_arrivals_in_pieces_are_the_same(name: str) -> None:
     pieces = list(arrival_pieces(loaded, seed=3, run=2, horizon_ns=2_000 * SECOND_NS))
     whole = draw_schedule(loaded, seed=3, run=2, horizon_ns=2_000 * SECOND_NS).arrivals_ns
     assert np.array_equal(np.concatenate(pieces), whole)
-    is_at_once = name.startswith("mmpp") or name in ("timestamps", "azure_llm", "counts")
+    is_at_once = name.startswith("mmpp") or name in ("timestamps", "scaled", "azure_llm", "counts")
     assert len(pieces) == 1 if is_at_once else len(pieces) > 1
 
 

@@ -12,7 +12,7 @@ from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import load_trace, recorded_sizes, trace_peak, with_checked_trace
+from sim.scenario.traces import load_trace, meets_one_trace, recorded_sizes, trace_peak, with_checked_trace
 from tests.sim.scenario.example import scenario, trace
 
 MIN_NS = 60 * 10**9
@@ -36,6 +36,17 @@ def test_trace_is_read_once_until_it_changes(tmp_path: Path) -> None:
     second = read(loaded)
     assert isinstance(second, TimeFile)
     assert second.times_ns.tolist() == [0, 2 * 10**9]
+
+
+def test_column_and_unit_reach_the_file(tmp_path: Path) -> None:
+    """Another unit is another trace of the same file."""
+    file = tmp_path / "trace.csv"
+    file.write_text("ann,0\nbob,250\n")
+    own = f"traffic.arrivals={{process: trace, file: '{file}', column: 2, repeat: true}}"
+    for unit, last_ns in (("ms", 250 * 10**6), ("us", 250_000)):
+        content = read(scenario(own, f"traffic.arrivals.unit={unit}"))
+        assert isinstance(content, TimeFile)
+        assert content.times_ns.tolist() == [0, last_ns]
 
 
 def test_recorded_sizes_are_those_of_the_trace() -> None:
@@ -71,6 +82,25 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
             (),
             "has no column absent: it has timestamp, user; traffic.arrivals.column says",
         ),
+        ("timestamps_seconds.csv, column: 3", (), "has no column 3: it has 2."),
+        (
+            "timestamps_seconds.csv, column: 0",
+            (),
+            "traffic.arrivals.column must be the name of a column, or its number, 1 for the first. Got 0.",
+        ),
+        ("timestamps_seconds.csv, column: 1.5", (), "1 for the first. Got 1.5."),
+        ("timestamps_seconds.csv, column: true", (), "1 for the first. Got true."),
+        (
+            "timestamps_iso.csv, column: sent, unit: ms",
+            (),
+            "traffic.arrivals.unit belongs to timestamps that are numbers",
+        ),
+        (
+            "timestamps_seconds.csv, scale: 0",
+            (),
+            "traffic.arrivals.scale must be a ratio above 0, at most 1000. Got 0.",
+        ),
+        ("timestamps_seconds.csv, unit: min", (), "traffic.arrivals.unit must be one of s, ms, us, ns. Got 'min'."),
     ],
 )
 def test_trace_that_does_not_fit_the_scenario_is_refused(more: str, overrides: tuple[str, ...], said: str) -> None:
@@ -134,6 +164,18 @@ def test_highest_rate_is_that_of_the_busiest_window(tmp_path: Path) -> None:
         5 * 10**9,
     )
     assert trace_peak(scenario(), 5 * 10**9) is None
+
+
+def test_scaled_trace_lasts_as_long_and_has_so_many_times_the_rate() -> None:
+    """Mean and busiest rate are multiplied, beside a stated rate too; its runs no longer meet one trace."""
+    plain, scaled = (scenario(trace("counts.csv", f", inside_bin: even{more}")) for more in ("", ", scale: 150%"))
+    assert scaled.horizon == plain.horizon
+    assert mean_rate_per_s(scaled) == pytest.approx(1.5 * mean_rate_per_s(plain))
+    (most, window_ns), (more, same_ns) = (trace_peak(one, 10**9) or (0, 0) for one in (plain, scaled))
+    assert (more, same_ns) == (pytest.approx(1.5 * most), window_ns)
+    assert (meets_one_trace(plain), meets_one_trace(scaled)) == (True, False)
+    stretched = scenario(trace("timestamps_seconds.csv", ", rate: 50/s, scale: 3, repeat: true"))
+    assert mean_rate_per_s(stretched) == pytest.approx(150.0)
 
 
 def test_highest_rate_of_counts_is_that_of_a_bin(tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""The rows of a trace file as text: a CSV, plain or compressed by gzip, and its columns by name or by number."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sim.errors import ScenarioError
+
+__all__ = ["Rows", "read_rows"]
+
+TEXT_MAX: Final = 10**9
+"""The longest text that is read, in characters: what a small compressed file unfolds to may fill any memory."""
+
+LINE_MAX: Final = 10**6
+
+_GZIP: Final = b"\x1f\x8b"
+"""The first bytes of every gzip file (RFC 1952)."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file, all of one width."""
+
+    path: Path
+    header: tuple[str, ...]  # lower case; empty where there is none
+    cells: list[list[str]]
+    lines: list[int]  # line number of each row
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.cells[0])
+
+    def column(self, stated: int | str | None, usual: Sequence[str] = (), *, by_key: bool = False) -> list[str]:
+        """Return the column with the stated name or number, else the first with a usual name, else the only one.
+
+        1 is the number of the first. `by_key` says that traffic.arrivals.column can name it.
+        """
+        if isinstance(stated, int):
+            return self._numbered(stated)
+        names = usual if stated is None else (stated,)
+        for name in names:
+            if name.lower() in self.header:
+                return self._numbered(self.header.index(name.lower()) + 1)
+        if stated is None and self.width == 1:
+            return self._numbered(1)
+        has = f"it has {', '.join(self.header)}" if self.header else "it has no header line"
+        key = "; traffic.arrivals.column says which one to read" if by_key else ""
+        raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}{key}.")
+
+    def _numbered(self, number: int) -> list[str]:
+        if number > self.width:
+            raise ScenarioError(f"The trace {self.path} has no column {number}: it has {self.width}.")
+        return [row[number - 1] for row in self.cells]
+
+    def wrong(self, row: int, what: str, got: str) -> ScenarioError:
+        """Return the error of one cell."""
+        return ScenarioError(f"{self.path}, line {self.lines[row]}: {what}. Got {got[:60]!r}.")
+
+
+def read_rows(path: Path, column: int | str | None, is_value: Callable[[str], bool]) -> Rows:
+    """Return the rows of a CSV file that has at least one.
+
+    The first line is a header unless `is_value` holds for its cell in the column that is numbered, else in the first.
+    Raises ScenarioError, also for several columns without a header where `column` is no number.
+    """
+    numbered = _numbered_rows(path)
+    if not numbered:
+        raise ScenarioError(f"The trace {path} holds no requests: it has no rows.")
+    first = numbered[0][1]
+    if len(first) == 1 and (found := re.search("[;\t|]", first[0])):
+        between = "tabs" if found[0] == "\t" else found[0]
+        raise ScenarioError(f"The trace {path} must have commas between its columns. Got {between} in line 1.")
+    is_numbered = isinstance(column, int)
+    looked_at = column - 1 if isinstance(column, int) and column <= len(first) else 0
+    has_header = not is_value(first[looked_at].strip())
+    if not has_header and len(first) > 1 and not is_numbered:
+        raise ScenarioError(
+            f"The trace {path} has several columns and no header line that names them: state the number of the one to "
+            "read, as in traffic.arrivals.column: 1, without quotes."
+        )
+    body = numbered[1:] if has_header else numbered
+    if not body:
+        raise ScenarioError(f"The trace {path} holds no requests: it has no rows.")
+    for line, row in body:
+        if len(row) != len(first):
+            where = "the header" if has_header else "the first row"
+            raise ScenarioError(f"{path}, line {line}: {len(first)} columns are wanted as in {where}. Got {len(row)}.")
+    header = tuple(cell.strip().lower() for cell in first) if has_header else ()
+    return Rows(path, header, [[cell.strip() for cell in row] for _, row in body], [line for line, _ in body])
+
+
+def _numbered_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the rows that are not empty, with the numbers of their lines."""
+    try:
+        reader = csv.reader(_lines(path), strict=True)
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (OSError, EOFError, zlib.error) as error:
+        raise ScenarioError(f"The trace {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ScenarioError(f"The trace {path} is not a CSV text: {error}.") from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file, plain or compressed. Raises csv.Error for one that no trace has."""
+    with path.open("rb") as file:
+        unfolded = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+        text = io.TextIOWrapper(unfolded, encoding="utf-8-sig", newline="")
+        left = TEXT_MAX
+        while line := text.readline(LINE_MAX):
+            left -= len(line)
+            if len(line) == LINE_MAX:
+                raise csv.Error(f"a line has more than {LINE_MAX} characters")
+            if left < 0:
+                raise ScenarioError(f"The trace {path} must have at most {TEXT_MAX} characters. It has more.")
+            yield line
