@@ -44,9 +44,10 @@ def tell_of_trace(scenario: Scenario, talk: Talk) -> None:
 
 def tell_of_any_trace(source: str, overrides: Sequence[str], talk: Talk) -> None:
     """Say the same of a scenario that is still to be varied, so that it need not be whole: then nothing is said."""
+    from policy.errors import SettingError
     from sim.errors import ScenarioError
 
-    with suppress(ScenarioError):
+    with suppress(ScenarioError, SettingError):
         tell_of_trace(load_scenario(source, overrides), talk)
 
 

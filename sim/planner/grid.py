@@ -105,7 +105,7 @@ def configurations(
     Raises ScenarioError for a key that stands twice or inside another, too many configurations,
     or one that is not allowed, which it names.
     """
-    _check_keys([axis.key for axis in axes])
+    _check_keys(axes)
     of_axes = [len(axis.values) for axis in axes]
     count = math.prod(of_axes) if grid else 1 + sum(of_axes)
     if count > CONFIGURATIONS_MAX:
@@ -123,14 +123,18 @@ def configurations(
     return found
 
 
-def _check_keys(keys: Sequence[str]) -> None:
-    """Raise ScenarioError where two keys change the same thing."""
-    for place, key in enumerate(keys):
-        for other in keys[:place]:
-            if key == other:
-                raise ScenarioError(f"{key} must be varied once, with all its values. Got it twice.")
-            if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
-                raise ScenarioError(f"{key} and {other} must not both be varied: one stands inside the other.")
+def _check_keys(axes: Sequence[Axis]) -> None:
+    """Raise ScenarioError where two keys change the same thing; a section may be set as a whole before its parts."""
+    for place, axis in enumerate(axes):
+        for other in axes[:place]:
+            if axis.key == other.key:
+                raise ScenarioError(f"{axis.key} must be varied once, with all its values. Got it twice.")
+            is_part = axis.key.startswith(f"{other.key}.")
+            if (is_part and len(other.values) > 1) or other.key.startswith(f"{axis.key}."):
+                raise ScenarioError(
+                    f"{axis.key} and {other.key} must not both be varied: one stands inside the other. A section may "
+                    "be set as a whole, to one value, before its keys are varied."
+                )
 
 
 def _combinations(axes: Sequence[Axis]) -> Iterator[dict[str, str]]:

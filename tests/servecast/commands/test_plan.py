@@ -65,6 +65,13 @@ def test_plan_is_printed_and_written_in_every_form(
     assert rows.read_text(encoding="utf-8").startswith("fleet.replicas,batching.max_batch,state,confirmed,runs,cost,")
 
 
+def test_section_is_set_whole_before_its_key_varies(short: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """KEDA has no target of its own: without those that vary the scenario cannot be, and that is no error."""
+    scaled = ["--set", "fleet.autoscaler={preset: keda, max_replicas: 2}", "--vary", "fleet.autoscaler.target=2,4"]
+    assert main(["plan", short, *scaled, "--goals", "p90=60ms", "--set", "goals=none"]) == Exit.DONE
+    assert "fleet.autoscaler.target=" in capsys.readouterr().out
+
+
 def test_several_values_of_what_is_set_are_refused(short: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever knows whatif writes --set where --vary is meant."""
     assert main(["plan", short, *VARY, "--set", "fleet.instances=1,2"]) == Exit.BAD_INPUT

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.planner.grid import CONFIGURATIONS_MAX, Axis, configurations, parse_axis
+from sim.scenario.arrival_spec import Even
 from sim.scenario.units import parse_time_ns
 
 CONTENT: dict[str, object] = {
@@ -150,8 +151,12 @@ def test_no_axis_gives_the_scenario_itself() -> None:
         ),
         (["batching.max_batch=4", "batching.max_batch=8"], "batching.max_batch must be varied once, "),
         (
-            ["traffic.arrivals={process: even, rate: 9/s}", "traffic.arrivals.rate=1/s"],
+            ["traffic.arrivals={process: even, rate: 9/s},{process: even, rate: 8/s}", "traffic.arrivals.rate=1/s"],
             "traffic.arrivals.rate and traffic.arrivals must not both be varied: one stands inside the other.",
+        ),
+        (
+            ["traffic.arrivals.rate=1/s,2/s", "traffic.arrivals={process: even, rate: 9/s}"],  # which would be lost
+            "traffic.arrivals and traffic.arrivals.rate must not both be varied: one stands inside the other.",
         ),
         (
             ["queue.cap=8", "batching.max_batch=4,0"],
@@ -167,6 +172,15 @@ def test_configuration_that_is_not_allowed_is_named(texts: list[str], said: str)
     with pytest.raises(ScenarioError) as error:
         configurations(CONTENT, [parse_axis(text) for text in texts])
     assert str(error.value).startswith(said)
+
+
+def test_section_is_set_as_a_whole_before_its_keys_vary() -> None:
+    """An autoscaler with a preset, and several targets of it."""
+    axes = [
+        parse_axis(text) for text in ("traffic.arrivals={process: even, rate: 9/s}", "traffic.arrivals.rate=1/s,2/s")
+    ]
+    arrivals = [one.scenario.traffic.arrivals for one in configurations(CONTENT, axes)]
+    assert [(each.process, each.rate) for each in arrivals if isinstance(each, Even)] == [("even", 1.0), ("even", 2.0)]
 
 
 def test_paths_count_from_the_folder_of_the_scenario_file(tmp_path: Path) -> None:
