@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> Exit:
             workers=options.workers or None,
             progress=progress,
         )
+    from sim.forecast.goals import all_met
     from sim.report.tables import forecast_report
 
     show(
@@ -104,7 +105,7 @@ def run(options: argparse.Namespace) -> Exit:
     if options.picture is not None:
         latency_picture(answer).save(options.picture)
         talk.say(f"The latency distribution is drawn in {options.picture}")
-    return Exit.DONE if answer.goals_met else Exit.MISSED
+    return {True: Exit.DONE, False: Exit.MISSED, None: Exit.REFUSED}[all_met(answer.goals)]
 
 
 def _document(answer: Forecast, scenario: Scenario, command: str) -> Document:

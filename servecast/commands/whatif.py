@@ -146,4 +146,5 @@ def run(options: argparse.Namespace) -> Exit:
         talk.say(f"The picture is in {options.picture}")
     if all(row.refusal is not None for row in answer.rows):
         return Exit.REFUSED
-    return Exit.MISSED if answer.limits and not any(row.goals_met for row in answer.rows) else Exit.DONE
+    met = {row.goals_met for row in answer.rows if row.refusal is None} if answer.limits else {True}
+    return Exit.DONE if True in met else Exit.REFUSED if None in met else Exit.MISSED

@@ -352,8 +352,8 @@ def _too_few(worth: float, q: float) -> str:
     times = EXCEEDANCES_MIN / max(worth * (1.0 - q), 1e-9)
     about = f"{math.ceil(10 * times) / 10:.1f}" if times < 10 else f"{times:.0f}"
     return (
-        f"a run is worth {worth:.0f} independent requests, of which {worth * (1.0 - q):.1f} lie beyond this quantile: "
-        f"{EXCEEDANCES_MIN:.0f} are needed, in runs about {about} times as long (horizon.duration, or a longer trace)"
+        f"a run shows {worth * (1.0 - q):.1f} independent answers beyond it, and {EXCEEDANCES_MIN:.0f} are needed, "
+        f"in runs about {about} times as long (horizon.duration, or a longer trace)"
     )
 
 

@@ -18,7 +18,7 @@ from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, c
 from sim.forecast.enough_runs import Precision, Stopped, enough_runs, first_runs
 from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.goal_metrics import stand_ins
-from sim.forecast.goals import GoalResult, figures_needed, judge, limits_of_figures
+from sim.forecast.goals import GoalResult, all_met, figures_needed, judge, limits_of_figures
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.processes import core_count, map_tasks
@@ -89,8 +89,8 @@ class Forecast:
 
     @property
     def goals_met(self) -> bool:
-        """Whether every goal is met by its figure; True without goals."""
-        return all(goal.met for goal in self.goals)
+        """Whether every goal is met, by its whole interval; True without goals, False where that cannot be said."""
+        return all_met(self.goals) is True
 
     def to_json(self) -> dict[str, Any]:
         """Return the forecast as a tree of plain values, version FORECAST_VERSION."""
@@ -125,9 +125,8 @@ def forecast(
     `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2, or as many as a wanted
     `precision` takes; `workers` None uses every core where that pays, and changes nothing but the time it takes.
     `progress` is called with runs done and runs in all, as far as that is known. Raises ScenarioError for a wrong
-    number of runs, and RefusedToAnswer where any figure would be nonsense: an unstable load, a goal on a quantile that
-    the runs do not support, more than 1 % of requests without an outcome, batches beyond the calibration, a latency
-    that does not settle.
+    number of runs, and RefusedToAnswer where any figure would be nonsense: an unstable load, more than 1 % of requests
+    without an outcome, batches beyond the calibration, a latency that does not settle.
     """
     count = _first_count(scenario, runs, precision)
     tested = without_spare(scenario)
@@ -236,7 +235,6 @@ def _precise_figures(scenario: Scenario, central: Sequence[Replication]) -> dict
     needed = {*_PRECISE, *figures_needed(scenario.goals)}
     figures = request_figures(scenario, measures, None, calibration_known=True, only=needed)
     figures |= stand_ins(limits_of_figures(scenario.goals), figures, measures, None, of_runs=len(measures))
-    judge(scenario.goals, figures)
     return figures
 
 

@@ -27,6 +27,8 @@ from sim.forecast.counted_runs import (
     counted_warm_up_ns,
     draw_of,
 )
+from sim.forecast.goal_metrics import stand_ins
+from sim.forecast.goals import limits_of_figures
 from sim.planner.fingerprint import fingerprint
 from sim.planner.saved_runs import ConfigurationResult, SavedRuns, as_kept
 from sim.planner.workers import Backend, ClusterError, Files, Workers, each_result
@@ -109,8 +111,11 @@ def _result(scenario: Scenario, seed: int, runs: int) -> ConfigurationResult:
     drawn = None
     if draw_of(scenario, 0) is not None:
         drawn = [count_run(CountedTask(scenario, seed, run, draw_of(scenario, run), warm_up_ns)) for run in range(runs)]
+    figures = counted_figures(scenario, central, drawn)
+    counts, others = [one.counts for one in central], None if drawn is None else [one.counts for one in drawn]
+    figures |= stand_ins(limits_of_figures(scenario.goals), figures, counts, others, of_runs=runs)
     return ConfigurationResult(
-        figures=counted_figures(scenario, central, drawn),
+        figures=figures,
         runs=_by_figure(central),
         drawn=_by_figure(drawn or []),
         requests=sum(one.requests for one in central),

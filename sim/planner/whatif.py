@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from policy.errors import SettingError
 from sim.engine.engines import chosen_engine
-from sim.errors import RefusedToAnswer, ScenarioError
+from sim.errors import ScenarioError
 from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure, tree_of
-from sim.forecast.goals import GoalResult, judge, wanted_figures
+from sim.forecast.goals import GoalResult, all_met, judge, wanted_figures
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.paired import Difference, paired_difference
 from sim.forecast.provenance import host, versions
@@ -33,7 +33,7 @@ from sim.planner.workers import Workers
 from sim.scenario.changes import changes
 from sim.scenario.identity import as_written, scenario_hash
 from sim.scenario.load import written_scenario
-from sim.scenario.spec import Goals, Scenario
+from sim.scenario.spec import Scenario
 
 __all__ = ["WHATIF_VERSION", "Row", "WhatIf", "figures_named", "whatif"]
 
@@ -69,17 +69,14 @@ class Row:
     scenario_hash: str
     figures: dict[str, Figure]
     differences: dict[str, Difference]  # from the base case; none of the base case itself
-    goals: tuple[GoalResult, ...]  # those that could be judged
-    not_judged: tuple[str, ...]  # goals on figures that the runs do not support
+    goals: tuple[GoalResult, ...]
     requests: int
     refusal: str | None  # why there are no figures
 
     @property
     def goals_met(self) -> bool | None:
-        """Whether every goal is met by its figure; None where that cannot be said."""
-        if self.refusal is not None or self.not_judged:
-            return None
-        return all(goal.met for goal in self.goals)
+        """Whether every goal is met, by its whole interval; None where that cannot be said."""
+        return None if self.refusal is not None else all_met(self.goals)
 
     def to_json(self) -> dict[str, object]:
         """Return the row as plain values."""
@@ -254,14 +251,13 @@ def _question(source: Source, seed: int, runs: int) -> dict[str, object]:
 
 def _row(one: Configuration, result: ConfigurationResult, base: ConfigurationResult) -> Row:
     """Return a configuration with what its runs came to."""
-    goals, not_judged = ([], []) if result.refusal is not None else _judged(one.scenario.goals, result.figures)
+    goals = [] if result.refusal is not None else judge(one.scenario.goals, result.figures)
     return Row(
         changes=one.changes,
         scenario_hash=scenario_hash(one.scenario),
         figures=result.figures,
         differences={} if result is base else _differences(base, result),
         goals=tuple(goals),
-        not_judged=tuple(not_judged),
         requests=result.requests,
         refusal=result.refusal,
     )
@@ -299,7 +295,7 @@ def _differences(base: ConfigurationResult, other: ConfigurationResult) -> dict[
     found = {}
     for name, figure in other.figures.items():
         of_base = base.figures.get(name)
-        if of_base is None or of_base.value is None or figure.value is None:
+        if of_base is None or of_base.value is None or figure.value is None or name not in base.runs:
             continue
         a_runs, b_runs = _known(base.runs[name]), _known(other.runs[name])
         if sum(isfinite(b - a) for a, b in zip(a_runs, b_runs, strict=True)) < 2:
@@ -312,15 +308,3 @@ def _differences(base: ConfigurationResult, other: ConfigurationResult) -> dict[
 def _known(values: Sequence[float | None]) -> list[float]:
     """Return values with NaN where a run shows nothing."""
     return [nan if value is None else value for value in values]
-
-
-def _judged(goals: Goals, figures: Mapping[str, Figure]) -> tuple[list[GoalResult], list[str]]:
-    """Return what became of each goal, and those of which the runs do not tell."""
-    results, not_judged = [], []
-    for goal in wanted_figures(goals):
-        alone = goals.model_copy(update={other: None for other in Goals.model_fields if other != goal})
-        try:
-            results += judge(alone, figures)
-        except RefusedToAnswer:
-            not_judged.append(goal)
-    return results, not_judged

@@ -39,6 +39,7 @@ from sim.report.tables import (
     label_of,
     limit_in_words,
     part_in_words,
+    value_of,
 )
 from sim.report.units import about_time, quantity, span, unit_of
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
@@ -95,7 +96,7 @@ def _answer(forecast: Forecast) -> Answer:
         first, *others = (f"{_capital(_said(name, forecast[name]))}." for name in names)
         return Answer(first, sentences=(*others, *_of_rollout(forecast)))
     missed = [goal for goal in forecast.goals if goal.verdict == "missed"]
-    unclear = [goal for goal in forecast.goals if goal.verdict == "not clear"]
+    unclear = [goal for goal in forecast.goals if goal.verdict not in {"met", "missed"}]
     count = len(forecast.goals)
     if missed:
         some = "The goal" if count == 1 else f"{len(missed)} of {count} goals"
@@ -122,8 +123,10 @@ def _down(forecast: Forecast) -> str:
 def _goal_sentence(goal: GoalResult, figure: Figure) -> str:
     """Return what became of a goal, with the figure behind it."""
     said, limit = _capital(_said(goal.figure, figure)), limit_in_words(goal)
+    if goal.value is None:
+        return f"{said}, and so neither is whether it is at most {limit}: {goal.why}."
     if goal.slower_than_ms is not None:
-        value = f"{quantity(goal.figure, goal.value)} ({_interval(goal.figure, figure)})"
+        value = f"{value_of(goal.figure, figure)} ({_interval(goal.figure, figure)})"
         said = f"{value} of the answers take longer than the {goal_name(goal.goal)} of {goal.slower_than_ms:g} ms"
     if goal.verdict == "not clear":
         return f"{said}: the goal of at most {limit} lies inside this interval, so it is not clear whether it is met."
@@ -135,7 +138,7 @@ def _said(name: str, figure: Figure) -> str:
     if figure.value is None:
         return f"{label_of(name)} is not known"
     interval = _interval(name, figure)
-    value = quantity(name, figure.value) + (f" ({interval})" if interval else "")
+    value = value_of(name, figure) + (f" ({interval})" if interval else "")
     if name in _SAID:
         return f"{value} {_SAID[name]}"
     return f"{'mean latency' if name == 'latency_ms.mean' else label_of(name)} is {value}"
@@ -160,7 +163,7 @@ def _highlights(forecast: Forecast) -> Iterator[Highlight]:
     for name in _HIGHLIGHTS:
         figure = forecast.figures.get(name)
         if figure is not None and figure.value is None and name.startswith("latency_ms."):
-            yield Highlight(label_of(name), "not known", "too few requests")
+            yield Highlight(label_of(name), "not known", "too few independent requests")
         if figure is None or figure.value is None:
             continue
         unit = f" {forecast.currency}" if name == "cost" and forecast.currency else ""
@@ -168,7 +171,7 @@ def _highlights(forecast: Forecast) -> Iterator[Highlight]:
         if name == "replicas.mean" and not interval:
             yield Highlight("replicas", f"{figure.value:g}")
         else:
-            yield Highlight(label_of(name), quantity(name, figure.value) + unit, interval)
+            yield Highlight(label_of(name), value_of(name, figure) + unit, interval)
 
 
 def _sections(forecast: Forecast, scenario: Scenario) -> Iterator[Section]:
@@ -193,7 +196,7 @@ def _goals_table(forecast: Forecast) -> Table:
     for goal in forecast.goals:
         figure = forecast[goal.figure]
         interval = _interval(goal.figure, figure) or impossible(goal.figure, figure)
-        cells = (quantity(goal.figure, goal.value), interval, goal.verdict)
+        cells = ("-" if goal.value is None else value_of(goal.figure, figure), interval, goal.verdict)
         rows.append((goal_in_words(goal), limit_in_words(goal), *cells))
     heads = ("goal", "at most", "forecast", "95 % confidence")
     columns = (*(Column(head, is_number=place > 0) for place, head in enumerate(heads)), Column("", is_number=False))

@@ -20,7 +20,7 @@ from sim.forecast.forecast import Forecast
 from sim.forecast.goals import GoalResult, runs_that_tell
 from sim.forecast.warnings import RECORDED_ARRIVALS, on_recorded_arrivals
 from sim.report.load_words import load_in_words
-from sim.report.units import about_time, digits_of, grouped, new_table, quantity, span
+from sim.report.units import about_time, digits_of, grouped, new_table, quantity, span, value_between
 from sim.report.version_tables import ab_test_lines, rollout_lines, versions_table
 from sim.scenario.profile import PARTS, Profile
 from sim.scenario.spec import Scenario
@@ -44,6 +44,7 @@ __all__ = [
     "most_in_words",
     "part_in_words",
     "selftest_table",
+    "value_of",
 ]
 
 _TEXT_WIDTH = 110
@@ -79,6 +80,7 @@ FIGURE_NAMES = {
 _RUNS_SAID_MOST = 1000
 """So many more runs are named at most."""
 
+_P99 = "latency_ms.p99"
 _OF_THE_FLEET = ("replicas.mean", "replicas.peak", "gpu_hours")
 
 _GOALS = {"mean": "mean", "p999": "p99.9", "timed_out": "timed out", "breach": "windows in breach"}
@@ -100,7 +102,7 @@ _IMPOSSIBLE = {
 _BUSY_AND_PAID = (
     "Device busy is of the replicas that are ready; replicas and their hours count starting and draining ones too."
 )
-_VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow"}
+_VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow", "not known": "yellow"}
 
 
 def forecast_report(forecast: Forecast, scenario: Scenario | None = None) -> RenderableType:
@@ -130,7 +132,7 @@ def answer_of(forecast: Forecast) -> str:
     for name in ("latency_ms.p50", "latency_ms.p99", "refused_share"):
         figure, label = forecast[name], label_of(name)
         interval = _intervals(name, figure)[0]
-        known = "not known" if figure.value is None else quantity(name, figure.value)
+        known = "not known" if figure.value is None else value_of(name, figure)
         said.append(f"{label} {known}" + (f" [{interval}]" if interval else ""))
     spare = forecast.provenance.get("spare", 0)
     down = f" with {spare} {'replica' if spare == 1 else 'replicas'} down" if spare else ""
@@ -154,7 +156,7 @@ def figures_table(forecast: Forecast, scenario: Scenario | None = None) -> Rende
             confidence, single_runs = _intervals(name, figure)
             confidence = confidence or impossible(name, figure)
             halves = _halves(name, figure) if parts and single_runs else ("" for _ in parts)
-            table.add_row(label, quantity(name, figure.value) + unit, confidence, *halves, single_runs)
+            table.add_row(label, value_of(name, figure) + unit, confidence, *halves, single_runs)
         elif name != "cost":
             table.add_row(label, "-")
             reasons.append(f"No {label}: {figure.why}.{_known_beyond(name, forecast)}")
@@ -201,7 +203,8 @@ def _what_it_rests_on(forecast: Forecast) -> list[str]:
         return []
     lines = [f"{_runs(forecast, runs)}. {_ALL_THE_SAME if _is_certain(forecast) else _parts_named(forecast)}"]
     if "precision" in forecast.provenance:
-        lines.append(_precision_words(forecast.provenance["precision"], runs))
+        is_p99_unknown = forecast[_P99].value is None
+        lines.append(_precision_words(forecast.provenance["precision"], is_p99_unknown=is_p99_unknown))
     rare = forecast["latency_ms.p999"]
     if rare.value is not None and rare.effective_samples is not None and not _is_recorded(forecast):
         worth = rare.effective_samples * runs
@@ -230,13 +233,14 @@ def _parts_named(forecast: Forecast) -> str:
     return "The confidence intervals hold sampling alone: the scenario's times are taken as they stand."
 
 
-def _precision_words(precision: Mapping[str, Any], runs: int) -> str:
+def _precision_words(precision: Mapping[str, Any], *, is_p99_unknown: bool) -> str:
     """Say whether the wanted precision was reached, and if not, how far it is."""
     wanted, reached = f"{100 * precision['wanted']:g} %", precision["reached"]
     if precision["stopped"] == Why.NOTHING:
         return f"There is no figure that more runs would make sure to {wanted}."
     if precision["stopped"] == Why.PRECISE:
-        return f"Sampling leaves nothing that counts open by more than the {wanted} that were wanted."
+        but = f", but for {label_of(_P99)}, which runs of this length do not tell" if is_p99_unknown else ""
+        return f"Sampling leaves nothing that counts open by more than the {wanted} that were wanted{but}."
     is_late = precision["stopped"] == Why.TIME
     spent = f"the budget of {precision['budget_s']:g} s is spent" if is_late else "no more were allowed"
     said = [f"{FIGURE_NAMES[name]} by {_open(name, reached[name])}" for name in precision["missed"]]
@@ -262,6 +266,13 @@ def _halves(name: str, figure: Figure) -> Iterator[str]:
     for part in (figure.sampling, figure.calibration):
         assert part is not None
         yield f"+- {quantity(name, max(part.high - figure.value, figure.value - part.low), 2)}"
+
+
+def value_of(name: str, figure: Figure) -> str:
+    """Return the value of a figure that has one, with as many digits as its confidence interval has."""
+    assert figure.value is not None
+    ends = (figure.low, figure.high) if _intervals(name, figure)[0] else (None, None)
+    return value_between(name, figure.value, *ends)
 
 
 def label_of(name: str) -> str:
@@ -368,8 +379,8 @@ def _goal(goal: GoalResult, figure: Figure) -> Text:
 
 
 def _more_runs(forecast: Forecast) -> Iterator[Text]:
-    """Yield what would tell of goals that are not clear."""
-    needed = runs_that_tell(forecast.goals, forecast.provenance["runs"])
+    """Yield what would tell of goals that are not clear, or not known."""
+    needed = runs_that_tell(forecast.goals, forecast.figures, forecast.provenance["runs"])
     if needed is not None:
         about = f"about {digits_of(needed, 2)}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
         yield Text(f"More runs would tell, {about} of them: --runs or --precision.", style="dim")

@@ -25,6 +25,7 @@ __all__ = [
     "span",
     "time_text",
     "unit_of",
+    "value_between",
 ]
 
 _PLACES_MAX = 6
@@ -62,13 +63,22 @@ def quantity(name: str, value: float, digits: int = 3) -> str:
 
 
 def span(name: str, low: float, high: float) -> str:
-    """Return both ends of an interval with one unit, with a digit more where that alone tells them apart."""
-    for digits in (3, 4, 3):
-        bare_low, bare_high = (_number(quantity(name, end, digits)) for end in (low, high))
-        if bare_low != bare_high:
-            break
+    """Return both ends of an interval with one unit, with a digit more where that tells them apart."""
+    digits = _digits_apart(name, low, high)
+    bare_high = _number(quantity(name, high, digits))
     unit = quantity(name, high, digits).removeprefix(bare_high)
-    return f"{bare_low} .. {bare_high}{unit}"
+    return f"{_number(quantity(name, low, digits))} .. {bare_high}{unit}"
+
+
+def value_between(name: str, value: float, low: float | None, high: float | None) -> str:
+    """Return the value of a figure with the digits that span() gives the ends of its interval."""
+    return quantity(name, value, 3 if low is None or high is None else _digits_apart(name, low, high))
+
+
+def _digits_apart(name: str, low: float, high: float) -> int:
+    """Return three digits, or four where those alone tell two ends apart."""
+    same = {digits: quantity(name, low, digits) == quantity(name, high, digits) for digits in (3, 4)}
+    return 4 if same[3] and not same[4] else 3
 
 
 def change(name: str, value: float) -> str:

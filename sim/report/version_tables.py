@@ -9,7 +9,7 @@ from rich.text import Text
 from sim.forecast.estimates import Figure
 from sim.forecast.rollout_forecast import AbTest, RolloutForecast
 from sim.forecast.version_forecast import VersionForecast
-from sim.report.units import new_table, quantity, span
+from sim.report.units import new_table, quantity, span, value_between
 
 __all__ = ["ab_test_lines", "rollout_lines", "versions_table"]
 
@@ -112,4 +112,4 @@ def _with_interval(name: str, figure: Figure) -> str:
         return "-"
     if figure.low is None or figure.high is None or figure.low == figure.high:
         return quantity(name, figure.value)
-    return f"{quantity(name, figure.value)} [{span(name, figure.low, figure.high)}]"
+    return f"{value_between(name, figure.value, figure.low, figure.high)} [{span(name, figure.low, figure.high)}]"

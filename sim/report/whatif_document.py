@@ -13,7 +13,7 @@ from sim.report.forecast_document import provenance_section
 from sim.report.question import goals_in_words, scenario_in_words
 from sim.report.units import capital, unit_of
 from sim.report.whatif_figures import refuse_undrawable, whatif_picture
-from sim.report.whatif_tables import goal_lines, whatif_answer, whatif_notes, whatif_table
+from sim.report.whatif_tables import goal_lines, whatif_answer, whatif_notes, whatif_table, why_unknown
 
 __all__ = ["whatif_document"]
 
@@ -60,8 +60,7 @@ def _sections(answer: WhatIf) -> Iterator[Section]:
     else:
         picture = Image(partial(whatif_picture, answer), alt=whatif_answer(answer))
         yield Section("At a glance", (picture,))
-    reasons = dict.fromkeys(row.refusal for row in answer.rows if row.refusal is not None)
-    remarks = [*whatif_notes(answer), *reasons]
+    remarks = [*whatif_notes(answer), *why_unknown(answer)]
     blocks: list[Block] = [*blocks_of(whatif_table(answer)), *(Paragraph(remark, quiet=True) for remark in remarks)]
     yield Section("The configurations", tuple(blocks))
     yield provenance_section(answer.provenance)

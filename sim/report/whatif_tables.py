@@ -32,6 +32,7 @@ __all__ = [
     "whatif_notes",
     "whatif_report",
     "whatif_table",
+    "why_unknown",
 ]
 
 _NAMED_MOST = 6
@@ -42,6 +43,8 @@ _LAST_DIGIT = 1e-3
 
 _COUNTED = "Quantiles are read from histograms: at most 0.4 % off what servecast forecast says of one configuration."
 
+_BY_SHARE = "A goal on a quantile that is not known is judged by the share of answers beyond it, of all runs together."
+
 _REFUSED = "refused_share"
 _P99 = "latency_ms.p99"
 
@@ -51,7 +54,7 @@ _GAP = (0, 1, 0, 0)
 
 def whatif_report(answer: WhatIf) -> RenderableType:
     """Return what-if for people."""
-    lines = [*whatif_notes(answer), *goal_lines(answer), *_refusals(answer)]
+    lines = [*whatif_notes(answer), *goal_lines(answer), *why_unknown(answer)]
     warned = [Text(f"warning: {sentence}", style="yellow") for sentence in answer.warnings]
     return Group(Text(whatif_answer(answer), style="bold"), "", _as_it_fits(answer), "", *map(Text, lines), *warned)
 
@@ -122,7 +125,9 @@ def whatif_notes(answer: WhatIf) -> list[str]:
     """Return what there is to know of the differences, of arrivals that were recorded, and of what was tried."""
     counted = [_COUNTED] if any(label_of(name) in QUANTILE_NAMES for name in answer.figures) else []
     recorded = on_recorded_arrivals(answer.scenario, [axis.key for axis in answer.axes])
-    return [*_on_differences(answer), *counted, *recorded, *_on_tries(answer)]
+    by_share = any(goal.slower_than_ms is not None for row in answer.rows for goal in row.goals)
+    shares = [_BY_SHARE] if by_share else []
+    return [*_on_differences(answer), *counted, *shares, *recorded, *_on_tries(answer)]
 
 
 def _on_tries(answer: WhatIf) -> list[str]:
@@ -233,7 +238,7 @@ def _goals(row: Row) -> str:
     """Return what became of the goals of a row: the worst of it, and which goals that is about."""
     if row.refusal is not None:
         return "-"
-    verdicts = {goal.goal: goal.verdict for goal in row.goals} | dict.fromkeys(row.not_judged, "not known")
+    verdicts = {goal.goal: goal.verdict for goal in row.goals}
     for worst in ("missed", "not known", "not clear"):
         if about := [goal_name(goal) for goal, verdict in verdicts.items() if verdict == worst]:
             return f"{worst}: {', '.join(about)}" if len(verdicts) > 1 else worst
@@ -267,7 +272,7 @@ def _where(answer: WhatIf, rows: Sequence[Row]) -> str:
     return "with " + "; ".join(changes_in_words(answer, row) for row in rows)
 
 
-def _refusals(answer: WhatIf) -> list[str]:
+def why_unknown(answer: WhatIf) -> list[str]:
     """Return why configurations and figures have no value, each reason once."""
     said: dict[str, list[Row]] = {}
     for row in answer.rows:

@@ -54,7 +54,7 @@ def test_two_scenarios_are_forecast_and_compared_run_by_run(
     assert "batching.max_wait 5ms 12ms" in words
     assert "Both had seed 0 and 3 runs: run by run they met the same dice, and are paired." in words
     assert "figures are compared. Had nothing changed, 0." in words
-    assert "No difference of p99 latency. A: a run is worth" in words
+    assert "No difference of p99 latency. A: a run shows" in words
     assert "Nor of p99.9 latency; --json says why." in words
 
 

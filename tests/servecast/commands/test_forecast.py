@@ -134,15 +134,32 @@ def test_name_that_is_neither_file_nor_example_lists_the_examples(
     ("changes", "words"),
     [
         ([("rate: 200/s", "rate: 900/s"), ("queue: {cap: 64}\n", "")], "nothing bounds the queue"),
-        ([("horizon:", "goals: {p999: 100ms}\nhorizon:")], "goals.p999 cannot be judged"),
     ],
 )
 def test_question_without_an_honest_answer_is_refused(
     changes: list[tuple[str, str]], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unstable load with no cap, and a quantile that so few samples do not carry, have exit code 3."""
+    """An unstable load with no cap has exit code 3."""
     assert main(["forecast", written(tmp_path, *changes)]) == Exit.REFUSED
     assert words in sentence_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        ("p999: 100ms", "goal p99.9 at most 100 ms: not known"),
+        ("refused: 0.0001%", "goal refused at most 0.0001 %: not clear, by its value met"),
+    ],
+)
+def test_goal_that_cannot_be_told_has_the_figures_and_exit_3(
+    goal: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither met nor missed; what is known is printed, and how many runs would tell."""
+    assert main(["forecast", written(tmp_path, ("horizon:", f"goals: {{{goal}}}\nhorizon:"))]) == Exit.REFUSED
+    printed = capsys.readouterr().out
+    assert printed.startswith("shop: p50 ")
+    assert said in printed
+    assert "More runs would tell" in printed
 
 
 def test_same_overload_with_a_cap_is_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,7 +267,10 @@ def test_precision_is_reached_or_it_is_said_how_far_it_is(tmp_path: Path, capsys
     assert main(["forecast", path, "--precision", "20%"]) == Exit.DONE
     text = capsys.readouterr().out
     assert re.search(r"20 runs of \d+ s, [\d ]+ requests in all\. The confidence intervals hold sampling alone", text)
-    assert "Sampling leaves nothing that counts open by more than the 20 % that were wanted." in text
+    assert (
+        "Sampling leaves nothing that counts open by more than the 20 % that were wanted, but for p99, which runs of"
+        in text
+    )
     assert main(["forecast", path, "--precision", "0.1%", "--max-runs", "4"]) == Exit.DONE
     assert re.search(r"The 0\.1 % that were wanted .* no more were allowed: .*mean latency by", capsys.readouterr().out)
     assert main(["forecast", path, "--max-runs", "4", "--json"]) == Exit.DONE

@@ -100,7 +100,7 @@ def test_figure_that_one_lacks_has_no_difference_and_says_why(before: dict[str, 
     found = between(before, after).figures["latency_ms.p999"]
     assert found.difference is None
     assert found.why is not None
-    assert found.why.startswith("A: a run is worth")
+    assert found.why.startswith("A: a run shows")
 
 
 def test_nothing_seen_on_both_sides_is_not_no_difference_at_all(before: dict[str, Any]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import METRICS, Figure, exact
-from sim.forecast.goals import GoalResult, judge, runs_that_tell, wanted_figures
+from sim.forecast.goals import GoalResult, all_met, judge, runs_that_tell, wanted_figures
 from tests.sim.scenario.example import scenario
 
 
@@ -47,7 +46,14 @@ def test_runs_that_would_tell_follow_from_how_far_the_limit_is(
 ) -> None:
     """Ten were made, the limit is 0.1 %, and 1.3 times as many are said as seem to be needed."""
     goals = [GoalResult("refused", "refused_share", 0.001, *each) for each in intervals]
-    assert runs_that_tell(goals, 10) == runs
+    assert runs_that_tell(goals, {}, 10) == runs
+
+
+def test_runs_that_would_tell_of_a_quantile_show_enough_beyond_it_together() -> None:
+    """A run shows half an answer beyond p99: forty show twenty, and a third more are said."""
+    figures = {"latency_ms.p99": Figure(None, effective_samples=50.0, why="too few")}
+    goals = judge(scenario("goals={p99: 200ms}").goals, figures)
+    assert runs_that_tell(goals, figures, 10) == 52
 
 
 def test_stated_goals_come_with_limits_in_the_units_of_the_figures() -> None:
@@ -75,12 +81,19 @@ def test_every_goal_has_its_figure() -> None:
     assert all(result.met for result in results)
 
 
-def test_goal_on_a_figure_without_a_value_is_refused() -> None:
-    """Exit 3 rather than a guess; without the goal the same figure is just null."""
+def test_goal_on_a_figure_without_a_value_is_not_known() -> None:
+    """Neither met nor missed, with the reason; the other goals are judged all the same."""
     figures = {name: exact(0.0) for name in METRICS} | {"latency_ms.p999": Figure(None, why="too few")}
-    with pytest.raises(RefusedToAnswer, match=r"^goals\.p999 cannot be judged: too few\.$"):
-        judge(scenario("goals={p999: 1s}").goals, figures)
-    assert judge(scenario("goals={p99: 1s}").goals, figures)[0].met
+    known, unknown = judge(scenario("goals={p99: 1s, p999: 1s}").goals, figures)
+    assert (known.met, known.verdict) == (True, "met")
+    assert (unknown.met, unknown.verdict, unknown.why) == (False, "not known", "too few")
+    assert unknown.to_json()["value"] is None
+    assert all_met([known]) is True
+    assert all_met([known, unknown]) is None
+    missed = GoalResult("p50", "latency_ms.p50", 1.0, 3.0, 2.0, 4.0)
+    assert all_met([known, unknown, missed]) is False
+    assert all_met([known, GoalResult("p50", "latency_ms.p50", 3.0, 3.0, 2.0, 4.0)]) is None
+    assert all_met([]) is True
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.004, "met"), (0.02, "missed")])

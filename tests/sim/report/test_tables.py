@@ -105,7 +105,8 @@ def test_table_gives_the_reason_of_a_missing_figure() -> None:
 
 def test_interval_gets_a_digit_more_where_both_ends_would_look_the_same() -> None:
     """12.31 .. 12.34 is not written as 12.3 .. 12.3."""
-    text = as_text(figures_table(forecast_of(latency_ms__p90=figure_of(12.325, 0.015))))
+    text = as_text(figures_table(forecast_of(latency_ms__p90=figure_of(12.326, 0.015))))
+    assert "12.33 ms" in text
     assert "12.31 .. 12.34 ms" in text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.report.units import about_time, change, change_span, requests_in_words, short_keys, span
+from sim.report.units import about_time, change, change_span, requests_in_words, short_keys, span, value_between
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,19 @@ def test_interval_of_a_difference_has_its_unit_once() -> None:
     assert change_span("throughput_per_s", -1.0, 2.0) == "-1.00 .. +2.00/s"
 
 
-def test_ends_of_an_interval_are_told_apart_where_a_digit_does() -> None:
-    """A value of 60.0 does not stand beside 59.97 .. 59.97."""
-    assert span("latency_ms.p99", 59.96, 60.04) == "59.96 .. 60.04 ms"
-    assert span("latency_ms.p99", 59.971, 59.972) == "60.0 .. 60.0 ms"
+@pytest.mark.parametrize(
+    ("low", "value", "high", "words"),
+    [
+        (59.0, 60.0, 61.0, "60.0 ms, 59.0 .. 61.0 ms"),
+        (59.96, 59.98, 60.04, "59.98 ms, 59.96 .. 60.04 ms"),
+        (59.971, 59.9715, 59.972, "60.0 ms, 60.0 .. 60.0 ms"),
+        (1081.6, 1082.0, 1082.4, "1082 ms, 1082 .. 1082 ms"),
+    ],
+)
+def test_value_lies_between_the_ends_of_its_interval(low: float, value: float, high: float, words: str) -> None:
+    """60.0 does not stand beside 59.96 .. 59.98: both have a digit more where that tells the ends apart."""
+    name = "latency_ms.p99"
+    assert f"{value_between(name, value, low, high)}, {span(name, low, high)}" == words
     assert span("latency_ms.p99", 59.0, 61.0) == "59.0 .. 61.0 ms"
 
 
