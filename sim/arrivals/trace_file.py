@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sim.arrivals.trace_rows import Rows, read_rows
+from sim.arrivals.trace_rows import Column, Rows, read_rows
 from sim.errors import ScenarioError
 
 __all__ = ["COUNT_NAMES", "TIME_NAMES", "CountFile", "TimeFile", "read_trace_file"]
@@ -28,6 +28,12 @@ SIZE_TEXT: Final = re.compile(r"[0-9]{1,8}")
 
 _UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _UNIT_WORDS: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+_NAMED_UNIT = re.compile(
+    "(?:[^a-z]|time|stamp|^)"
+    "(ms|msecs?|millis|milliseconds?|us|usecs?|micros|microseconds?|ns|nsecs?|nanos|nanoseconds?)[^a-z]*$"
+)
+"""The end of a column's name that tells a unit."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?")
 _DATE = re.compile(
@@ -84,7 +90,7 @@ def _count_file(rows: Rows, column: int | str | None, bin_ns: int | None, unit: 
     """Return counts on a grid of bins. Without a header the other column, of several the first, has their starts."""
     starts = None if rows.header or rows.width == 1 else 2 if column == 1 else 1
     starts_ns = _times_ns(rows, rows.column(starts, TIME_NAMES), unit)
-    texts = rows.column(column, COUNT_NAMES, by_key=True)
+    texts = rows.column(column, COUNT_NAMES, by_key=True).cells
     counts = np.array([_count(rows, row, text) for row, text in enumerate(texts)])
     steps_ns = np.diff(starts_ns)
     if len(steps_ns) and steps_ns.min() <= 0:
@@ -121,22 +127,29 @@ def _count(rows: Rows, row: int, text: str) -> float:
 
 def _sizes(rows: Rows) -> npt.NDArray[np.int64]:
     """Return the recorded sizes; a request of size 0 counts as 1."""
-    column = rows.column(AZURE_SIZE)
+    column = rows.column(AZURE_SIZE).cells
     for row, text in enumerate(column):
         if not SIZE_TEXT.fullmatch(text):
             raise rows.wrong(row, "ContextTokens must be a whole number of 0 or more", text)
     return np.maximum(np.array(column, dtype=np.int64), 1)
 
 
-def _times_ns(rows: Rows, column: list[str], unit: str) -> npt.NDArray[np.int64]:
+def _times_ns(rows: Rows, column: Column, unit: str) -> npt.NDArray[np.int64]:
     """Return times in ns since some moment: numbers of a unit, or ISO dates, all of one kind."""
-    has_dates = _DATE.fullmatch(column[0]) is not None
+    name, texts = column
+    has_dates = _DATE.fullmatch(texts[0]) is not None
     if has_dates and unit != "s":
         raise ScenarioError(
             f"traffic.arrivals.unit belongs to timestamps that are numbers, and {rows.path} has dates. Got {unit}."
         )
-    times_ns = np.empty(len(column), dtype=np.int64)
-    for row, text in enumerate(column):
+    if not has_dates and unit == "s" and (named := _NAMED_UNIT.search(name)):
+        finer = {"mic": "us"}.get(named[1][:3], f"{named[1][0]}s")
+        raise ScenarioError(
+            f"{rows.path} has a column {name}, by its name in {_UNIT_WORDS[finer]}: state traffic.arrivals.unit: "
+            f"{finer}, or rename it if it holds seconds."
+        )
+    times_ns = np.empty(len(texts), dtype=np.int64)
+    for row, text in enumerate(texts):
         time_ns = _date_ns(text) if has_dates else _number_ns(text, unit)
         if time_ns is None:
             wanted = "an ISO date and time" if has_dates else _number_wanted(text, unit)

@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from sim.errors import ScenarioError
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Column", "Rows", "read_rows"]
 
 TEXT_MAX: Final = 10**9
 """The longest text that is read, in characters: what a small compressed file unfolds to may fill any memory."""
@@ -23,6 +23,13 @@ LINE_MAX: Final = 10**6
 
 _GZIP: Final = b"\x1f\x8b"
 """The first bytes of every gzip file (RFC 1952)."""
+
+
+class Column(NamedTuple):
+    """One column of a file."""
+
+    name: str  # lower case; empty without a header
+    cells: list[str]
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Rows:
         """How many columns there are."""
         return len(self.cells[0])
 
-    def column(self, stated: int | str | None, usual: Sequence[str] = (), *, by_key: bool = False) -> list[str]:
+    def column(self, stated: int | str | None, usual: Sequence[str] = (), *, by_key: bool = False) -> Column:
         """Return the column with the stated name or number, else the first with a usual name, else the only one.
 
         1 is the number of the first. `by_key` says that traffic.arrivals.column can name it.
@@ -56,10 +63,10 @@ class Rows:
         key = "; traffic.arrivals.column says which one to read" if by_key else ""
         raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}{key}.")
 
-    def _numbered(self, number: int) -> list[str]:
+    def _numbered(self, number: int) -> Column:
         if number > self.width:
             raise ScenarioError(f"The trace {self.path} has no column {number}: it has {self.width}.")
-        return [row[number - 1] for row in self.cells]
+        return Column(self.header[number - 1] if self.header else "", [row[number - 1] for row in self.cells])
 
     def wrong(self, row: int, what: str, got: str) -> ScenarioError:
         """Return the error of one cell."""

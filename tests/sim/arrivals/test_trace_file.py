@@ -254,6 +254,34 @@ def test_bins_may_start_at_numbers_of_another_unit(tmp_path: Path) -> None:
     assert trace.bin_ns == 60 * 10**9
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("timestamp_ms", "ms"),
+        ("timestampMs", "ms"),
+        ("time (milliseconds)", "ms"),
+        ("ts_us", "us"),
+        ("arrival micros", "us"),
+        ("ns", "ns"),
+        ("items", None),
+        ("columns", None),
+        ("timestamps", None),
+        ("status", None),
+    ],
+)
+def test_unit_in_the_name_of_a_column_is_not_overlooked(name: str, unit: str | None, tmp_path: Path) -> None:
+    """Milliseconds that are read as seconds are a thousandth of the load."""
+    path = tmp_path / "trace.csv"
+    path.write_text(f"{name}\n0\n1500\n", encoding="utf-8")
+    if unit is None:
+        read_trace_file(path, "timestamps", None, None)
+        return
+    with pytest.raises(ScenarioError, match=rf"state traffic\.arrivals\.unit: {unit}, or rename it"):
+        read_trace_file(path, "timestamps", None, None)
+    stated = read_trace_file(path, "timestamps", None, None, unit)
+    assert isinstance(stated, TimeFile)
+
+
 def test_dates_have_no_unit(tmp_path: Path) -> None:
     """Whoever states one takes the file for another."""
     path = tmp_path / "trace.csv"
