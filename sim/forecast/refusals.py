@@ -49,11 +49,18 @@ def refuse_unresolved(requests: int, unresolved: int) -> None:
         )
 
 
-def unsettled(duration_s: float) -> RefusedToAnswer:
+def unsettled(scenario: Scenario) -> RefusedToAnswer:
     """Return the refusal for when no warm-up of up to the measured time was long enough."""
+    rate, capacity = mean_rate_per_s(scenario), capacity_per_s(scenario)
+    seen = f"had not settled after a warm-up of {scenario.horizon.duration / 1e9:g}s, as long as the measured time"
+    if rate >= capacity:
+        return RefusedToAnswer(
+            f"The load of {rate:.4g}/s is not below the capacity of {capacity:.4g}/s, and the latency {seen}: lower "
+            "the rate, bound the queue by queue.cap, or state horizon.warm_up to measure from there on all the same."
+        )
     return RefusedToAnswer(
-        f"The latency had not settled after a warm-up of {duration_s:g}s, as long as the measured time: ask for a "
-        "longer horizon.duration, or state horizon.warm_up to measure from there on all the same."
+        f"The latency {seen}: ask for a longer horizon.duration, or state horizon.warm_up to measure from there on all "
+        "the same."
     )
 
 

@@ -80,7 +80,7 @@ def settled_runs(batch: RunBatch) -> tuple[list[Replication], int, str]:
         if settled_ns is not None and settled_ns <= warm_up_ns:
             return bare, warm_up_ns, "auto: MSER-5"
         cut_ns = settled_ns or 0
-    raise unsettled(horizon.duration / 1e9)
+    raise unsettled(batch.scenario)
 
 
 def is_steady(scenario: Scenario) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from policy.autoscaling_rule import AutoscalingRule, Formula, Signal
+from policy.autoscaling_settings import target_in_words
 from sim.forecast.goals import wanted_figures
 from sim.outcome.fleet_course import WINDOW_NS
 from sim.report.units import about_time, capital, quantity, time_text
@@ -34,10 +36,10 @@ _BALANCES = {
     "power_of_two": "the one with fewer requests of two that are drawn",
 }
 _SIGNALS = {
-    "waiting": "waiting requests",
-    "in_flight": "requests in flight",
-    "rate": "requests per second",
-    "busy": "busy devices",
+    Signal.WAITING: "waiting requests",
+    Signal.IN_FLIGHT: "requests in flight",
+    Signal.RATE: "requests per second",
+    Signal.BUSY: "busy devices",
 }
 _SHARES = {
     "refused": "Are {} of the requests refused?",
@@ -196,26 +198,26 @@ def _fleet(scenario: Scenario) -> list[str]:
         like = f" like {fleet.autoscaler.preset}" if fleet.autoscaler.preset else ""
         least = 0 if rule.to_zero else rule.replicas_min
         sentences.append(
-            f"{serves} at the start; an autoscaler{like} keeps {least} to {rule.replicas_max} of them{_aim(scenario)}."
+            f"{serves} at the start; an autoscaler{like} keeps {least} to {rule.replicas_max} of them {_aim(rule)}."
         )
     if fleet.replicas > 1 or fleet.autoscaler is not None:
         sentences.append(f"A request goes to {_BALANCES.get(fleet.routing.balance, fleet.routing.balance)}.")
     return [*sentences, *_starts_and_ends(scenario)]
 
 
-def _aim(scenario: Scenario) -> str:
-    """Return the load per replica that an autoscaler aims at, where the scenario says it."""
-    autoscaler = scenario.fleet.autoscaler
-    if autoscaler is None or autoscaler.target is None:
-        return ""
-    signal = _SIGNALS.get(autoscaler.signal or "in_flight", "")
-    return f" and aims at {autoscaler.target:g} {signal} for each" if autoscaler.preset is None else ""
+def _aim(rule: AutoscalingRule) -> str:
+    """Return the load per replica that an autoscaler aims at, its preset's where the scenario does not say it."""
+    target = target_in_words(rule)
+    if rule.formula == Formula.UTILISATION:
+        return f"and aims at {_share(target)} of each one's devices busy"
+    return f"and aims at {target:g} {_SIGNALS[Signal(rule.signal)]} for each"
 
 
 def _starts_and_ends(scenario: Scenario) -> list[str]:
     """Return how replicas start, fail and are spared."""
     fleet, start = scenario.fleet, scenario.fleet.cold_start
-    taken = [_law(law) for part in COLD_START_PARTS if (law := getattr(start, part)) != 0]
+    laws = [law for part in COLD_START_PARTS if (law := getattr(start, part)) != 0]
+    taken = [time_text(sum(laws))] if laws and all(isinstance(law, int) for law in laws) else list(map(_law, laws))
     sentences = []
     if taken and (fleet.autoscaler is not None or fleet.crash_every is not None or scenario.rollout is not None):
         sentences.append(f"A new replica is ready after {' and '.join(taken)}.")

@@ -69,7 +69,10 @@ def test_no_requests_are_refused() -> None:
 
 
 def test_unsettled_latency_is_refused_with_a_way_out() -> None:
-    """How long was tried, and what to ask for."""
-    said = str(unsettled(60.0))
+    """How long was tried, and what to ask for: of a load that is too high it is not a longer run."""
+    said = str(unsettled(scenario("horizon.duration=60s", "traffic.arrivals.rate=100/s")))
     assert "warm-up of 60s" in said
     assert "longer horizon.duration" in said
+    over = str(unsettled(scenario("horizon.duration=60s", "traffic.arrivals.rate=90000/s")))
+    assert over.startswith("The load of 9e+04/s is not below the capacity of ")
+    assert "longer horizon.duration" not in over

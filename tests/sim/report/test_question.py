@@ -126,6 +126,15 @@ STEP = {"rate": "10/s", "duration": "90s"}
             },
             "A new replica is ready after 10 s and 3 s in the mean.",
         ),
+        (
+            {"fleet": {"autoscaler": {"preset": "kubernetes_hpa", "target": "80%", "max_replicas": 6}}},
+            "One replica serves at the start; an autoscaler like kubernetes_hpa keeps 1 to 6 of them and aims at 80 % "
+            "of each one's devices busy.",
+        ),
+        (
+            {"fleet": {"replicas": 2, "crash_every": "1h", "cold_start": {"image": "10s", "load": "30s"}}},
+            "A new replica is ready after 40 s.",
+        ),
         ({"fleet": {"crash_every": "1h"}}, "Each replica crashes every 1 h in the mean."),
         (
             {"fleet": {"replicas": 4, "slow": {"share": "25%", "factor": 2}}},
