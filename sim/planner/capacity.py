@@ -8,6 +8,7 @@ else more of them; if that is not enough, what is known is the answer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -43,7 +44,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.traces import is_stretched
 from sim.scenario.versions import each_version
 
-__all__ = ["CAPACITY_VERSION", "Capacity", "capacity"]
+__all__ = ["CAPACITY_VERSION", "Capacity", "capacity", "gaps_at"]
 
 CAPACITY_VERSION: Final = "servecast-capacity/1"
 
@@ -65,8 +66,12 @@ _CONFIRM_STEP: Final = 0.99
 _CONFIRM_MOST: Final = 10
 """Where fresh runs do not confirm a rate, lower ones are tried, in so many steps that grow from this one."""
 
-_GAPS_AT: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+_GAPS_AT: Final = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Shares of the capacity of a fleet that scales at which it is looked whether the goals hold there too."""
+
+_GAPS_STEP: Final = 1.12
+_GAPS_MORE: Final = 4
+"""Below those, it is looked down to the scenario's own traffic: in such steps, or in longer ones, so many at most."""
 
 _QUESTIONS: Final = 25
 """About so many rates are asked for, by which progress is told."""
@@ -96,6 +101,12 @@ class Capacity:
     simulated: int  # requests
     provenance: dict[str, Any] = field(repr=False)
     manifest: Manifest | None = field(default=None, repr=False)  # what was asked
+    is_beyond: bool = True  # `binding` is, just above; else no figure can be given there, and it is the nearest to it
+
+    @property
+    def are_alike(self) -> bool:
+        """Whether each replica may be said to have an equal part of the rate: versions have fleets of their own."""
+        return len(self.scenario.versions) <= 1
 
     def to_json(self) -> dict[str, object]:
         """Return the capacity as a tree of plain values, version CAPACITY_VERSION."""
@@ -105,10 +116,11 @@ class Capacity:
             "goals": dict(self.limits),
             "confidence": self.confidence,
             "fleet": self.rates(1),
-            "per_replica": self.rates(self.replicas),
+            "per_replica": self.rates(self.replicas) if self.are_alike else None,
             "replicas": self.replicas,
             "autoscaled": self.is_autoscaled,
             "binding": self.binding,
+            "binding_is_beyond": self.is_beyond,
             "unknown": None if self.unknown is None else {"at_per_s": self.unknown.rate_per_s, "why": self.unknown.why},
             "gaps_per_s": list(self.gaps_per_s),
             "stated_per_s": self.stated_per_s,
@@ -182,7 +194,7 @@ class _Search:
         question, tested = self._question, without_spare(self._scenario)
         saturation = capacity_per_s(tested)
         bracket = descend(lambda rate: self._bench.at(rate).is_met, saturation)
-        gaps: tuple[float, ...] = ()
+        shares: list[float] = []
         if bracket is None:
             found, standing = self._none_met(saturation)
         else:
@@ -191,7 +203,7 @@ class _Search:
             low, standing = self._confirmed(low)
             found = replace(found, low=low)
             if fleet_changes(tested):
-                gaps = self._gaps_below(low)
+                shares = gaps_at(mean_rate_per_s(stated) / low)
         return Capacity(
             name=self._scenario.name,
             scenario=stated,
@@ -201,8 +213,9 @@ class _Search:
             low_per_s=None if bracket is None else found.low,
             high_per_s=found.high,
             binding=found.binding,
+            is_beyond=found.is_beyond,
             unknown=found.unknown,
-            gaps_per_s=gaps,
+            gaps_per_s=self._gaps([share * found.low for share in shares]),
             saturation_per_s=saturation,
             stated_per_s=mean_rate_per_s(stated),
             replicas=_replicas(tested),
@@ -214,7 +227,7 @@ class _Search:
                 "scenario_hash": scenario_hash(stated),
                 "seed": question.seed,
                 "runs": question.runs,
-                "gaps_at": list(_GAPS_AT) if bracket is not None and fleet_changes(tested) else [],
+                "gaps_at": shares,
                 "runs_most": self._bench.runs_most,
                 "duration_s": self._scenario.horizon.duration / 1e9,
                 "stated_duration_s": stated.horizon.duration / 1e9,
@@ -253,13 +266,13 @@ class _Search:
         high = surely_missed(self._bench, highest, _PRECISION, OVERLOAD_MOST * saturation)
         return Reach(0.0, None, high, None, unknown), self._bench.at(unknown.rate_per_s)
 
-    def _gaps_below(self, low: float) -> tuple[float, ...]:
-        """Return rates below one that meets the goals at which a figure is beyond its limit."""
+    def _gaps(self, rates_per_s: Sequence[float]) -> tuple[float, ...]:
+        """Return the rates at which a figure is beyond its limit."""
         gaps = []
-        for share in _GAPS_AT:
+        for rate in rates_per_s:
             try:
-                if self._bench.at(share * low).value > 1.0:
-                    gaps.append(share * low)
+                if self._bench.at(rate).value > 1.0:
+                    gaps.append(rate)
             except TooShort:
                 continue
         return tuple(gaps)
@@ -293,6 +306,17 @@ class _Search:
             is_strict=not self._is_last,
             tell=self._tell,
         )
+
+
+def gaps_at(own: float) -> list[float]:
+    """Return the shares of a capacity at which it is asked for gaps, ascending; `own` is that of its own traffic."""
+    if own >= 1.0:
+        return list(_GAPS_AT)
+    count = 0
+    if own < _GAPS_AT[0]:
+        count = min(math.ceil(math.log(_GAPS_AT[0] / own, _GAPS_STEP)), _GAPS_MORE)
+    below = [own * (_GAPS_AT[0] / own) ** (place / count) for place in range(1, count)]
+    return sorted({own, *below, *_GAPS_AT})
 
 
 def _longer(scenario: Scenario, times: float) -> Scenario:

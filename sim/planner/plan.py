@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
 from sim.scenario.spec import Scenario
 
-__all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Plan", "PlanRow", "plan"]
+__all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Looked", "Plan", "PlanRow", "plan"]
 
 PLAN_VERSION: Final = "servecast-plan/1"
 
@@ -83,7 +83,7 @@ class PlanRow:
     figures: dict[str, Figure]
     runs: int  # those that the figures rest on
     is_confirmed: bool  # they are fresh: no search has chosen by them
-    binding: str | None  # the figure that is the nearest to its limit, or the farthest beyond it
+    binding: str | None  # the figure that is beyond its limit, or the nearest to it, as verdicts.worst_of() has it
     of_limit: float | None  # the upper end of that figure's interval as a share of the limit
     why: str  # it is not the answer
 
@@ -103,6 +103,31 @@ class PlanRow:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """How far the search looked at a configuration, whether it has figures or not."""
+
+    place: int  # among all configurations
+    changes: dict[str, str]
+    state: State
+    runs: int
+    least_cost: float  # without a run: it cannot be less
+    is_cost_exact: bool  # nor more
+    cost: float | None  # None: it has to be simulated, and no run was made
+    why: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain values."""
+        return {
+            "changes": self.changes,
+            "state": self.state.value,
+            "runs": self.runs,
+            "cost": self.cost,
+            "least_cost": self.least_cost,
+            "why": self.why or None,
+        }
+
+
+@dataclass(frozen=True)
 class Headroom:
     """How many times the traffic may be before a goal breaks. An end is None where it is not known, or was not found.
 
@@ -116,6 +141,7 @@ class Headroom:
     most: float  # as far as was asked
     why: str | None = None  # `factor` is not known
     apart: float | None = None  # of a fleet that scales: how far apart factors were asked for, for gaps below
+    is_beyond: bool = True  # `binding` is, at more traffic; else no figure can be given there, and it is the nearest
 
     def to_json(self) -> dict[str, object]:
         """Return it as plain values."""
@@ -125,6 +151,7 @@ class Headroom:
             "low": self.low,
             "high": self.high,
             "binding": self.binding,
+            "binding_is_beyond": self.is_beyond,
             "why": self.why,
             "apart": self.apart,
         }
@@ -154,6 +181,8 @@ class Plan:
     provenance: dict[str, Any] = field(repr=False)
     manifest: Manifest | None = field(default=None, repr=False)  # what was asked
     fixed: dict[str, str] = field(default_factory=dict)  # changes of the scenario that all configurations have
+    doubt: str | None = None  # what may meet the goals too, and be cheaper, and runs do not tell
+    looked: tuple[Looked, ...] = field(default=(), repr=False)  # all configurations, by cost as far as it is known
 
     @property
     def answer(self) -> PlanRow | None:
@@ -177,7 +206,9 @@ class Plan:
             "headroom": None if self.headroom is None else self.headroom.to_json(),
             "edges": [edge.to_json() for edge in self.edges],
             "configurations": dict(self.states),
+            "looked": [each.to_json() for each in self.looked],
             "simulated": dict(self.simulated),
+            "doubt": self.doubt,
             "notes": list(self.notes),
             "provenance": self.provenance,
             "manifest": None if self.manifest is None else self.manifest.to_json(),
@@ -329,6 +360,7 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
         most=_HEADROOM_MOST,
         why=None if far.unknown is None else far.unknown.why,
         apart=None if apart is None else apart / rate,
+        is_beyond=far.is_beyond,
     )
 
 
@@ -356,6 +388,9 @@ def _answer(
     places = {row.place: index for index, row in enumerate(rows)}
     chosen = None if found is None else places[found.candidate.place]
     drawn = [index for index, row in enumerate(rows) if row.figures[P99].value is not None]
+    if chosen is not None and chosen not in drawn:
+        drawn = []  # without the answer, it would not be true of any that nothing is cheaper and faster
+    row = None if chosen is None else rows[chosen]
     scenario = question.first if found is None else question.configurations[found.candidate.place].scenario
     excluded_rows = [tried for tried in search.tried if tried.state == State.EXCLUDED]
     return Plan(
@@ -377,7 +412,9 @@ def _answer(
         states=dict(Counter(tried.state.value for tried in search.tried)),
         excluded_why=max(excluded_rows, key=search.cost).why if excluded_rows else None,
         simulated=dict(search.simulated),
-        notes=tuple(_notes(question, search, None if chosen is None else rows[chosen])),
+        notes=tuple(_notes(question, row)),
+        doubt=_doubt(question, search, row),
+        looked=tuple(_looked(question, search)),
         provenance={
             "scenario": question.first.name,
             "scenario_hash": scenario_hash(question.first),
@@ -440,7 +477,39 @@ def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
     )
 
 
-def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]:
+def _looked(question: Question, search: Search) -> Iterator[Looked]:
+    """Yield how far each configuration was looked at, the cheapest first as far as that is known."""
+    for tried in sorted(search.tried, key=search.cost):
+        candidate, runs = tried.candidate, len(tried.decisive)
+        yield Looked(
+            place=candidate.place,
+            changes=question.configurations[candidate.place].changes,
+            state=tried.state,
+            runs=runs,
+            least_cost=candidate.least_cost,
+            is_cost_exact=candidate.is_cost_exact,
+            cost=search.cost(tried) if candidate.is_cost_exact or runs else None,
+            why=tried.why,
+        )
+
+
+def _doubt(question: Question, search: Search, row: PlanRow | None) -> str | None:
+    """Return which configurations, cheaper than the answer, may meet the goals too: their runs do not tell."""
+    doubtful = [
+        tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
+    ]
+    cheaper = [tried for tried in doubtful if row is None or search.cost(tried) < (1.0 - TOLERANCE) * row.cost]
+    if not cheaper:
+        return None
+    first, is_one = min(cheaper, key=search.cost), len(cheaper) == 1
+    return (
+        f"{len(cheaper)} {'cheaper ' if row is not None else ''}{'configuration' if is_one else 'configurations'} "
+        f"may meet the goals, and {'its' if is_one else 'their'} runs do not tell: with "
+        f"{_words(question, first)}, {first.why}."
+    )
+
+
+def _notes(question: Question, row: PlanRow | None) -> list[str]:
     """Return what its user is to know besides."""
     notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
     if question.left_out:
@@ -452,17 +521,6 @@ def _notes(question: Question, search: Search, row: PlanRow | None) -> list[str]
         notes.append(" ".join([*recorded, "Another day may be busier."]))
     if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):
         notes.append(SCALED_TRACE)
-    doubtful = [
-        tried for tried in search.tried if tried.state == State.UNKNOWN and _excess(tried, question.limits) <= 1.0
-    ]
-    cheaper = [tried for tried in doubtful if row is None or search.cost(tried) < (1.0 - TOLERANCE) * row.cost]
-    if cheaper:
-        first, is_one = min(cheaper, key=search.cost), len(cheaper) == 1
-        notes.append(
-            f"{len(cheaper)} {'cheaper ' if row is not None else ''}{'configuration' if is_one else 'configurations'} "
-            f"may meet the goals, and {'its' if is_one else 'their'} runs do not tell: with "
-            f"{_words(question, first)}, {first.why}."
-        )
     replicas_max = _most_replicas(question)
     if replicas_max is not None and replicas_max > 1:
         notes.append(

@@ -25,6 +25,7 @@ from sim.planner.verdicts import (
     shares_of_limits,
     times_needed,
     why_unknown,
+    worst_of,
 )
 from sim.scenario.capacity import times_over
 from sim.scenario.spec import Scenario
@@ -75,7 +76,7 @@ class Standing:
     low: float
     value: float
     high: float
-    figure: str | None  # the one whose upper end is the farthest beyond its limit
+    figure: str | None  # the one that is the nearest to its limit, or the farthest beyond it
     figures: Mapping[str, Figure]
     unknown: Unknown | None = None  # else these runs tell
     runs: int = 0
@@ -201,10 +202,8 @@ class TrafficBench:
         low = _worst(share.low for share in shares.values())
         value = _worst(share.value for share in shares.values())
         high = _worst(share.high for share in shares.values())
-        known = [name for name in shares if not math.isnan(shares[name].high)]
-        worst = max(known, key=lambda name: shares[name].high, default=None)
-        beyond = [name for name in shares if shares[name].value > 1.0]
-        broken = max(beyond, key=lambda name: shares[name].value, default=None)
+        worst = worst_of(shares)
+        broken = worst if value > 1.0 else None
         unknown = None if value > 1.0 else self._unknown_at(rate_per_s, figures, len(runs), shares)
         return Standing(low, value, high, worst, figures, unknown, len(runs), broken)
 
@@ -292,6 +291,7 @@ class Reach:
     high: float | None  # from here on one is missed with confidence
     binding: str | None  # the figure that reaches its limit first
     unknown: Unknown | None  # the nearest rate above `low` of which runs do not tell, where that hides `value`
+    is_beyond: bool = True  # by its value; else no figure can be given above, and `binding` is the nearest at `value`
 
 
 def reach(
@@ -302,15 +302,17 @@ def reach(
     Rates up to `most` are asked for, and up to `beyond` times where a figure reaches its limit.
     """
     most = OVERLOAD_MOST * low if most is None else most
-    value = ascend(lambda rate: bench.at(rate).is_within, low, precision, most=most)
+    value = _within(bench, ascend(lambda rate: bench.at(rate).is_within, low, precision, most=most))
     unknown = _unknown_above(bench, value) if value < most else None
     is_known = value < most and unknown is None
+    binding, is_beyond = _broken_above(bench, value) if is_known else (None, True)
     return Reach(
         low=low,
         value=value if is_known else None,
         high=surely_missed(bench, value, precision, min(most, beyond * value)),
-        binding=_broken_above(bench, value) if is_known else None,
+        binding=binding,
         unknown=unknown,
+        is_beyond=is_beyond,
     )
 
 
@@ -328,20 +330,34 @@ def surely_missed(bench: TrafficBench, begin: float, precision: float, most: flo
     return bench.next_above(before)[0] if before < most else None
 
 
+def _within(bench: TrafficBench, value: float) -> float:
+    """Return the highest rate, of those next above one, at which all values are within their limits.
+
+    What was asked before is not asked again: such a rate may lie above the one that the search ended at.
+    """
+    for rate in bench.asked_above(value):
+        if not bench.at(rate).is_within:
+            break
+        value = rate
+    return value
+
+
 def _unknown_above(bench: TrafficBench, value: float) -> Unknown | None:
     """Return what hides where a figure reaches its limit, above the highest rate at which it is within."""
     _, standing = bench.next_above(value)
-    return None if standing.is_within else standing.unknown
+    return standing.unknown
 
 
-def _broken_above(bench: TrafficBench, value: float) -> str | None:
+def _broken_above(bench: TrafficBench, value: float) -> tuple[str | None, bool]:
     """Return the figure that is beyond its limit just above the highest rate at which all are within.
 
     At that rate another one may be the nearest to its limit: what a queue refuses rises from nothing within one step.
-    Where no figure can be given above, the nearest has to do.
+    Where no figure can be given above, the nearest has to do, and False is returned beside it.
     """
-    _, standing = bench.next_above(value)
-    return standing.broken or bench.at(value).figure
+    standing = bench.at(next(rate for rate in bench.asked_above(value) if bench.at(rate).value > 1.0))
+    if standing.broken is not None:
+        return standing.broken, True
+    return bench.at(value).figure, False
 
 
 def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: float) -> tuple[Reach, float]:
@@ -354,13 +370,15 @@ def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: 
     value = first_miss(lambda rate: not bench.at(rate).value > 1.0, begin, end, precision)
     high = first_miss(lambda rate: not bench.at(rate).is_missed, begin, end, precision)
     is_gap, is_sure_gap = value < end, high < end
+    binding, is_beyond = _broken_above(bench, value) if is_gap else (found.binding, found.is_beyond)
     return (
         Reach(
             low=min(low, found.low),
             value=value if is_gap else found.value,
-            high=bench.next_above(high)[0] if is_sure_gap else found.high,
-            binding=_broken_above(bench, value) if is_gap else found.binding,
+            high=next(r for r in bench.asked_above(high) if bench.at(r).is_missed) if is_sure_gap else found.high,
+            binding=binding,
             unknown=None if is_gap else found.unknown,
+            is_beyond=is_beyond,
         ),
         (end - begin) / (_BETWEEN + 1),
     )

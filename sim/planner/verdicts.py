@@ -33,6 +33,7 @@ __all__ = [
     "upper_end",
     "why_unknown",
     "worst_goal",
+    "worst_of",
 ]
 
 _DROPPED_AT: Final = 0.99
@@ -117,6 +118,9 @@ def why_unknown(
         return f"{goal} is not known: {figure.why}"
     needed = f" {math.ceil(times * made)}" if times * made <= _RUNS_SAID_MOST else ""
     more = f"more runs (--runs{needed})"
+    if figure.value is not None and math.isinf(times):
+        words = goal.replace("_", " ")
+        return f"no number of runs shows that none is ever {words}: allow a small share, as in {goal}=0.01%"
     if figure.value is not None:
         return (
             f"{runs} runs are too short to show that {goal} is within its goal, though none is seen; {more} or "
@@ -172,11 +176,23 @@ def worst_goal(
 ) -> tuple[str | None, float]:
     """Return the figure that is the nearest to its limit, or the farthest beyond it, and its end as a share of that."""
     shares = shares_of_limits(figures, limits, confidence)
-    known = {name: share.high for name, share in shares.items() if not math.isnan(share.high)}
-    if not known:
-        return None, math.nan
-    name = max(known, key=lambda each: known[each])
-    return name, known[name]
+    name = worst_of(shares)
+    return name, math.nan if name is None else shares[name].high
+
+
+def worst_of(shares: Mapping[str, Share]) -> str | None:
+    """Return the one that is beyond its limit, or the nearest to it, by its value where any is beyond by that.
+
+    Else by its upper end, and then one of which nothing was seen only where no other will do: its end says how few the
+    runs are. None where none is known.
+    """
+    missed = [name for name, share in shares.items() if share.value > 1.0]
+    if missed:
+        return max(missed, key=lambda name: shares[name].value)
+    known = [name for name, share in shares.items() if not math.isnan(share.high)]
+    worst = [name for name in known if shares[name].high > 1.0] or known
+    seen = [name for name in worst if shares[name].value > 0.0] or worst
+    return max(seen, key=lambda name: shares[name].high, default=None)
 
 
 def _share_of_limit(end: float, limit: float) -> float:

@@ -49,7 +49,7 @@ def _verdict(found: Capacity) -> Verdict:
 def _highlights(found: Capacity) -> Iterator[Highlight]:
     """Yield the highest rate of fleet and replica, saturation and the scenario's own traffic; those that are known."""
     of = {"highest rate": 1}
-    if found.replicas > 1:
+    if found.replicas > 1 and found.are_alike:
         of[f"for {replica_words(found)}"] = found.replicas
     for name, replicas in of.items():
         rates = found.rates(replicas)
@@ -77,9 +77,9 @@ def _sections(found: Capacity) -> Iterator[Section]:
 
 
 def _records(found: Capacity) -> Records:
-    """Return the rates of the fleet and those of a replica, a row each."""
+    """Return the rates of the fleet and, where all are alike, those of a replica, a row each."""
     rows = []
-    for of, replicas in (("fleet", 1), ("replica", found.replicas)):
+    for of, replicas in (("fleet", 1), *([("replica", found.replicas)] if found.are_alike else [])):
         rates = found.rates(replicas)
         share = None if found.rate_per_s is None else found.rate_per_s / found.saturation_per_s
         rows.append((of, found.replicas // replicas, *(rates[name] for name in _RATES), share))

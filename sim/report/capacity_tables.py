@@ -33,12 +33,12 @@ def not_known(found: Capacity) -> tuple[str, ...]:
 
 
 def rates_table(found: Capacity) -> Table | None:
-    """Return the rates of the fleet and of a replica; None where no rate is known to meet the goals."""
+    """Return the rates of the fleet and, where all are alike, of a replica; None where no rate meets the goals."""
     if found.low_per_s is None:
         return None
     sure = f"{100 * found.confidence:g} %"
     table = new_table("", "highest rate", f"met up to .. missed from, {sure} each", "saturation", "share of it")
-    for label, replicas in (("fleet", 1), (replica_words(found), found.replicas)):
+    for label, replicas in (("fleet", 1), *([(replica_words(found), found.replicas)] if found.are_alike else [])):
         rate = None if found.rate_per_s is None else found.rate_per_s / replicas
         high = None if found.high_per_s is None else found.high_per_s / replicas
         table.add_row(
@@ -73,12 +73,23 @@ def capacity_answer(found: Capacity) -> str:
             f"{found.name}: no rate meets the goals: with next to no traffic {FIGURE_NAMES[name]} is "
             f"{quantity(name, figure.value)}, and the limit is {limit}."
         )
-    binding = "" if name is None else f", where {FIGURE_NAMES[name]} reaches its limit"
     highest = f"{quantity('rate_per_s', found.rate_per_s)} [{_bounds(found.low_per_s, found.high_per_s)}]"
     if found.gaps_per_s:
-        missed = ", ".join(quantity("rate_per_s", rate) for rate in found.gaps_per_s)
-        return f"{found.name}: the goals hold at {highest}, and not at all rates below: they are missed at {missed}."
-    return f"{found.name}: the goals hold up to {highest}{binding}."
+        return f"{found.name}: the goals hold at {highest}, and not at all rates below: {_gaps_words(found)}."
+    return f"{found.name}: the goals hold up to {highest}{_binding_words(found)}."
+
+
+def _binding_words(found: Capacity) -> str:
+    """Return which goal bounds the rate: one that is beyond its limit just above, as far as that is known."""
+    if found.binding is None:
+        return ""
+    name = FIGURE_NAMES[found.binding]
+    return f", where {name} reaches its limit" if found.is_beyond else f", where {name} is the nearest its limit"
+
+
+def _gaps_words(found: Capacity) -> str:
+    """Return at which of the rates below that were asked for goals are missed."""
+    return f"they are missed at {', '.join(quantity('rate_per_s', rate) for rate in found.gaps_per_s)}"
 
 
 def _answer_in_part(found: Capacity) -> str:
@@ -88,12 +99,13 @@ def _answer_in_part(found: Capacity) -> str:
     if found.low_per_s is None:
         also = missed and f"; they are{missed}"
         return f"{found.name}: whether any rate meets the goals is not known{also}."
-    low = quantity("rate_per_s", found.low_per_s)
+    low = f"{'at' if found.gaps_per_s else 'up to'} {quantity('rate_per_s', found.low_per_s)}"
+    below = f" They do not hold at all rates below: {_gaps_words(found)}." if found.gaps_per_s else ""
     if not missed:
-        return f"{found.name}: the goals hold up to {low} with {sure} confidence; above that it is not known."
+        return f"{found.name}: the goals hold {low} with {sure} confidence; above that it is not known.{below}"
     return (
-        f"{found.name}: the goals hold up to {low} and are{missed}, with {sure} confidence each; between, it is not "
-        "known."
+        f"{found.name}: the goals hold {low} and are{missed}, with {sure} confidence each; between, it is not known."
+        f"{below}"
     )
 
 
@@ -115,9 +127,11 @@ def capacity_notes(found: Capacity) -> Iterator[str]:
     if found.low_per_s is not None and provenance.get("gaps_at"):
         shares = provenance["gaps_at"]
         yield (
-            f"Below, {len(shares)} rates from {100 * shares[0]:g} to {100 * shares[-1]:g} % of the highest were asked "
-            "for: narrower gaps are not seen."
+            f"Below, {len(shares)} rates from {100 * shares[0]:.3g} to {100 * shares[-1]:.3g} % of the highest were "
+            "asked for: narrower gaps are not seen."
         )
+    if not found.is_beyond:
+        yield "At more traffic no figures can be given: which goal breaks there is not seen."
     if found.low_per_s is not None:
         said = [goal_words(found.figures, name, limit, found.confidence) for name, limit in found.limits.items()]
         yield f"In fresh runs at {quantity('rate_per_s', found.low_per_s)}: {', '.join(said)}."
@@ -134,7 +148,8 @@ def capacity_notes(found: Capacity) -> Iterator[str]:
     if provenance.get("stretched"):
         yield STRETCHED_TRACE
     if provenance["spare"]:
-        yield f"With {provenance['spare']} spare down; a replica's share is that of those that serve."
+        share_words = "; a replica's share is that of those that serve" if found.are_alike else ""
+        yield f"With {provenance['spare']} spare down{share_words}."
     most = provenance.get("runs_most", 0)
     more = f", up to {most} where they did not tell" if most > provenance["runs"] else ""
     yield f"{provenance['runs']} runs at each rate{more}, {requests_in_words(found.simulated)} in all."

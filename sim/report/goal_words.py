@@ -12,7 +12,7 @@ from sim.report.question import listed
 from sim.report.tables import label_of, most_in_words
 from sim.report.units import digits_of, quantity
 
-__all__ = ["goal_words", "goals_table", "limits_words", "nearness_words"]
+__all__ = ["goal_words", "goals_table", "is_seen", "limits_words", "nearness_words"]
 
 
 def limits_words(limits: Mapping[str, float]) -> str:
@@ -40,6 +40,12 @@ def nearness_words(figures: Mapping[str, Figure], name: str, limit: float, confi
     if judged == name:
         return f"at most {quantity(name, end)} of {quantity(name, limit)}"
     return f"at most {digits_of(100 * end)} % are slower than {quantity(name, limit)}, of {100 * most:g} % that may be"
+
+
+def is_seen(figures: Mapping[str, Figure], name: str, limit: float) -> bool:
+    """Return whether runs show any of what a goal limits: a share of 0 is one of which they show nothing."""
+    judged, _ = judged_by(figures, name, limit)
+    return bool(figures[judged].value)
 
 
 def goals_table(figures: Mapping[str, Figure], limits: Mapping[str, float], confidence: float) -> Table:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sim.forecast.estimates import Figure
 from sim.planner.grid import Axis
-from sim.planner.plan import Headroom, Plan, PlanRow
+from sim.planner.plan import Headroom, Looked, Plan, PlanRow
 from sim.planner.verdicts import upper_end
 from sim.report.document import (
     Answer,
@@ -35,6 +35,7 @@ from sim.report.plan_tables import (
     answer_table,
     answer_title,
     changes_in_words,
+    cost_ends,
     cost_words,
     export_command,
     frontier_table,
@@ -131,7 +132,7 @@ def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
         yield Section(title, blocks_of(table, capital(answer_title(plan))))
     if plan.answer is not None:
         yield Section("To go on", (Paragraph(TO_GO_ON), Code(export_command(plan, plan.answer, scenario))))
-    if any(_p99(each) is not None for each in plan.rows):
+    if plan.frontier:
         yield Section("Cost against p99", tuple(_frontier(plan)))
     yield Section("How it was found", tuple(_how(plan)))
     yield calibration_section(plan.scenarios[0 if row is None else row.place])
@@ -162,21 +163,37 @@ def _how(plan: Plan) -> Iterator[Block]:
 
 
 def _records(plan: Plan) -> Records:
-    """Return a row for each configuration that was looked at: its values, its state, its cost and its figures.
+    """Return a row for each configuration: its values, its state, its cost and its figures, if it has any.
 
-    `upper` is the end that the figure is below with the plan's confidence: what a goal was held against.
+    `upper` is the end that the figure is below with the plan's confidence: what a goal was held against. A cost that
+    has to be simulated has an interval; `cost.least` is known without a run. Those with figures come first.
     """
     keys = [key.strip() for axis in plan.axes for key in axis.key.split("+")]
     names = list(dict.fromkeys([*plan.limits, _P99, *(name for row in plan.rows for name in row.figures)]))
     names = [name for name in names if name != _COST]
-    columns = [*keys, "state", "confirmed", "runs", "cost", "unit", "why"]
+    columns = [*keys, "state", "confirmed", "runs", "cost", "cost.low", "cost.high", "cost.least", "unit", "why"]
     columns += [column for name in names for column in _heads(name)]
+    least = {each.place: each.least_cost for each in plan.looked}
     rows = []
     for row in plan.rows:
         state = (row.state.value, str(row.is_confirmed).lower(), row.runs)
-        values: list[object] = [*(row.changes.get(key) for key in keys), *state, row.cost, plan.unit, row.why]
+        cost = (row.cost, *cost_ends(plan, row), least.get(row.place), plan.unit)
+        values: list[object] = [*(row.changes.get(key) for key in keys), *state, *cost, row.why]
         rows.append((*values, *(cell for name in names for cell in _ends(plan, name, row.figures.get(name)))))
+    told = {row.place for row in plan.rows}
+    empty = [None] * sum(len(_heads(name)) for name in names)
+    rows += [
+        (*(each.changes.get(key) for key in keys), *_looked_cells(plan, each), *empty)
+        for each in plan.looked
+        if each.place not in told
+    ]
     return Records(tuple(columns), tuple(rows))
+
+
+def _looked_cells(plan: Plan, each: Looked) -> Sequence[object]:
+    """Return the cells of a configuration without figures, up to those."""
+    exact = each.cost if each.is_cost_exact else None
+    return (each.state.value, "false", each.runs, each.cost, exact, exact, each.least_cost, plan.unit, each.why)
 
 
 def _heads(name: str) -> Sequence[str]:

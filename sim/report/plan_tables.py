@@ -17,9 +17,9 @@ from sim.planner.plan import HEADROOM_BEYOND, Headroom, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.verdicts import lower_end, upper_end
 from sim.report.as_it_fits import AsItFits
-from sim.report.goal_words import goal_words, nearness_words
+from sim.report.goal_words import goal_words, is_seen, nearness_words
 from sim.report.tables import FIGURE_NAMES, label_of
-from sim.report.units import about_time, digits_of, new_table, quantity, requests_in_words, short_keys
+from sim.report.units import about_time, digits_of, new_table, quantity, requests_in_words, short_keys, span
 
 __all__ = [
     "FRONTIER_TITLE",
@@ -28,6 +28,7 @@ __all__ = [
     "answer_table",
     "answer_title",
     "changes_in_words",
+    "cost_ends",
     "cost_words",
     "export_command",
     "frontier_table",
@@ -137,10 +138,22 @@ def export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
 
 
 def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
-    """Return what a configuration costs for the measured time, and by the hour where there are prices."""
+    """Return what a configuration costs for the measured time, and by the hour where there are prices.
+
+    A cost that is simulated comes with its interval.
+    """
     seconds = plan.provenance["duration_s"]
     hourly = () if plan.unit == "GPU hours" else (f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h",)
-    return (f"{digits_of(row.cost)} {plan.unit} for {about_time(round(1e9 * seconds))}", *hourly)
+    low, high = cost_ends(plan, row)
+    is_sure = low is None or high is None or low == high
+    ends = "" if is_sure else f" ({span('cost', low or 0.0, high or 0.0)} with 95 % confidence)"
+    return (f"{digits_of(row.cost)} {plan.unit} for {about_time(round(1e9 * seconds))}{ends}", *hourly)
+
+
+def cost_ends(plan: Plan, row: PlanRow) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of the cost of a configuration; of one that is exact both ends are the cost."""
+    figure = row.figures.get("gpu_hours" if plan.unit == "GPU hours" else "cost")
+    return (None, None) if figure is None else (figure.low, figure.high)
 
 
 def changes_in_words(row: PlanRow) -> str:
@@ -149,14 +162,14 @@ def changes_in_words(row: PlanRow) -> str:
 
 
 def about_answer(plan: Plan) -> Iterator[str]:
-    """Yield what binds, how much more traffic there may be, and what spare replicas are for."""
+    """Yield what may be cheaper, what binds, how much more traffic there may be, what spare replicas are for."""
     row = plan.answer
+    if plan.doubt is not None:
+        yield plan.doubt
     if row is None:
         return
     if row.binding is not None and row.of_limit is not None:
-        label = label_of(row.binding)
-        near = nearness_words(row.figures, row.binding, plan.limits[row.binding], plan.confidence)
-        yield f"At this traffic {label} is the goal nearest its limit: {near} ({digits_of(100 * row.of_limit)} %)."
+        yield _nearest_words(plan, row, row.binding, row.of_limit)
     if plan.edges:
         yield _edge_words(plan.edges)
     if plan.headroom is not None:
@@ -164,6 +177,15 @@ def about_answer(plan: Plan) -> Iterator[str]:
     spare = plan.provenance["spare"]
     if spare:
         yield f"The goals hold with {spare} {'replica' if spare == 1 else 'replicas'} down; the cost counts all."
+
+
+def _nearest_words(plan: Plan, row: PlanRow, name: str, of_limit: float) -> str:
+    """Return which goal is the nearest to its limit; where nothing is seen of any, which the runs tell the least of."""
+    label, limit = label_of(name), plan.limits[name]
+    near = f"{nearness_words(row.figures, name, limit, plan.confidence)} ({digits_of(100 * of_limit)} %)"
+    if is_seen(row.figures, name, limit):
+        return f"At this traffic {label} is the goal nearest its limit: {near}."
+    return f"At this traffic no goal is seen near its limit; of {label} the runs tell the least: {near}."
 
 
 def _edge_words(edges: Sequence[Edge]) -> str:
@@ -185,8 +207,7 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     if headroom.factor is not None:
         asked = f"{min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
         missed = f"missed from {high} times on" if high else f"not missed yet at {asked} times"
-        breaks = f" before {FIGURE_NAMES[headroom.binding]} is beyond its limit" if headroom.binding else ""
-        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{breaks}."
+        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{_breaks(headroom)}."
         yield f"With {sure} confidence each, the goals are met up to {low} times and {missed}."
     elif headroom.why is not None:
         missed = high and f", and missed from {high} times on"
@@ -204,6 +225,16 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
             "For a fleet that scales less traffic may be worse: it was asked for every "
             f"{headroom.apart:.2g} times up to there, and narrower gaps are not seen."
         )
+
+
+def _breaks(headroom: Headroom) -> str:
+    """Return what breaks at more traffic, as far as that is seen."""
+    if headroom.binding is None:
+        return ""
+    name = FIGURE_NAMES[headroom.binding]
+    if headroom.is_beyond:
+        return f" before {name} is beyond its limit"
+    return f", where {name} is the nearest its limit; at more, no figures can be given"
 
 
 def _as_it_fits(plan: Plan, places: Sequence[int]) -> AsItFits:

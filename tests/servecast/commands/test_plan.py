@@ -63,6 +63,7 @@ def test_plan_is_printed_and_written_in_every_form(
     assert source.startswith("<!DOCTYPE html>")
     assert "servecast plan " in source
     assert rows.read_text(encoding="utf-8").startswith("fleet.replicas,batching.max_batch,state,confirmed,runs,cost,")
+    assert len(rows.read_text(encoding="utf-8").splitlines()) == 1 + 6  # a row for each configuration
 
 
 def test_section_is_set_whole_before_its_key_varies(short: str, capsys: pytest.CaptureFixture[str]) -> None:

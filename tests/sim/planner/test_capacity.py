@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from sim.errors import ScenarioError
-from sim.planner.capacity import CAPACITY_VERSION, capacity
+from sim.planner.capacity import CAPACITY_VERSION, capacity, gaps_at
 from sim.planner.grid import parse_axis
 from tests.sim.planner.small import changed
 
@@ -127,6 +128,28 @@ def test_trace_is_multiplied_and_its_length_stays(tmp_path: Path) -> None:
     assert again.stated_per_s == pytest.approx(125.0)
     assert found.low_per_s is not None
     assert again.low_per_s == pytest.approx(found.low_per_s, rel=0.1)
+
+
+@pytest.mark.parametrize("own", [0.01, 0.36, 0.5, 0.77, 1.2])
+def test_gaps_are_asked_for_down_to_its_own_traffic(own: float) -> None:
+    """A few more rates, the lowest its own; above the highest rate there is nothing to ask for."""
+    shares = gaps_at(own)
+    assert shares == sorted(shares)
+    assert shares[-1] == 0.95
+    assert 10 <= len(shares) <= 14
+    assert shares[0] == min(own, 0.5)
+    assert (own in shares) == (own < 1.0)
+    if own > 0.3:
+        assert max(high / low for low, high in pairwise(shares)) < 1.13
+
+
+def test_capacity_of_versions_has_no_equal_parts() -> None:
+    """Each has a fleet and passes of its own, so there is no rate of a replica."""
+    versions = [{"name": "v1"}, {"name": "v2", "weight": "50%", "model": {"pass_time": {"base": "40ms"}}}]
+    found = capacity(changed(versions=versions), seed=1)
+    assert not found.are_alike
+    assert found.to_json()["per_replica"] is None
+    assert capacity(changed(), seed=1).are_alike
 
 
 def test_closed_loop_has_no_rate() -> None:

@@ -236,3 +236,68 @@ def test_nothing_to_vary_is_refused() -> None:
     """A plan chooses among configurations."""
     with pytest.raises(ScenarioError, match="Nothing varies: give a key several values"):
         planned("fleet.replicas=2")
+
+
+def test_every_configuration_is_told_of() -> None:
+    """Those without figures too: excluded, inferred or dearer, with the cost that a fixed fleet has without a run."""
+    found = planned("fleet.replicas=1..12", goals="p90=32ms")
+    assert sorted(each.place for each in found.looked) == list(range(12))
+    assert len(found.rows) < 12
+    for each in found.looked:
+        assert each.cost == each.least_cost == pytest.approx(int(each.changes["fleet.replicas"]) * 12 / 3600)
+    assert len(found.to_json()["looked"]) == 12  # type: ignore[arg-type]
+
+
+def test_cost_of_a_fleet_that_scales_is_known_at_least() -> None:
+    """Without a run its fewest replicas, with one the figure; the answer's has an interval."""
+    fleet = {"replicas": 2, "autoscaler": {"target": 4, "max_replicas": 5, "tick": "1s", "sample": "500ms"}}
+    found = planned("fleet.autoscaler.target=2,4", goals="p90=120ms", fleet=fleet)
+    assert found.answer is not None
+    hours = found.answer.figures["gpu_hours"]
+    assert hours.value == pytest.approx(found.answer.cost)
+    assert hours.low is not None
+    assert hours.low < found.answer.cost
+    for each in found.looked:
+        assert each.least_cost == pytest.approx(12 / 3600)
+        assert (each.cost is None) == (each.runs == 0)
+
+
+def test_headroom_is_no_break_where_runs_do_not_tell() -> None:
+    """The seed's search ends below a rate at which refusals are unseen, in too few runs: that is no limit of them."""
+    found = planned(
+        "fleet.replicas=1..3",
+        traffic={"arrivals": {"process": "poisson", "rate": "800/s"}, "timeout": "1s"},
+        model={"pass_time": {"base": "12ms", "per_item": "1.5ms"}},
+        batching={"max_batch": 16, "max_wait": "5ms"},
+        queue={"cap": 256},
+        horizon={"duration": "40s", "runs": 5},
+        goals={"p99": "200ms", "refused": "0.1%"},
+    )
+    assert found.answer is not None
+    assert found.answer.changes == {"fleet.replicas": "2"}
+    headroom = found.headroom
+    assert headroom is not None
+    assert (headroom.factor, headroom.binding) == (None, None)  # it was 1.00 times, before refused breaks
+    assert headroom.why is not None
+    assert found.answer.figures["latency_ms.p99"].value is None
+    assert found.frontier == ()  # of those that have a p99, none can be said to be the cheapest
+    assert len(found.rows) > 1
+
+
+def test_cheaper_one_of_which_runs_do_not_tell_is_a_doubt_about_the_answer() -> None:
+    """One replica at 90 % of its capacity refuses nobody in the few runs there are; it is no note at the end."""
+    found = planned(
+        "fleet.replicas=1..3",
+        traffic={"arrivals": {"process": "poisson", "rate": "150/s"}, "timeout": "9s"},
+        queue={"cap": 512},
+        horizon={"duration": "30s", "runs": 3},
+        goals={"refused": "0.1%"},
+    )
+    assert found.answer is not None
+    assert found.answer.changes == {"fleet.replicas": "2"}
+    assert found.doubt is not None
+    assert found.doubt.startswith(
+        "1 cheaper configuration may meet the goals, and its runs do not tell: with fleet.replicas=1, 3 runs are too"
+    )
+    assert found.to_json()["doubt"] == found.doubt
+    assert not any("may meet the goals" in note for note in found.notes)

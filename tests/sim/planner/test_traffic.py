@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from sim.planner.traffic import (
     descend,
     first_miss,
     reach,
+    up_to_first_gap,
 )
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.load import load_scenario
@@ -123,6 +125,72 @@ def test_bench_tells_which_figure_is_beyond_its_limit() -> None:
     bench = TrafficBench(scenario, {P90: 500.0, REFUSED: 0.02}, 0.95, seed=1, runs=3)
     assert bench.at(50.0).broken is None
     assert bench.at(330.0).broken == REFUSED
+
+
+class Unseen(Known):
+    """A bench of which nothing is refused, in so few runs that its end is above the limit from 91/s on.
+
+    `p90` is known to be beyond its limit from 100/s on; from `hidden` on it is not known.
+    """
+
+    def _ask(self, rate_per_s: float) -> Standing:
+        standing = super()._ask(rate_per_s)
+        if standing.unknown is not None or standing.value > 1.0:
+            return replace(standing, broken=P90 if standing.value > 1.0 else None)
+        high = 2.0 if rate_per_s > 91.0 else 0.5
+        return replace(standing, high=max(standing.high, high), figure=REFUSED)
+
+
+def test_reach_does_not_take_what_is_unseen_for_what_breaks() -> None:
+    """A rate that was asked before, above the last of the search: all values are within, and p90 breaks above it.
+
+    By its upper end refused would be what binds, at 90/s.
+    """
+    bench = Unseen()
+    assert not bench.at(99.0).is_met
+    found = reach(bench, 90.0, 0.2)
+    assert found.value == 99.0
+    assert (found.binding, found.is_beyond, found.unknown) == (P90, True, None)
+
+
+def test_reach_does_not_take_what_is_not_known_for_a_break() -> None:
+    """94/s was asked before and is within; of 95/s and more nothing is known: that is no limit at 90/s."""
+    bench = Unseen(hidden=(94.5, 105.0))
+    assert not bench.at(94.0).is_met
+    found = reach(bench, 90.0, 0.06)
+    assert (found.value, found.binding) == (None, None)
+    assert found.unknown is not None
+    assert found.unknown.rate_per_s == pytest.approx(95.4)
+
+
+class Overloaded(Known):
+    """A bench without any figure from 100/s on: too many requests have no outcome there."""
+
+    def _ask(self, rate_per_s: float) -> Standing:
+        if rate_per_s > 100.0:
+            return Standing(math.inf, math.inf, math.inf, None, {})
+        return super()._ask(rate_per_s)
+
+
+def test_reach_says_that_it_does_not_see_what_breaks() -> None:
+    """The nearest has to do where no figure can be given above, and is told to be that alone."""
+    found = reach(Overloaded(), 80.0, 0.01)
+    assert found.value == pytest.approx(100.0, rel=0.01)
+    assert (found.binding, found.is_beyond) == (P90, False)
+
+
+def test_sure_miss_in_a_gap_is_at_a_rate_that_is_missed() -> None:
+    """Other ends of the gap were asked for before, between the last rate that is not missed and the first that is."""
+
+    class Gap(Known):
+        def _ask(self, rate_per_s: float) -> Standing:
+            return replace(super()._ask(150.0 if 40.0 < rate_per_s < 60.0 else rate_per_s), broken=P90)
+
+    bench = Gap()
+    found, _ = up_to_first_gap(bench, 20.0, reach(bench, 90.0, 0.01), 0.05)
+    assert found.value == pytest.approx(40.0, rel=0.05)
+    assert found.high is not None
+    assert bench.at(found.high).is_missed
 
 
 def test_reach_says_what_hides_where_the_limit_is() -> None:

@@ -12,6 +12,7 @@ from sim.forecast.estimates import Figure, exact, mean_of_runs
 from sim.forecast.intervals import Bounds, PredictionBounds
 from sim.planner.verdicts import (
     Prospect,
+    Share,
     is_met,
     lower_end,
     prospect,
@@ -19,6 +20,7 @@ from sim.planner.verdicts import (
     upper_end,
     why_unknown,
     worst_goal,
+    worst_of,
 )
 
 P99 = "latency_ms.p99"
@@ -122,3 +124,25 @@ def test_share_of_which_nothing_is_seen_needs_as_many_more_runs_as_its_end_is_ab
     assert times_needed(figures, "refused_share", 0.0, 0.95, 10) == math.inf
     told = why_unknown(figures, "refused_share", 0.005, 0.95, made=10)
     assert told.endswith("though none is seen; more runs (--runs 21) or longer ones (horizon.duration) would tell")
+
+
+def test_goal_of_which_none_may_be_is_shown_by_no_number_of_runs() -> None:
+    """0 % of an unseen share: longer runs are no way out, a small share is."""
+    told = why_unknown({"timed_out_share": unseen(0.01)}, "timed_out_share", 0.0, 0.95, made=10)
+    assert told == ("no number of runs shows that none is ever timed out: allow a small share, as in timed_out=0.01%")
+
+
+@pytest.mark.parametrize(
+    ("refused", "p99", "worst"),
+    [
+        (Share(0.0, 0.0, 5.0), Share(1.1, 1.2, 1.3), P99),  # its end says how few the runs are, not that it is beyond
+        (Share(1.0, 1.5, 2.0), Share(1.1, 1.2, 3.0), "refused_share"),  # both are beyond: by their values
+        (Share(0.0, 0.0, 0.5), Share(0.1, 0.2, 0.3), P99),  # within: the one of which something is seen
+        (Share(0.0, 0.0, 1.5), Share(0.1, 0.2, 0.3), "refused_share"),  # it alone is not met
+        (Share(0.0, 0.0, 0.5), Share(0.0, 0.0, 0.3), "refused_share"),  # nothing is seen of either
+        (Share(math.nan, math.nan, math.nan), Share(0.0, 0.0, 0.3), P99),
+    ],
+)
+def test_share_of_which_nothing_is_seen_is_no_limit_that_binds(refused: Share, p99: Share, worst: str) -> None:
+    """By the upper end alone, refused would be the worst in all but the last."""
+    assert worst_of({"refused_share": refused, P99: p99}) == worst

@@ -13,6 +13,8 @@ from sim.report.csv import csv_of
 from sim.report.document import Paragraph, Table, Verdict
 from sim.report.html import page_of
 from sim.report.markdown import markdown_of
+from sim.scenario.load import load_scenario
+from tests.sim.report.conftest import PLAIN
 from tests.sim.report.test_plan_tables import capacity
 
 
@@ -84,3 +86,16 @@ def test_rows_are_those_of_the_table_to_the_digit() -> None:
     assert (float(replica["low_per_s"]), float(replica["saturation_per_s"])) == (95.0, 125.0)
     rows = csv.DictReader(csv_of(capacity_document(replace(capacity(), high_per_s=None)).figures).splitlines())
     assert [each["high_per_s"] for each in rows] == ["", ""]
+
+
+def test_versions_have_no_rate_of_a_replica() -> None:
+    """Each has a fleet and passes of its own: no row, no tile, no line of the CSV."""
+    scenario = load_scenario({**PLAIN, "versions": [{"name": "v1"}, {"name": "v2", "weight": "10%"}]})
+    found = capacity(scenario=scenario, provenance={**capacity().provenance, "spare": 1})
+    document = capacity_document(found)
+    assert [each.name for each in document.highlights] == ["highest rate", "saturation", "its own traffic"]
+    (rates,) = next(each.blocks for each in document.sections if each.title == "The rates")
+    assert isinstance(rates, Table)
+    assert [cells[0] for cells in rates.rows] == ["fleet"]
+    assert [each["of"] for each in csv.DictReader(csv_of(document.figures).splitlines())] == ["fleet"]
+    assert "With 1 spare down." in list(capacity_notes(found))

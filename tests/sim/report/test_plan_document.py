@@ -12,7 +12,7 @@ import pytest
 from sim.forecast.estimates import Figure, mean_of_runs
 from sim.planner.edges import Edge
 from sim.planner.grid import Axis
-from sim.planner.plan import Headroom, Plan
+from sim.planner.plan import Headroom, Looked, Plan
 from sim.planner.search import State
 from sim.planner.verdicts import upper_end
 from sim.report.csv import csv_of
@@ -159,7 +159,9 @@ def test_rows_hold_a_configuration_each_to_the_digit() -> None:
     axes = (Axis("fleet.replicas+queue.cap", ("1+32", "2+64")),)
     found = asked(axes=axes)
     rows = list(csv.DictReader(csv_of(plan_document(found).figures).splitlines()))
-    assert list(rows[0])[:8] == ["fleet.replicas", "queue.cap", "state", "confirmed", "runs", "cost", "unit", "why"]
+    assert ",".join(rows[0]).startswith(
+        "fleet.replicas,queue.cap,state,confirmed,runs,cost,cost.low,cost.high,cost.least,unit,why,latency_ms.p99,"
+    )
     assert [each["fleet.replicas"] for each in rows] == ["1", "2", "3"]
     assert [each["state"] for each in rows] == [each.state.value for each in found.rows]
     assert [each["confirmed"] for each in rows] == ["false", "true", "false"]
@@ -167,6 +169,43 @@ def test_rows_hold_a_configuration_each_to_the_digit() -> None:
     told = [float(rows[1][f"{P99}{end}"]) for end in ("", ".low", ".high", ".upper")]
     assert told == [figure.value, figure.low, figure.high, upper_end(figure, 0.95)]
     assert float(rows[2]["cost"]) == found.rows[2].cost
+
+
+def test_configurations_without_figures_have_a_row_too() -> None:
+    """With its state, and its cost as far as it is known: exact, at least, or by the one run that there is."""
+    none = {"fleet.replicas": "9"}
+    looked = (
+        Looked(2, {"fleet.replicas": "2"}, State.CONFIRMED, 3, 4.0, True, 4.0, ""),
+        Looked(9, none, State.EXCLUDED, 0, 18.0, True, 18.0, "a pass takes 9 ms"),
+        Looked(10, none, State.DEARER, 0, 5.0, False, None, ""),
+        Looked(11, none, State.DEARER, 1, 5.0, False, 6.5, ""),
+    )
+    found = asked(looked=looked)
+    rows = list(csv.DictReader(csv_of(plan_document(found).figures).splitlines()))
+    assert len(rows) == len(found.rows) + 3
+    assert rows[1]["cost.least"] == "4.0"
+    costs = [tuple(each[f"cost{end}"] for end in ("", ".low", ".high", ".least")) for each in rows[3:]]
+    assert costs == [("18.0", "18.0", "18.0", "18.0"), ("", "", "", "5.0"), ("6.5", "", "", "5.0")]
+    assert [(each["state"], each["runs"]) for each in rows[3:]] == [
+        ("excluded by arithmetic", "0"),
+        ("costs more", "0"),
+        ("costs more", "1"),
+    ]
+    assert rows[3]["why"] == "a pass takes 9 ms"
+    assert {each[P99] for each in rows[3:]} == {""}
+
+
+def test_doubt_stands_with_the_answer() -> None:
+    """On the page too, before what binds; it is no note of how it was found."""
+    document = plan_document(asked(doubt="1 cheaper configuration may meet the goals."))
+    assert document.answer.sentences[0] == "1 cheaper configuration may meet the goals."
+    how = section(document, "How it was found")
+    assert "1 cheaper configuration may meet the goals." not in [block.text for block in how[:-1]]
+
+
+def test_no_picture_of_what_nothing_beats_without_the_answer() -> None:
+    """The answer has no p99: it may be cheaper than all that are drawn."""
+    assert "Cost against p99" not in [each.title for each in plan_document(asked(frontier=())).sections]
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.99])

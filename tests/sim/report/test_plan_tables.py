@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sim.forecast.estimates import Figure, mean_of_runs
+from sim.forecast.estimates import Figure, exact, mean_of_runs
+from sim.forecast.intervals import Bounds
 from sim.planner.capacity import Capacity
 from sim.planner.edges import Edge
 from sim.planner.plan import Headroom, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.traffic import Unknown
-from sim.report.capacity_tables import capacity_report
+from sim.report.capacity_tables import capacity_answer, capacity_report
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import plan_answer, plan_report
 from sim.report.tables import as_text
@@ -108,6 +109,10 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
         (Headroom(1.1, 2.0, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 2.50 times."),
         (Headroom(1.1, 3.6, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 4.00 times."),
         (
+            Headroom(1.1, 1.2, None, P99, 4.0, is_beyond=False),
+            "may be 1.20 times as much, where p99 latency is the nearest its limit; at more, no figures can be given.",
+        ),
+        (
             Headroom(1.2, 1.3, 1.4, P99, 4.0, apart=0.033),
             "it was asked for every 0.033 times up to there, and narrower gaps are not seen.",
         ),
@@ -116,6 +121,38 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
 def test_headroom_that_is_not_known_is_not_told_as_if(headroom: Headroom, words: str) -> None:
     """Where nothing broke, and where the runs do not tell."""
     assert words in said(plan(headroom=headroom))
+
+
+def test_doubt_about_the_answer_stands_behind_it() -> None:
+    """Whoever reads the answer reads what it depends on, without an answer too."""
+    doubt = "1 cheaper configuration may meet the goals, and its runs do not tell: with fleet.replicas=1, too few."
+    for found in (plan(doubt=doubt), plan(doubt=doubt, chosen=None, closest=0, runners_up=(), headroom=None)):
+        lines = as_text(plan_report(found), width=400).splitlines()
+        assert lines[0].startswith("shop: ")
+        assert lines[1] == doubt
+        assert sum(doubt in line for line in lines) == 1
+
+
+def test_cost_that_is_simulated_has_its_interval() -> None:
+    """One that is exact has none: both ends are the cost."""
+    chosen = row(2, 80.0, State.CONFIRMED)
+    for cost, words in ((mean_of_runs([3.0, 4.0, 5.0]), " (1.52 .. 6.48 with 95 % confidence)"), (exact(4.0), "")):
+        changed = replace(chosen, figures={**chosen.figures, "cost": cost})
+        assert f": 4.00 EUR for 2 h{words}, 2.00 EUR/h; p99" in said(
+            plan(rows=(changed,), chosen=0, runners_up=(), frontier=())
+        )
+
+
+def test_share_of_which_nothing_is_seen_is_not_the_nearest_to_its_limit() -> None:
+    """Its end says how much the runs tell, not how near it is."""
+    unseen = Figure(0.0, 0.0, 0.009, Bounds(0.0, 0.009), None, None, 1000)
+    chosen = replace(
+        row(2, 80.0, State.CONFIRMED, "refused_share"),
+        figures={P99: mean_of_runs([79.0, 81.0]), "refused_share": unseen},
+    )
+    words = said(plan(rows=(chosen,), chosen=0, runners_up=(), frontier=(), limits={"refused_share": 0.01}))
+    assert "At this traffic no goal is seen near its limit; of refused the runs tell the least: at most " in words
+    assert "goal nearest" not in words
 
 
 def test_narrower_gaps_are_no_matter_of_a_fixed_fleet() -> None:
@@ -285,6 +322,28 @@ def test_capacity_with_gaps_says_where() -> None:
         "shop: the goals hold at 200/s [190 .. 210/s], and not at all rates below: they are missed at 120/s, 150/s."
     )
     assert "Less traffic may be worse for a fleet that scales" in words
+
+
+def test_capacity_that_is_known_in_part_says_where_gaps_are_too() -> None:
+    """What is not known above does not hide what is known below."""
+    unknown = Unknown(195.0, "at 195/s p999 is not known", 2.0)
+    part = capacity(rate_per_s=None, unknown=unknown, gaps_per_s=(120.0, 150.0))
+    for found, words in (
+        (part, "the goals hold at 190/s and are missed from 210/s on, with 95 % confidence each; between, it is"),
+        (replace(part, high_per_s=None), "the goals hold at 190/s with 95 % confidence; above that it is"),
+    ):
+        answer = capacity_answer(found)
+        assert answer.startswith(f"shop: {words} not known. ")
+        assert answer.endswith(" They do not hold at all rates below: they are missed at 120/s, 150/s.")
+
+
+def test_capacity_does_not_say_that_what_is_not_seen_breaks() -> None:
+    """The nearest goal is told as that, and why it is no more."""
+    words = " ".join(as_text(capacity_report(capacity(is_beyond=False)), width=200).split())
+    assert words.startswith(
+        "shop: the goals hold up to 200/s [190 .. 210/s], where p99 latency is the nearest its limit."
+    )
+    assert "At more traffic no figures can be given: which goal breaks there is not seen." in words
 
 
 def test_capacity_is_told_for_fleet_and_replica() -> None:
