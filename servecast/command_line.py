@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TypeVar
@@ -23,6 +24,7 @@ __all__ = [
     "add_scenario",
     "add_seed",
     "add_url",
+    "add_workers",
     "count",
     "output_file",
     "parser_of",
@@ -108,6 +110,16 @@ def add_seed(parser: Parser) -> None:
     parser.add_argument("--seed", type=count, metavar="N", help="of the dice (default: the scenario's, else 0)")
 
 
+def add_workers(parser: Parser) -> None:
+    """Add the number of processes."""
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="processes; changes the time it takes, not the result (default: every core, where that pays)",
+    )
+
+
 def add_engine(parser: Parser) -> None:
     """Add the choice of the engine."""
     parser.add_argument(
@@ -156,9 +168,18 @@ def count(text: str) -> int:
     return int(text)
 
 
+def _workers(text: str) -> int:
+    """Return a whole number >= 1 from the command line."""
+    if not text.isdecimal() or not text.isascii() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1; without it every core is used. Got {text}")
+    return int(text)
+
+
 def output_file(text: str) -> Path:
     """Return a path that can be written: checked before a long run, not after it; nothing is written yet."""
     path = Path(text)
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file that is to be written. Got an empty name")
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a directory, and a file is to be written")
     if not path.parent.is_dir():
@@ -192,7 +213,7 @@ def share(text: str) -> float:
     """Return a share above zero and below one from the command line, such as 2%, of 1."""
     from sim.scenario.units import parse_share
 
-    value = _read(parse_share, text)
+    value = _read(partial(parse_share, below_one=True), text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"must be a share above 0% and below 100%. Got {text}")
     return value

@@ -1,4 +1,4 @@
-"""Files that a command reads are not written over: an option that names one is refused before anything runs.
+"""Files that a command reads are not written over, and none is written twice: refused before anything runs.
 
 What a command writes are its options of the type `output_file`; what it reads are its scenario with the trace and the
 calibrations in it, and the other files on its command line.
@@ -30,11 +30,17 @@ _NAMED = {"file": "the trace", "profile": "the calibration"}
 
 
 def check_outputs(parser: Parser, options: argparse.Namespace) -> None:
-    """Raise UsageError where an option would write over a file that the command reads."""
+    """Raise UsageError where an option would write over a file that the command reads, or that another one writes."""
+    written: dict[Path, str] = {}
     for action in parser.writing():
         path = getattr(options, action.dest)
-        if path is not None:
-            refuse_overwriting(max(action.option_strings, key=len), [path], options)
+        if path is None:
+            continue
+        option = max(action.option_strings, key=len)
+        refuse_overwriting(option, [path], options)
+        other = written.setdefault(path.resolve(), option)
+        if other != option:
+            raise UsageError(f"{other} and {option} would both write {path}: name another file for one of them")
 
 
 def refuse_overwriting(option: str, paths: Sequence[Path], options: argparse.Namespace) -> None:

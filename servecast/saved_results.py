@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sim.errors import ScenarioError
 from sim.scenario.missing import where_looked
@@ -30,6 +30,7 @@ _OF_THE_MOMENT: Final = (
 
 Content = dict[str, Any]
 Progress = Callable[[int, int], None]
+_Options = TypeVar("_Options")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def is_saved(content: object) -> bool:
 def read_saved(path: Path) -> Saved:
     """Return the result or manifest in a file. Raises ScenarioError in one sentence where there is none."""
     from sim.forecast.manifest import Manifest
+    from sim.scenario.units import shown
 
     text = _text_of(path)
     try:
@@ -70,7 +72,14 @@ def read_saved(path: Path) -> Saved:
     told = content if is_alone else content.get("manifest")
     if not isinstance(told, dict):
         raise ScenarioError(f"{path} holds no manifest, so it does not tell how to make it again.")
-    return Saved(str(path), text, content, Manifest.from_json(told, str(path)))
+    manifest = Manifest.from_json(told, str(path))
+    own = content["version"] if is_alone else _versions().get(manifest.command, content["version"])
+    if content["version"] != own:
+        raise ScenarioError(
+            f"{path} must be of the version {own}, since its manifest is of servecast {manifest.command}. "
+            f"Got {shown(content['version'])}."
+        )
+    return Saved(str(path), text, content, manifest)
 
 
 def made_again(manifest: Manifest, *, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -86,6 +95,21 @@ def made_again(manifest: Manifest, *, workers: int | None = None, progress: Prog
     _require_files(manifest)
     with TemporaryDirectory(prefix="servecast-") as folder:
         return make(manifest.content_in(Path(folder)), manifest, workers, progress)
+
+
+def _versions() -> dict[str, str]:
+    """Return the version of a result by the command that makes it."""
+    from sim.forecast.forecast import FORECAST_VERSION
+    from sim.planner.capacity import CAPACITY_VERSION
+    from sim.planner.plan import PLAN_VERSION
+    from sim.planner.whatif import WHATIF_VERSION
+
+    return {
+        "forecast": FORECAST_VERSION,
+        "whatif": WHATIF_VERSION,
+        "plan": PLAN_VERSION,
+        "capacity": CAPACITY_VERSION,
+    }
 
 
 def _require_files(manifest: Manifest) -> None:
@@ -109,10 +133,10 @@ def _forecast(content: Content, manifest: Manifest, workers: int | None, progres
     from sim.forecast.forecast import forecast
     from sim.scenario.load import load_scenario
 
-    told = manifest.options
     runs, precision = manifest.runs, None
-    if "precision" in told:
-        runs, precision = None, Precision(told["precision"], told["budget_s"], told["max_runs"], made=manifest.runs)
+    if manifest.options:
+        told = _options(manifest, _OfPrecision)
+        runs, precision = None, Precision(told.precision, told.budget_s, told.max_runs, made=manifest.runs)
     scenario = load_scenario(content)
     return forecast(
         scenario, seed=manifest.seed, runs=runs, precision=precision, workers=workers, progress=progress
@@ -124,13 +148,14 @@ def _whatif(content: Content, manifest: Manifest, workers: int | None, progress:
     from sim.planner.whatif import whatif
     from sim.planner.workers import Workers
 
+    told = _options(manifest, _OfWhatif)
     return whatif(
         content,
-        _axes(manifest),
-        grid=manifest.options["grid"],
+        _axes(told.varied),
+        grid=told.grid,
         seed=manifest.seed,
         runs=manifest.runs,
-        warnings=manifest.options["warnings"],
+        warnings=told.warnings,
         workers=Workers(count=workers),
         progress=progress,
     ).to_json()
@@ -140,23 +165,62 @@ def _plan(content: Content, manifest: Manifest, workers: int | None, progress: P
     """Make a plan."""
     from sim.planner.plan import plan
 
-    confidence, seed, runs = manifest.options["confidence"], manifest.seed, manifest.runs
-    return plan(content, _axes(manifest), confidence=confidence, seed=seed, runs=runs, progress=progress).to_json()
+    told, seed, runs = _options(manifest, _OfPlan), manifest.seed, manifest.runs
+    axes, confidence = _axes(told.varied), told.confidence
+    return plan(content, axes, confidence=confidence, seed=seed, runs=runs, progress=progress).to_json()
 
 
 def _capacity(content: Content, manifest: Manifest, workers: int | None, progress: Progress | None) -> Content:
     """Ask for a capacity."""
     from sim.planner.capacity import capacity
 
-    confidence, seed, runs = manifest.options["confidence"], manifest.seed, manifest.runs
+    confidence, seed, runs = _options(manifest, _OfCapacity).confidence, manifest.seed, manifest.runs
     return capacity(content, confidence=confidence, seed=seed, runs=runs, progress=progress).to_json()
 
 
-def _axes(manifest: Manifest) -> list[Axis]:
+@dataclass(frozen=True)
+class _OfPrecision:
+    """What a manifest tells of a wanted precision."""
+
+    precision: float
+    budget_s: float | None
+    max_runs: int
+
+
+@dataclass(frozen=True)
+class _OfWhatif:
+    """What a manifest tells of a comparison."""
+
+    varied: dict[str, list[str]]
+    grid: bool
+    warnings: bool
+
+
+@dataclass(frozen=True)
+class _OfCapacity:
+    """What a manifest tells of a capacity."""
+
+    confidence: float
+
+
+@dataclass(frozen=True)
+class _OfPlan(_OfCapacity):
+    """What a manifest tells of a plan."""
+
+    varied: dict[str, list[str]]
+
+
+def _options(manifest: Manifest, kind: type[_Options]) -> _Options:
+    """Return what a manifest tells of its command besides seed and runs. Raises ScenarioError where that is not it."""
+    from sim.forecast.manifest import read_as
+
+    return read_as(kind, manifest.options, "The options in the manifest are not right")
+
+
+def _axes(varied: Mapping[str, Sequence[str]]) -> list[Axis]:
     """Return what varied. Raises ScenarioError where files did: a manifest holds those of its scenario alone."""
     from sim.planner.grid import Axis
 
-    varied: dict[str, list[str]] = manifest.options["varied"]
     for key in varied:
         if any(each.endswith((".profile", ".file")) for each in key.split("+")):
             raise ScenarioError(

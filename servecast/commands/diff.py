@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 
 from servecast.api import diff
-from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_seed, count
+from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_seed, add_workers, count
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.streams import Talk, print_json, print_text
@@ -29,9 +29,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("b", metavar="B", help="what is compared with it, likewise")
     add_seed(parser)
     parser.add_argument("--runs", type=count, metavar="N", help="independent runs of both (default: the larger number)")
-    parser.add_argument(
-        "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
-    )
+    add_workers(parser)
     parser.add_argument("--saved", action="store_true", help="compare two saved results as they are")
     add_engine(parser)
     add_json(parser)
@@ -50,7 +48,7 @@ def run(options: argparse.Namespace) -> Exit:
             seed=options.seed,
             runs=options.runs,
             saved=options.saved,
-            workers=options.workers or None,
+            workers=options.workers,
             progress=progress,
         )
     if options.json:

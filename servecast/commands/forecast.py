@@ -25,6 +25,7 @@ from servecast.command_line import (
     add_quiet,
     add_scenario,
     add_seed,
+    add_workers,
     count,
     output_file,
     seconds,
@@ -64,9 +65,7 @@ def add_arguments(parser: Parser) -> None:
         help="of wall time for the runs, with --precision: 60s, say; reading them takes a little more",
     )
     parser.add_argument("--max-runs", type=count, metavar="N", help="for --precision (default: 400)")
-    parser.add_argument(
-        "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
-    )
+    add_workers(parser)
     parser.add_argument(
         "--picture", type=output_file, metavar="FILE", help="draw the latency distribution (.png, .svg)"
     )
@@ -89,7 +88,7 @@ def run(options: argparse.Namespace) -> Exit:
             precision=options.precision,
             budget_s=options.budget,
             max_runs=options.max_runs,
-            workers=options.workers or None,
+            workers=options.workers,
             progress=progress,
         )
     from sim.forecast.goals import all_met

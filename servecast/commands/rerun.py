@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from servecast.command_line import Parser, add_engine, add_quiet, count
+from servecast.command_line import Parser, add_engine, add_quiet, add_workers
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.saved_results import Saved, differences, made_again, read_saved
@@ -30,9 +30,7 @@ _NAMED_MAX = 3
 def add_arguments(parser: Parser) -> None:
     """It takes the saved result."""
     parser.add_argument("file", type=Path, metavar="FILE", help="a saved result, or a manifest")
-    parser.add_argument(
-        "--workers", type=count, metavar="N", help="processes; changes the time it takes, not the result"
-    )
+    add_workers(parser)
     add_engine(parser)
     add_quiet(parser)
 
@@ -43,7 +41,7 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
     with talk.progress(f"making {saved.source} again") as progress:
-        made = made_again(saved.manifest, workers=options.workers or None, progress=progress)
+        made = made_again(saved.manifest, workers=options.workers, progress=progress)
     print_json(made)
     sentence, is_same = _verdict(saved, made)
     talk.say(sentence)
@@ -69,6 +67,7 @@ def _verdict(saved: Saved, made: dict[str, Any]) -> tuple[str, bool]:
     values = sorted(found, key=lambda one: not one[0].endswith(".value"))
     named = "; ".join(f"{key} {shown(before)} then, {shown(now)} now" for key, before, now in values[:_NAMED_MAX])
     more = f"; and {len(values) - _NAMED_MAX} more" if len(values) > _NAMED_MAX else ""
-    cause = f"The probable cause: {unlike}" if unlike else "Versions and host are the same, so the code itself differs"
+    same = f"Versions and host are the same: the code itself differs, or {saved.source} was changed by hand"
+    cause = f"The probable cause: {unlike}" if unlike else same
     told = "1 value is not that" if len(values) == 1 else f"{len(values)} values are not those"
     return f"{told} of {saved.source}: {named}{more}. {cause}.", False

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, count, output_file
+from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, add_workers, count, output_file
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
 from servecast.outputs import show
@@ -55,7 +55,7 @@ def add_arguments(parser: Parser) -> None:
     )
     add_seed(parser)
     parser.add_argument("--runs", type=count, metavar="N", help="runs of each configuration (default: horizon.runs)")
-    parser.add_argument("--workers", type=count, metavar="N", help="processes; changes the time it takes, nothing else")
+    add_workers(parser)
     parser.add_argument(
         "--backend",
         choices=["loky", "dask", "ray"],
@@ -88,7 +88,7 @@ class _Keeping:
     def __call__(self, done: int, count: int) -> None:
         """Take in how many configurations are finished, and how many there are."""
         if self._counts is None and self._file is not None and done:
-            self._talk.say(f"{done} of {count} configurations are taken over from {self._file}.")
+            self._talk.say(f"{_so_many(done, count)} taken over from {self._file}.")
         self._counts = done, count
         if self._bar is not None:
             self._bar(done, count)
@@ -97,11 +97,19 @@ class _Keeping:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Where Ctrl-C ended the sweep, say what is kept: --quiet silences no answer to that."""
-        if kind is KeyboardInterrupt and self._file is not None and self._counts is not None:
-            done, count = self._counts
-            kept = f"{done} of {count} configurations are kept in {self._file}: the same command goes on from there."
+        """Where Ctrl-C ended the sweep, say what is kept: --quiet silences no answer to that, but that nothing is."""
+        if kind is not KeyboardInterrupt:
+            return
+        if self._file is None:
+            self._talk.say("Nothing is kept: --save FILE keeps what is finished, and then goes on from there.")
+        elif self._counts is not None:
+            kept = f"{_so_many(*self._counts)} kept in {self._file}: the same command goes on from there."
             print(kept, file=sys.stderr, flush=True)
+
+
+def _so_many(done: int, count: int) -> str:
+    """Return how many of the configurations, with the verb."""
+    return f"{done} of {count} configurations {'is' if done == 1 else 'are'}"
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -127,7 +135,7 @@ def run(options: argparse.Namespace) -> Exit:
             warnings=options.warnings,
             backend=options.backend,
             cluster=options.cluster,
-            workers=options.workers or None,
+            workers=options.workers,
             save=options.save,
             progress=progress,
         )

@@ -111,7 +111,7 @@ def _left_over(left: Mapping[str, str], chosen: Format, said: Mapping[str, froze
         alike.setdefault(tuple(name for name, keys in said.items() if asked in keys), []).append(key)
     sentences = []
     for able, keys in alike.items():
-        where = f"; --to {listed(able, 'or')} has" if able else ", nor has any other format"
+        where = f"; --to {listed(able, 'or')} has" if able else ", nor has any other format that fits"
         sentences.append(f"{_named(keys, left)}: {chosen.name} has no word for that{where}.")
     return sentences
 

@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
 
 from sim.errors import ScenarioError
-from sim.forecast.estimates import Figure
+from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure
 from sim.forecast.forecast import FORECAST_VERSION
 from sim.forecast.intervals import LEVEL
-from sim.forecast.manifest import Manifest, unlike_conditions
+from sim.forecast.manifest import SEED_MAX, Manifest, unlike_conditions
 from sim.forecast.paired import Difference, beyond_noise_together, figure_difference
 from sim.scenario.changes import Change, changes
-from sim.scenario.identity import put
+from sim.scenario.rules import RUNS_MAX
+from sim.scenario.units import in_words, shown
 
 __all__ = ["DIFF_VERSION", "FigureChange", "ForecastDiff", "ForecastResult", "GoalChange", "compare", "read_forecast"]
 
 DIFF_VERSION: Final = "servecast-diff/1"
 
 _NOT_FIGURES: Final = ("manifest", "provenance")
+_ENDS: Final = frozenset({"value", "low", "high"})
 
 
 @dataclass(frozen=True)
@@ -125,26 +127,24 @@ def read_forecast(content: Mapping[str, Any], label: str) -> ForecastResult:
     """Return a forecast from its JSON. Raises ScenarioError, with the label, where it is none."""
     version = content.get("version")
     if version != FORECAST_VERSION:
-        raise ScenarioError(f"{label} must be a forecast, of the version {FORECAST_VERSION}. Got {version}.")
-    parts = {name: part for name, part in content.items() if name not in _NOT_FIGURES}
-    figures = dict(_figures("", parts, label))
-    if not figures:
-        raise ScenarioError(f"{label} holds no figure: it is no whole forecast.")
+        raise ScenarioError(f"{label} must be a forecast, of the version {FORECAST_VERSION}. Got {shown(version)}.")
     told = content.get("manifest")
-    manifest = None if told is None else Manifest.from_json(told, label)
-    provenance = content.get("provenance") or {}
+    manifest = None if told is None else _manifest(told, label)
     try:
+        figures = dict(_figures("", {name: part for name, part in content.items() if name not in _NOT_FIGURES}, label))
+        _check_figures(figures, content, label)
+        provenance = content.get("provenance") or {}
         return ForecastResult(
             label=label,
             figures=figures,
-            verdicts={goal["goal"]: goal["verdict"] for goal in content.get("goals", [])},
-            seed=manifest.seed if manifest else provenance.get("seed"),
-            runs=manifest.runs if manifest else provenance.get("runs"),
-            currency=content.get("cost", {}).get("currency"),
+            verdicts={_text(goal["goal"]): _text(goal["verdict"]) for goal in content.get("goals", [])},
+            seed=manifest.seed if manifest else _count("provenance.seed", provenance.get("seed"), 0, SEED_MAX, label),
+            runs=manifest.runs if manifest else _count("provenance.runs", provenance.get("runs"), 2, RUNS_MAX, label),
+            currency=_text(content.get("cost", {}).get("currency") or "") or None,
             counted=not content.get("breakdown_ms", True),
             manifest=manifest,
         )
-    except (AttributeError, LookupError, TypeError):
+    except (AttributeError, LookupError, TypeError, RecursionError):
         raise ScenarioError(f"{label} is not a forecast as servecast writes it.") from None
 
 
@@ -187,12 +187,7 @@ def _input_changes(a: Manifest | None, b: Manifest | None) -> tuple[Change, ...]
     """Return what differs between the two scenarios, files by their content; None where one is not told."""
     if a is None or b is None:
         return None
-    told = []
-    for manifest in (a, b):
-        scenario = manifest.to_json()["scenario"]
-        for key, file in manifest.files.items():
-            put(scenario, key, f"{file.name} ({file.hash[:15]})")
-        told.append(scenario)
+    told = [manifest.content_by_hash() for manifest in (a, b)]
     same_files = {key for key in a.files.keys() & b.files.keys() if a.files[key].hash == b.files[key].hash}
     return tuple(change for change in changes(*told) if change.key not in same_files)
 
@@ -210,11 +205,22 @@ def _notes(a: ForecastResult, b: ForecastResult) -> Iterator[str]:
             yield f"They were made under other conditions: {', '.join(unlike)}."
 
 
+def _manifest(told: Any, label: str) -> Manifest:
+    """Return the manifest of a forecast. Raises ScenarioError where it is none, or one of something else."""
+    manifest = Manifest.from_json(told, label)
+    where = f"The manifest in {label} is not right"
+    if manifest.command != "forecast":
+        raise ScenarioError(f"{where}: command must be forecast, as {label} is one. Got {shown(manifest.command)}.")
+    if manifest.runs is None:
+        raise ScenarioError(f"{where}: runs must be from 2 to {RUNS_MAX}. Got nothing.")
+    return manifest
+
+
 def _figures(key: str, content: Any, label: str) -> Iterator[tuple[str, Figure]]:
     """Yield every figure below a key, by its dotted name."""
     if not isinstance(content, Mapping):
         return
-    if not {"value", "low", "high"} <= content.keys():
+    if not content.keys() >= _ENDS:
         for name, inner in content.items():
             yield from _figures(f"{key}.{name}".lstrip("."), inner, label)
         return
@@ -222,8 +228,41 @@ def _figures(key: str, content: Any, label: str) -> Iterator[tuple[str, Figure]]
     runs, drawn = (content.get(name, []) for name in ("runs", "drawn"))
     if not isinstance(runs, list) or not isinstance(drawn, list) or not all(map(_is_number, numbers + runs + drawn)):
         raise ScenarioError(f"{label} is not right: {key} must hold numbers, or null.")
+    if drawn and len(drawn) != len(runs):
+        raise ScenarioError(
+            f"{label} is not right: {key}.drawn must have a number for each of runs, {len(runs)}. Got {len(drawn)}."
+        )
     value, low, high = numbers
     yield key, Figure(value, low, high, why=content.get("why"), runs=_shown(runs), drawn=_shown(drawn))
+
+
+def _check_figures(figures: Mapping[str, Figure], content: Mapping[str, Any], label: str) -> None:
+    """Raise ScenarioError where something else stands in the place of a figure, or no latency is told."""
+    for name in (*METRICS, *FLEET_METRICS):
+        group, _, last = name.partition(".")
+        within = content.get(group) if last else content
+        if group in content and name not in figures and (not isinstance(within, Mapping) or (last or group) in within):
+            wrong, got = (name, within[last or group]) if isinstance(within, Mapping) else (group, within)
+            what = "a figure, with value, low and high" if wrong == name else "a mapping of figures"
+            raise ScenarioError(f"{label} is not right: {wrong} must be {what}. Got {in_words(got)}.")
+    if not any(name.startswith("latency_ms.") for name in figures):
+        raise ScenarioError(f"{label} holds no figure of latency_ms: it is no whole forecast.")
+
+
+def _count(key: str, value: object, least: int, most: int, label: str) -> int | None:
+    """Return a whole number, or None. Raises ScenarioError for anything else."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= most):
+        return value
+    raise ScenarioError(
+        f"{label} is not right: {key} must be a whole number from {least} to {most}. Got {in_words(value)}."
+    )
+
+
+def _text(value: object) -> str:
+    """Return a text. Raises TypeError for what is none."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _is_number(value: object) -> bool:

@@ -20,8 +20,19 @@ from sim.errors import ScenarioError
 from sim.forecast.estimates import Figure
 from sim.forecast.replications import Replication
 from sim.forecast.settling import RunBatch, settled_runs
+from sim.scenario.rules import RUNS_MAX
 
-__all__ = ["FIRST_RUNS", "MadeRuns", "Precision", "Stopped", "Why", "enough_runs", "first_runs", "runs_after"]
+__all__ = [
+    "FIRST_RUNS",
+    "MadeRuns",
+    "Precision",
+    "Stopped",
+    "Why",
+    "check_runs",
+    "enough_runs",
+    "first_runs",
+    "runs_after",
+]
 
 FIRST_RUNS = 20
 """Runs before the first look; a spread that is seen over fewer is not to be trusted with the decision."""
@@ -34,8 +45,6 @@ _MARGIN = 1.3
 
 _POINTS = 0.001
 """A share is precise enough where it is known to 0.1 points, if that is more than the wanted part of it."""
-
-_RUNS_MOST = 10_000
 
 
 class Why(StrEnum):
@@ -65,8 +74,8 @@ class Precision:
             raise ScenarioError(f"precision must be above 0 and below 1, as in 0.02 for 2 %. Got {self.share:g}.")
         if self.budget_s is not None and not self.budget_s > 0.0:
             raise ScenarioError(f"budget_s must be above 0 seconds. Got {self.budget_s:g}.")
-        if not 2 <= self.runs_max <= _RUNS_MOST:
-            raise ScenarioError(f"max_runs must be from 2 to {_RUNS_MOST}. Got {self.runs_max}.")
+        if not 2 <= self.runs_max <= RUNS_MAX:
+            raise ScenarioError(f"max_runs must be from 2 to {RUNS_MAX}. Got {self.runs_max}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return what is wanted as plain values."""
@@ -107,6 +116,15 @@ class MadeRuns:
     warm_up_ns: int
     warm_up_how: str
     stopped: Stopped | None = None  # where a precision was wanted
+
+
+def check_runs(runs: int) -> int:
+    """Return a stated number of runs. Raises ScenarioError for one that horizon.runs may not have either."""
+    if runs < 2:
+        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {runs}.")
+    if runs > RUNS_MAX:
+        raise ScenarioError(f"runs must be at most {RUNS_MAX}. Got {runs}.")
+    return runs
 
 
 Look = Callable[[Sequence[Replication]], Mapping[str, Figure]]

@@ -15,13 +15,13 @@ from policy.timeline import Outcome
 from sim.engine.engines import Engine, chosen_engine
 from sim.errors import ScenarioError
 from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns, draw_of
-from sim.forecast.enough_runs import Precision, Stopped, enough_runs, first_runs
+from sim.forecast.enough_runs import Precision, Stopped, check_runs, enough_runs, first_runs
 from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.goal_metrics import stand_ins
 from sim.forecast.goals import GoalResult, all_met, figures_needed, judge, limits_of_figures
 from sim.forecast.latency_curve import LatencyCurve, latency_curve
 from sim.forecast.manifest import Manifest, manifest_of
-from sim.forecast.processes import core_count, map_tasks
+from sim.forecast.processes import check_workers, core_count, map_tasks
 from sim.forecast.refusals import refuse_unresolved, refuse_unstable
 from sim.forecast.replications import Replication
 from sim.forecast.request_figures import request_figures
@@ -125,9 +125,10 @@ def forecast(
     `seed` None takes the scenario's own, else 0; `runs` None takes horizon.runs, at least 2, or as many as a wanted
     `precision` takes; `workers` None uses every core where that pays, and changes nothing but the time it takes.
     `progress` is called with runs done and runs in all, as far as that is known. Raises ScenarioError for a wrong
-    number of runs, and RefusedToAnswer where any figure would be nonsense: an unstable load, more than 1 % of requests
-    without an outcome, batches beyond the calibration, a latency that does not settle.
+    number of runs or workers, and RefusedToAnswer where any figure would be nonsense: an unstable load, more than 1 %
+    of requests without an outcome, batches beyond the calibration, a latency that does not settle.
     """
+    check_workers(workers)
     count = _first_count(scenario, runs, precision)
     tested = without_spare(scenario)
     refuse_unstable(tested)
@@ -222,10 +223,7 @@ def _first_count(scenario: Scenario, runs: int | None, precision: Precision | No
         if runs is not None:
             raise ScenarioError("runs is a number, precision asks for as many runs as it takes: state one of the two.")
         return first_runs(precision, scenario.horizon.runs)
-    count = scenario.horizon.runs if runs is None else runs
-    if count < 2:
-        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
-    return count
+    return check_runs(scenario.horizon.runs if runs is None else runs)
 
 
 def _precise_figures(scenario: Scenario, central: Sequence[Replication]) -> dict[str, Figure]:

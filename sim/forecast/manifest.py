@@ -8,24 +8,35 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from sim.errors import ScenarioError
 from sim.forecast.provenance import host, versions
 from sim.scenario.identity import as_written, content_hash, named_files, put, scenario_hash
 from sim.scenario.load import load_scenario
+from sim.scenario.rules import RUNS_MAX
 from sim.scenario.spec import Scenario
+from sim.scenario.units import in_words, shown
 
-__all__ = ["MANIFEST_VERSION", "Manifest", "NamedFile", "manifest_of", "unlike_conditions"]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["MANIFEST_VERSION", "SEED_MAX", "Manifest", "NamedFile", "manifest_of", "read_as", "unlike_conditions"]
 
 MANIFEST_VERSION: Final = "servecast-manifest/1"
 
 _TRACE_MAX_BYTES: Final = 100_000
 """The longest trace that a manifest holds."""
+
+SEED_MAX: Final = 2**63 - 1
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -76,21 +87,21 @@ class Manifest:
     @classmethod
     def from_json(cls, content: Mapping[str, Any], source: str) -> Manifest:
         """Return the manifest that `source` holds. Raises ScenarioError if it is of another version, or is none."""
-        from pydantic import TypeAdapter, ValidationError
-
-        told = {**content}
-        version = told.pop("version", None)
+        if not isinstance(content, Mapping):
+            raise ScenarioError(f"The manifest in {source} must be a mapping of keys. Got {in_words(content)}.")
+        version = content.get("version")
         if version != MANIFEST_VERSION:
             raise ScenarioError(
-                f"{source} must hold a manifest of the version {MANIFEST_VERSION}. Got {version}: the servecast that "
-                "wrote it reads it."
+                f"{source} must hold a manifest of the version {MANIFEST_VERSION}. Got {shown(version)}: the servecast "
+                "that wrote it reads it."
             )
-        try:
-            return TypeAdapter(cls).validate_python(told)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))
-            raise ScenarioError(f"The manifest in {source} is not right: {key}: {first['msg']}.") from None
+        where = f"The manifest in {source} is not right"
+        manifest = read_as(cls, content, where)
+        if not 0 <= manifest.seed <= SEED_MAX:
+            raise ScenarioError(f"{where}: seed must be from 0 to {SEED_MAX}. Got {manifest.seed}.")
+        if manifest.runs is not None and not 2 <= manifest.runs <= RUNS_MAX:
+            raise ScenarioError(f"{where}: runs must be from 2 to {RUNS_MAX}. Got {manifest.runs}.")
+        return manifest
 
     def scenario_in(self, folder: Path) -> Scenario:
         """Return the scenario, its files in an empty folder, which must stay for as long as it is used.
@@ -99,6 +110,16 @@ class Manifest:
         """
         return load_scenario(self.content_in(folder))
 
+    def content_by_hash(self) -> dict[str, Any]:
+        """Return the scenario as the content of a file, the files that it names by their names and hashes.
+
+        Raises ScenarioError where the scenario has no place for one of them.
+        """
+        content = copy.deepcopy(self.scenario)
+        for key, file in self.files.items():
+            _put_file(content, key, f"{file.name} ({file.hash[:15]})")
+        return content
+
     def content_in(self, folder: Path) -> dict[str, Any]:
         """Return the scenario as the content of a file, the files that it names in an empty folder.
 
@@ -106,11 +127,7 @@ class Manifest:
         """
         content = copy.deepcopy(self.scenario)
         for number, (key, file) in enumerate(self.files.items()):
-            place = file.placed(folder / str(number))
-            try:
-                put(content, key, str(place))
-            except (LookupError, TypeError, ValueError):
-                raise ScenarioError(f"The manifest names a file as {key}, and its scenario has no such key.") from None
+            _put_file(content, key, str(file.placed(folder / str(number))))
         found = scenario_hash(load_scenario(content))
         if found != self.scenario_hash and versions()["servecast"] == self.versions.get("servecast"):
             raise ScenarioError("The scenario in the manifest is not the one of its scenario_hash: it has changed.")
@@ -143,6 +160,41 @@ def unlike_conditions(then: Manifest, now: Manifest) -> list[str]:
     told = [(name, then.versions.get(name), version) for name, version in now.versions.items()]
     told += [(f"host's {name.replace('_', ' ')}", then.host.get(name), value) for name, value in now.host.items()]
     return [f"{name} {before or 'not told'} and {after}" for name, before, after in told if before != after]
+
+
+def read_as(kind: type[Kind], content: Mapping[str, Any], where: str) -> Kind:
+    """Return plain values from JSON as what they should be, a dataclass or a mapping of certain keys, and exactly so.
+
+    Raises ScenarioError in one sentence, which `where` begins.
+    """
+    from pydantic import ValidationError
+
+    from sim.scenario.messages import sentence
+
+    try:
+        # As JSON, since that is where a dataclass may come from a mapping though no number may from a text.
+        made: Kind = _adapter(cast("Hashable", kind)).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        raise ScenarioError(f"{where}: {sentence(error, content, kind)}") from None
+    except (TypeError, ValueError, RecursionError):
+        raise ScenarioError(f"{where}: it must hold what JSON can.") from None
+    return made
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what reads a kind; to build it takes longer than to read."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _put_file(content: dict[str, Any], key: str, name: str) -> None:
+    """Put the name of a file where the scenario names it. Raises ScenarioError where it has no such key."""
+    try:
+        put(content, key, name)
+    except (LookupError, TypeError, ValueError):
+        raise ScenarioError(f"The manifest names a file as {key}, and its scenario has no such key.") from None
 
 
 def _named_file(path: Path, *, whole: bool) -> NamedFile:

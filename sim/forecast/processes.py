@@ -16,9 +16,9 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import IO, TypeVar, cast
 
-from sim.errors import SimError
+from sim.errors import ScenarioError, SimError
 
-__all__ = ["WorkerLostError", "core_count", "map_tasks"]
+__all__ = ["WorkerLostError", "check_workers", "core_count", "map_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -33,6 +33,12 @@ class WorkerLostError(SimError, RuntimeError):
 def core_count() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_workers(workers: int | None) -> None:
+    """Raise ScenarioError for a stated number of processes in which nothing would run; None is every core."""
+    if workers is not None and workers < 1:
+        raise ScenarioError(f"workers must be at least 1; without it every core is used. Got {workers}.")
 
 
 def map_tasks(

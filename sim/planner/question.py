@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.errors import ScenarioError
+from sim.forecast.enough_runs import check_runs
 from sim.forecast.goals import limits_of_figures, wanted_figures
 from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.quantiles import QUANTILE_NAMES
@@ -107,9 +108,7 @@ def asked(
             and one.scenario.cost.currency != first.cost.currency
         ):
             raise ScenarioError("cost.currency must be the same in all configurations.")
-    count = first.horizon.runs if runs is None else runs
-    if count < 2:
-        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    count = check_runs(first.horizon.runs if runs is None else runs)
     varied = tuple(axis for axis in axes if len(axis.values) > 1)
     keys = {key for axis in varied for key in axis.key.split(_TOGETHER)}
     shown = (

@@ -18,6 +18,7 @@ from typing import Any, Final
 from policy.errors import SettingError
 from sim.engine.engines import chosen_engine
 from sim.errors import ScenarioError
+from sim.forecast.enough_runs import check_runs
 from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure, tree_of
 from sim.forecast.goals import GoalResult, all_met, judge, wanted_figures
 from sim.forecast.manifest import Manifest, manifest_of
@@ -147,8 +148,9 @@ def whatif(
     base case need; then nothing needs to vary. `save` keeps what is finished, and is gone on with. `progress` is called
     with how many configurations are finished and how many there are, the first time with those that `save` held.
 
-    Raises ScenarioError where nothing varies, for a configuration that is not allowed, an unknown figure, fewer than 2
-    runs, or a file that is not this sweep's. A configuration that cannot be answered is a row that says why.
+    Raises ScenarioError where nothing varies, for a configuration that is not allowed, an unknown figure, a number of
+    runs out of range, or a file that is not this sweep's. A configuration that cannot be answered is a row that says
+    why.
     """
     varied = tuple(axis for axis in axes if len(axis.values) > 1)
     if not varied and not warnings:
@@ -159,9 +161,7 @@ def whatif(
     made = configurations(source, axes, grid=grid)
     base = _base(source, axes, made) if grid else 0
     asked = made[base].scenario
-    count = asked.horizon.runs if runs is None else runs
-    if count < 2:
-        raise ScenarioError(f"runs must be at least 2: one run does not show how sure it is. Got {count}.")
+    count = check_runs(asked.horizon.runs if runs is None else runs)
     seed = (asked.seed or 0) if seed is None else seed
     shown = figures_named(figures) or _usual_figures([one.scenario for one in made])
     looks = second_looks(asked) if warnings else []

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from sim.errors import ScenarioError, SimError
-from sim.forecast.processes import core_count
+from sim.forecast.processes import check_workers, core_count
 
 __all__ = ["Backend", "ClusterError", "Files", "Workers", "each_result"]
 
@@ -52,12 +52,16 @@ class Workers:
     """Where tasks run, and in how many at once.
 
     `cluster` is the address of a Dask scheduler or of a Ray cluster; without one it is what DASK_SCHEDULER_ADDRESS or
-    RAY_ADDRESS says, else a cluster of its own on this machine. `count` None takes every core that there is.
+    RAY_ADDRESS says, else a cluster of its own on this machine. `count` None takes every core that there is. Raises
+    ScenarioError for a count below 1.
     """
 
     backend: Backend = Backend.LOKY
     cluster: str | None = None
     count: int | None = None
+
+    def __post_init__(self) -> None:
+        check_workers(self.count)
 
 
 class ClusterError(SimError, RuntimeError):

@@ -31,6 +31,9 @@ _SEVERAL = re.compile(r"[^\[\]{}'\",]+(,[^\[\]{}'\",]+)+|[^\[\]{}'\",]+\.\.[^\[\
 """Several values, as whatif takes them: 4,8,16 or 2..8 or 0ms..10ms:5."""
 
 
+_MEANT = re.compile(r" Did you mean (\w+)\?$")
+"""What an error says of a word that is none of those allowed."""
+
 _OF_ONE_RATE = ("even", "poisson", "gamma")
 """Arrival processes that need a rate and nothing else."""
 
@@ -87,6 +90,11 @@ def _explained(error: str, key: str, text: str) -> str | None:
         several = f"{shown(key)}={shown(text)}"
         return f"{error} Only one value can stand here: servecast whatif --set {several} compares several."
     if last == "process" and error.startswith(f"{section}."):
+        if error.startswith(f"{key} must be one of"):
+            meant = _MEANT.search(error)
+            if meant is None:
+                return None
+            text = meant[1]
         kept, more = f"--set {key} keeps the other keys of {section}", "rate: 400/s" if text in _OF_ONE_RATE else "..."
         return f"{error} {kept}: change all of it, --set '{section}={{process: {shown(text)}, {more}}}'."
     return None

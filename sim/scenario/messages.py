@@ -29,6 +29,8 @@ _SAYINGS = {
     "model_type": "must be a mapping of keys. Got {got}.",
     "model_attributes_type": "must be a mapping of keys. Got {got}.",
     "dict_type": "must be a mapping of keys. Got {got}.",
+    "dataclass_type": "must be a mapping of keys. Got {got}.",
+    "list_type": "must be a list. Got {got}.",
     "tuple_type": "must be a list. Got {got}.",
     "too_short": "must have at least {min_length} entries. Got {actual_length}.",
     "too_long": "must have at most {max_length} entries. Got {actual_length}.",
@@ -36,10 +38,11 @@ _SAYINGS = {
 """What follows the key, by the type of pydantic's error."""
 
 
-def sentence(error: ValidationError, written: Mapping[str, Any], root: type[BaseModel]) -> str:
+def sentence(error: ValidationError, written: Mapping[str, Any], root: type) -> str:
     """Return the first problem as one sentence.
 
-    `written` is the input as its author wrote it, and `root` the model that it should have been.
+    `written` is the input as its author wrote it, and `root` what it should have been: the model of a scenario, or any
+    other type that pydantic reads.
     """
     first = error.errors(include_url=False)[0]
     path, value = _follow(first["loc"], written)
@@ -76,7 +79,7 @@ def _look_up(mapping: Mapping[Any, Any], step: int | str) -> object:
     return mapping[step] if step in mapping else mapping.get(str(step), _MISSING)
 
 
-def _unknown_key(path: list[str], context: Mapping[str, Any], root: type[BaseModel]) -> str:
+def _unknown_key(path: list[str], context: Mapping[str, Any], root: type) -> str:
     """Name the key that was probably meant: a neighbour, or one of that name elsewhere, else all neighbours."""
     written, known = str(context["key"]), list(context["known"])
     dotted = ".".join([*path, in_words(written)[1:-1]])
@@ -87,8 +90,9 @@ def _unknown_key(path: list[str], context: Mapping[str, Any], root: type[BaseMod
     return f"{dotted} is not a known key: known here are {', '.join(known)}."
 
 
-def _keys_named(name: str, section: type[BaseModel], above: str = "") -> list[str]:
+def _keys_named(name: str, section: type, above: str = "") -> list[str]:
     """Return the dotted keys of that name anywhere in the model, unions left aside."""
+    assert issubclass(section, BaseModel)  # nothing else tells of unknown keys
     found = []
     for key, field in section.model_fields.items():
         if key == name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from policy.admission import AdmissionRule
 from policy.autoscaler_presets import preset
@@ -33,9 +33,10 @@ from sim.scenario.profile import Draw
 from sim.scenario.spec import Autoscaler, Fleet, Scenario
 from sim.scenario.traces import recorded_sizes
 
-__all__ = ["ServingRules", "check_rules", "serving_rules"]
+__all__ = ["RUNS_MAX", "ServingRules", "check_rules", "serving_rules"]
 
-RUNS_MAX = 10_000
+RUNS_MAX: Final = 10_000
+"""The most runs of one configuration."""
 
 
 class ServingRules(NamedTuple):

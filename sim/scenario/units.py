@@ -91,9 +91,12 @@ def parse_rate_per_s(value: object) -> float:
     return float(number / _RATE_UNITS_S[unit])
 
 
-def parse_share(value: object) -> float:
-    """Return a percentage such as 95% as a share of 1. Raises ValueError like parse_time_ns."""
-    number, _ = _split(value, _SHARE, _share_example(value))
+def parse_share(value: object, *, below_one: bool = False) -> float:
+    """Return a percentage such as 95% as a share of 1. Raises ValueError like parse_time_ns.
+
+    `below_one`: its message suggests nothing from 100 % on, which whoever calls refuses.
+    """
+    number, _ = _split(value, _SHARE, _share_example(value, below_one=below_one))
     return float(number / 100)
 
 
@@ -189,13 +192,14 @@ def _time_example(value: object) -> str:
     return f"{bare}ms" if Decimal(bare) >= 1 else f"{bare}s or {bare}ms"
 
 
-def _share_example(value: object) -> str:
+def _share_example(value: object, *, below_one: bool) -> str:
     """Return what a number without its unit may have meant, else what a share looks like: 0.1 may be 0.1% or 10%."""
     bare = _bare(value)
     if bare is None:
         return "95%"
     percent = Decimal(bare)
-    return f"{_plain(percent)}%" if percent > 1 else f"{_plain(percent)}% or {_plain(100 * percent)}%"
+    meant = [percent] if percent > 1 else [percent, 100 * percent]
+    return " or ".join(f"{_plain(one)}%" for one in meant if one < 100 or not below_one) or "95%"
 
 
 def _bare(value: object) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import servecast as sc
 from servecast.scenarios import seed_of
+from sim.errors import ScenarioError
 from sim.scenario.costs import costs_of
 
 SHORT = ["horizon.duration=3s", "horizon.warm_up=1s", "horizon.runs=2"]
@@ -97,3 +99,31 @@ def test_star_import_gives_the_public_names() -> None:
     """`from servecast import *` is what `__all__` says."""
     code = "from servecast import *; print(callable(forecast), callable(load_scenario))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True True\n"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda **how: sc.forecast("sentiment", **how),
+        lambda **how: sc.whatif("sentiment", ["batching.max_batch=4,8"], **how),
+        lambda **how: sc.plan("sentiment", ["fleet.replicas=1..2"], **how),
+        lambda **how: sc.capacity("sentiment", **how),
+        lambda **how: sc.diff("sentiment", "sentiment", **how),
+    ],
+    ids=["forecast", "whatif", "plan", "capacity", "diff"],
+)
+def test_more_runs_than_a_scenario_may_state_are_refused(ask: Callable[..., object]) -> None:
+    """They would go on for hours, and horizon.runs ends at the same number."""
+    with pytest.raises(ScenarioError, match=r"^runs must be at most 10000\. Got 10001\.$"):
+        ask(runs=10_001)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_are_refused(workers: int) -> None:
+    """Nothing would run in them; None is every core."""
+    for ask in (
+        lambda: sc.forecast("sentiment", workers=workers),
+        lambda: sc.whatif("sentiment", ["batching.max_batch=4,8"], workers=workers),
+    ):
+        with pytest.raises(ScenarioError, match=rf"^workers must be at least 1; .* Got {workers}\.$"):
+            ask()

@@ -87,6 +87,26 @@ def test_what_is_read_is_not_written_over(
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["forecast", "shop.yaml", "--html", "x", "--csv", "./x"], "--html and --csv would both write x"),
+        (
+            ["forecast", "shop.yaml", "--picture", "x.png", "--csv", "x.png"],
+            "--picture and --csv would both write x.png",
+        ),
+        (["whatif", "shop.yaml", *VARY, "--save", "x", "--picture", "x"], "--save and --picture would both write x"),
+    ],
+)
+def test_one_file_is_not_written_twice(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second would be there and the first not, though both were told to be written."""
+    assert main(arguments) == Exit.BAD_INPUT
+    assert capsys.readouterr().err == f"servecast: {said}: name another file for one of them.\n"
+    assert not (folder / arguments[-1]).exists()
+
+
 def test_exported_files_do_not_write_over_the_scenario(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their names are servecast's own, and the folder may be the scenario's."""
     own = folder / "kubernetes.yaml"

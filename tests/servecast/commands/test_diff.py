@@ -122,6 +122,11 @@ def test_examples_go_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
             "x.json must be a forecast, of the version servecast-forecast/1.",
         ),
         ("x.json", '{"version": "servecast-manifest/1"}', "x.json must be a forecast"),
+        (
+            "x.json",
+            '{"version": "servecast-forecast/9"}',
+            "x.json must be a forecast, of the version servecast-forecast/1. Got servecast-forecast/9.",
+        ),
         ("x.json", '{"some": "thing"}', "x.json is neither a scenario nor a result of servecast."),
         ("x.json", '{"version": "servecast-forecast/1"', "x.json is not valid JSON"),
         ("x.json", "[]", "x.json must hold a mapping"),

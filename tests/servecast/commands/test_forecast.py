@@ -88,6 +88,16 @@ def test_trace_without_arrivals_is_one_sentence(
         (["--set", "batching.max_batch"], "--set must be like batching.max_batch=8"),
         (["--set", "queue.cap=-1"], "queue.cap"),
         (["--runs", "1"], "runs must be at least 2"),
+        (["--runs", "10001"], "runs must be at most 10000. Got 10001."),
+        (["--workers", "0"], "--workers: must be a whole number >= 1; without it every core is used. Got 0."),
+        (["--csv", ""], "--csv: must name a file that is to be written. Got an empty name."),
+        (
+            ["--set", "traffic.arrivals.process=poison"],
+            "Did you mean poisson? --set traffic.arrivals.process keeps the other keys of traffic.arrivals: change all "
+            "of it, --set 'traffic.arrivals={process: poisson, rate: 400/s}'.",
+        ),
+        (["--precision", "1"], "--precision: must carry a unit, for example 1%. Got 1."),
+        (["--precision", "0.5"], "--precision: must carry a unit, for example 0.5% or 50%. Got 0.5."),
         (["--precision", "2"], "--precision: must carry a unit, for example 2%. Got 2"),
         (["--precision", "0%"], "--precision: must be a share above 0% and below 100%. Got 0%"),
         (["--precision", "100%"], "Got 100%"),

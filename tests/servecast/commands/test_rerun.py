@@ -228,7 +228,8 @@ def _without_goals(content: dict[str, Any]) -> None:
         (
             [_other_p50],
             Exit.MISSED,
-            r"^1 value is not that of .*: latency_ms\.p50\.value 1\.5 then, [0-9.]+ now\. Versi",
+            r"^1 value is not that of .*: latency_ms\.p50\.value 1\.5 then, [0-9.]+ now\. Versions and host are the "
+            r"same: the code itself differs, or .*result\.json was changed by hand\.$",
         ),
         ([_other_p50, _other_numpy], Exit.MISSED, r"now\. The probable cause: numpy 1\.0 and [0-9.]+\.$"),
         ([_other_p50, _without_goals], Exit.MISSED, r"^2 values are not those of .*; goals nothing then, \[\] now\."),
@@ -278,6 +279,18 @@ def _no_manifest(content: dict[str, Any]) -> None:
     del content["manifest"]
 
 
+def _later_version(content: dict[str, Any]) -> None:
+    content["version"] = "servecast-forecast/9"
+
+
+def _of_another_command(content: dict[str, Any]) -> None:
+    content["manifest"]["command"] = "plan"
+
+
+def _half_a_precision(content: dict[str, Any]) -> None:
+    content["manifest"]["options"] = {"precision": "2%"}
+
+
 def _check(content: dict[str, Any]) -> None:
     content["manifest"]["command"] = "check"
 
@@ -291,6 +304,16 @@ def _check(content: dict[str, Any]) -> None:
         ),
         (_other_scenario, r"^The scenario in the manifest is not the one of its scenario_hash: it has changed\.$"),
         (_unknown_key, r"^batching\.max_bach is not a known key: did you mean batching\.max_batch\?$"),
+        (
+            _later_version,
+            r"^.*result\.json must be of the version servecast-forecast/1, since its manifest is of servecast "
+            r"forecast\. Got servecast-forecast/9\.$",
+        ),
+        (_of_another_command, r"must be of the version servecast-plan/1, since .* Got servecast-forecast/1\.$"),
+        (
+            _half_a_precision,
+            r"^The options in the manifest are not right: precision must be a number\. Got '2%'\.$",
+        ),
         (_no_manifest, r"^.*result\.json holds no manifest, so it does not tell how to make it again\.$"),
         (
             _check,

@@ -9,7 +9,9 @@ import pytest
 
 import servecast as sc
 from servecast.cli import main
+from servecast.commands.whatif import _Keeping
 from servecast.errors import Exit
+from servecast.streams import Talk
 from sim.planner import sweep
 from sim.planner.saved_runs import ConfigurationResult
 from sim.planner.sweep import SweepTask, run_configuration
@@ -122,10 +124,20 @@ def test_interrupt_says_what_is_kept_and_the_next_start_what_is_taken_over(
         assert printed.out == ""
         assert printed.err.endswith(f"2 of 3 configurations are kept in {path}: the same command goes on from there.\n")
         assert main(arguments) == Exit.INTERRUPTED
-        assert "configurations" not in capsys.readouterr().err
+        said = "Nothing is kept: --save FILE keeps what is finished, and then goes on from there.\n"
+        assert (capsys.readouterr().err.endswith(said)) is not bool(quiet)
     assert main([*arguments, "--save", str(path)]) == Exit.DONE
     taken_over = f"2 of 3 configurations are taken over from {path}.\n"
     assert (taken_over in capsys.readouterr().err) is not bool(quiet)
+
+
+@pytest.mark.parametrize(("done", "words"), [(0, "0 of 90 configurations are"), (1, "1 of 90 configurations is")])
+def test_one_configuration_is_kept_and_not_are(done: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The verb goes with the number."""
+    keeping = _Keeping(Path("x"), Talk(), None)
+    keeping(done, 90)
+    keeping.__exit__(KeyboardInterrupt)
+    assert capsys.readouterr().err.endswith(f"{words} kept in x: the same command goes on from there.\n")
 
 
 def test_file_of_another_sweep_is_refused(shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

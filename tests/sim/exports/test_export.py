@@ -298,7 +298,14 @@ def test_pods_are_told_to_need_probes_and_time_to_start(to: str) -> None:
 def test_server_without_pods_names_the_cold_start_as_left_over() -> None:
     """config.pbtxt starts nothing; the key is not dropped in silence all the same."""
     (note,) = [note for note in export(scenario("fleet.cold_start.load=40s"), "triton").notes if "cold_start" in note]
-    assert note == "fleet.cold_start.load (40s): triton has no word for that, nor has any other format."
+    assert note == "fleet.cold_start.load (40s): triton has no word for that, nor has any other format that fits."
+
+
+def test_what_another_format_would_say_of_another_scenario_is_not_denied() -> None:
+    """Argo Rollouts has weights, but leads a rollout: of a scenario without one it fits not, and says none."""
+    weighed = load_scenario({**content(), **with_versions({}, weight="5%")[1]})
+    (note,) = [note for note in export(weighed, "kubernetes").notes if "weight" in note]
+    assert note == "versions.1.weight (5%): kubernetes has no word for that, nor has any other format that fits."
 
 
 def test_name_of_a_scenario_cannot_leave_the_comment() -> None:

@@ -103,8 +103,14 @@ def test_preferred_sizes_mean_nothing_without_a_wait() -> None:
             "fleet.replicas=2",
             "fleet.replicas (2): triton has no word for that; --to kubernetes, knative or ray-serve has.",
         ),
-        ("model.device=xpu", "model.device (xpu): triton has no word for that, nor has any other format."),
-        ("front_end.workers=2", "front_end.workers (2): triton has no word for that, nor has any other format."),
+        (
+            "model.device=xpu",
+            "model.device (xpu): triton has no word for that, nor has any other format that fits.",
+        ),
+        (
+            "front_end.workers=2",
+            "front_end.workers (2): triton has no word for that, nor has any other format that fits.",
+        ),
     ],
 )
 def test_what_triton_does_otherwise_is_told(override: str, told: str) -> None:

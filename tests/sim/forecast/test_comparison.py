@@ -17,6 +17,10 @@ from sim.forecast.manifest import manifest_of
 from sim.scenario.spec import Scenario
 from tests.sim.scenario.example import calibrated, scenario
 
+POINT = {"value": 1.0, "low": 1.0, "high": 1.0}
+LEAST = {"version": FORECAST_VERSION, "latency_ms": {"p99": POINT}}
+"""As little as a forecast can be."""
+
 SHORT = ("traffic.arrivals.rate=400/s", "horizon={duration: 5s, runs: 4, warm_up: 1s}")
 
 
@@ -50,7 +54,8 @@ def made(figures: dict[str, list[float]], seed: int = 1) -> ForecastResult:
         name: {"value": float(np.mean(runs)), "low": min(runs), "high": max(runs), "runs": runs}
         for name, runs in figures.items()
     }
-    content = {"version": FORECAST_VERSION, **tree, "provenance": {"seed": seed, "runs": 4}}
+    unknown = {"p99": {"value": None, "low": None, "high": None}}
+    content = {"version": FORECAST_VERSION, "latency_ms": unknown, **tree, "provenance": {"seed": seed, "runs": 4}}
     return read_forecast(content, "made")
 
 
@@ -153,7 +158,7 @@ def test_calibration_of_both_is_in_the_interval(before: dict[str, Any]) -> None:
 
 def test_files_differ_by_their_content() -> None:
     """A calibration of another name is the same one; another content is another one, whatever its name."""
-    base = {"version": FORECAST_VERSION, "replicas": {"mean": {"value": 1.0, "low": 1.0, "high": 1.0}}}
+    base = LEAST
     same, other = (manifest_of(calibrated(), command="forecast", seed=0, runs=2).to_json() for _ in range(2))
     other["files"]["model.profile"]["name"] = "moved.json"
     assert between({**base, "manifest": same}, {**base, "manifest": other}).input_changes == ()
@@ -208,27 +213,53 @@ def test_json_holds_both_sides_and_what_chance_does(before: dict[str, Any], afte
     assert content["input"] == [{"key": "batching.max_wait", "before": "5ms", "after": "12ms"}]
 
 
+def test_file_that_the_scenario_has_no_place_for_is_one_sentence() -> None:
+    """A manifest may be edited."""
+    told = manifest_of(calibrated(), command="forecast", seed=0, runs=2).to_json() | {"scenario": {}}
+    with pytest.raises(ScenarioError, match=r"names a file as model\.profile, and its scenario has no such key\.$"):
+        between({**LEAST, "manifest": told}, {**LEAST, "manifest": told})
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ({"version": "servecast-check/5"}, r"^x\.json must be a forecast, .*/1\. Got servecast-check/5\.$"),
-        ({"version": FORECAST_VERSION}, r"^x\.json holds no figure"),
-        ({"version": FORECAST_VERSION, "a": {"value": math.nan, "low": 1, "high": 1}}, "a must hold numbers, or null"),
+        ({"version": [FORECAST_VERSION]}, r"^x\.json must be a forecast, "),
+        ({"version": FORECAST_VERSION}, r"^x\.json holds no figure of latency_ms: it is no whole forecast\.$"),
+        (LEAST | {"latency_ms": {}}, r"^x\.json holds no figure of latency_ms"),
+        (LEAST | {"a": {**POINT, "value": math.nan}}, r"^x\.json is not right: a must hold numbers, or null\.$"),
+        (LEAST | {"a": {**POINT, "value": "1"}}, r"^x\.json is not right: a must hold"),
         (
-            {"version": FORECAST_VERSION, "a": {"value": "1", "low": 1, "high": 1}},
-            r"^x\.json is not right: a must hold",
+            LEAST | {"a": {**POINT, "runs": [1, 1], "drawn": [1]}},
+            r"^x\.json is not right: a\.drawn must have a number for each of runs, 2\. Got 1\.$",
         ),
+        (LEAST | {"latency_ms": 5}, r"^x\.json is not right: latency_ms must be a mapping of figures\. Got 5\.$"),
         (
-            {"version": FORECAST_VERSION, "a": {"value": 1, "low": 1, "high": 1}, "provenance": [1]},
-            r"^x\.json is not a forecast as servecast writes it\.$",
+            {"version": FORECAST_VERSION, "latency_ms": {"p99": 5}},
+            r"latency_ms\.p99 must be a figure, with value, low and high\. Got 5\.$",
         ),
+        (LEAST | {"throughput_per_s": None}, r"throughput_per_s must be a figure, .*\. Got nothing\.$"),
+        (LEAST | {"provenance": [1]}, r"^x\.json is not a forecast as servecast writes it\.$"),
         (
-            {"version": FORECAST_VERSION, "a": {"value": 1, "low": 1, "high": 1}, "goals": [{}]},
-            r"^x\.json is not a forecast as servecast writes it\.$",
+            LEAST | {"provenance": {"seed": -1}},
+            r"^x\.json is not right: provenance\.seed must be a whole number from 0 to [0-9]+\. Got -1\.$",
         ),
+        (LEAST | {"provenance": {"runs": "3"}}, r"provenance\.runs must be a whole number from 2 to 10000\. Got '3'"),
+        (LEAST | {"goals": [{}]}, r"^x\.json is not a forecast as servecast writes it\.$"),
+        (LEAST | {"goals": [{"goal": "p99", "verdict": 5}]}, r"^x\.json is not a forecast as servecast writes it\.$"),
+        (LEAST | {"cost": {"currency": 5}}, r"^x\.json is not a forecast as servecast writes it\.$"),
         (
-            {"version": FORECAST_VERSION, "a": {"value": 1, "low": 1, "high": 1}, "manifest": {"version": "2"}},
+            LEAST | {"manifest": {"version": "2"}},
             r"^x\.json must hold a manifest of the version servecast-manifest/1\. Got 2",
+        ),
+        (LEAST | {"manifest": [1]}, r"^The manifest in x\.json must be a mapping of keys\. Got \[1\]\.$"),
+        (
+            LEAST | {"manifest": manifest_of(scenario(), command="explode", seed=0, runs=2).to_json()},
+            r"^The manifest in x\.json is not right: command must be forecast, as x\.json is one\. Got explode\.$",
+        ),
+        (
+            LEAST | {"manifest": manifest_of(scenario(), command="forecast", seed=0).to_json()},
+            r"^The manifest in x\.json is not right: runs must be from 2 to 10000\. Got nothing\.$",
         ),
     ],
 )

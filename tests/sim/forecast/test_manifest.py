@@ -129,15 +129,42 @@ def test_file_is_never_put_outside_its_folder(name: str, tmp_path: Path) -> None
     ("change", "words"),
     [
         ({"version": "servecast-manifest/0"}, r"^r\.json must .* version servecast-manifest/1\. Got servecast-manif"),
-        ({"version": None}, r"^r\.json must hold a manifest of the version servecast-manifest/1\. Got None"),
-        ({"seed": "seven"}, r"^The manifest in r\.json is not right: seed: "),
-        ({"files": {"model.profile": {"name": "x"}}}, r"files\.model\.profile\.hash: Field required\.$"),
+        ({"version": None}, r"^r\.json must hold a manifest of the version servecast-manifest/1\. Got nothing: "),
+        ({"seed": "7"}, r"^The manifest in r\.json is not right: seed must be a whole number\. Got '7'\.$"),
+        (
+            {"seed": -1},
+            r"^The manifest in r\.json is not right: seed must be from 0 to [0-9]+\. Got -1\.$",
+        ),
+        ({"runs": -3}, r"^The manifest in r\.json is not right: runs must be from 2 to 10000\. Got -3\.$"),
+        ({"runs": 10_001}, r"runs must be from 2 to 10000\. Got 10001\.$"),
+        ({"host": 5}, r"^The manifest in r\.json is not right: host must be a mapping of keys\. Got 5\.$"),
+        (
+            {"files": {"model.profile": {"name": "x"}}},
+            r"is not right: files\.model\.profile\.hash is missing: it has no default\.$",
+        ),
+        ({"files": {"model.profile": [1]}}, r"files\.model\.profile must be a mapping of keys\. Got \[1\]\.$"),
+        ({"options": {"a": object()}}, r"^The manifest in r\.json is not right: it must hold what JSON can\.$"),
     ],
 )
 def test_what_is_no_manifest_of_ours_is_refused(change: dict[str, Any], words: str) -> None:
     """In one sentence, with the place it came from."""
     with pytest.raises(ScenarioError, match=words):
         Manifest.from_json({**told(scenario()), **change}, "r.json")
+
+
+@pytest.mark.parametrize("content", [[1], "x", 5, None])
+def test_manifest_that_is_no_mapping_is_refused(content: Any) -> None:
+    """As anything else that is none."""
+    with pytest.raises(ScenarioError, match=r"^The manifest in r\.json must be a mapping of keys\. Got "):
+        Manifest.from_json(content, "r.json")
+
+
+def test_key_that_is_missing_is_named() -> None:
+    """In our words, not in those of what checks it."""
+    content = told(scenario())
+    del content["scenario_hash"]
+    with pytest.raises(ScenarioError, match=r"is not right: scenario_hash is missing: it has no default\.$"):
+        Manifest.from_json(content, "r.json")
 
 
 def test_file_of_a_key_that_the_scenario_lacks_is_refused(tmp_path: Path) -> None:
