@@ -28,6 +28,7 @@ from sim.planner.verdicts import (
     one_sided_t,
     prospect,
     times_needed,
+    times_to_clear,
     why_unknown,
     worst_goal,
 )
@@ -74,6 +75,9 @@ _SURE_OF_COST: Final = 0.95
 
 _FAR: Final = 0.05
 """One pair of runs is enough to drop a candidate that is dearer by this share."""
+
+_FAR_UNKNOWN: Final = 0.3
+"""Or by this share, as long as nobody knows how much runs differ: by where in its tick a load meets an autoscaler."""
 
 _FINALISTS: Final = 4
 """So many of those that cost the same get more than one run."""
@@ -361,8 +365,9 @@ class Search:
         most = math.inf if self.found is None else (1.0 - TOLERANCE) * self.cost(self.found)
         unknown = [each for each in self.tried if each.state == State.UNKNOWN and self.cost(each) < most]
         for each in sorted(unknown, key=self.cost)[:_INSISTED]:
-            if self._insist(each) and self._hold(each):
-                return
+            while self._insist(each):
+                if self._hold(each):
+                    return
 
     def _insist(self, tried: Tried) -> bool:
         """Have more runs made of a candidate, as many as seem to be needed; return whether it passes."""
@@ -375,13 +380,20 @@ class Search:
         return tried.state == State.PASSED
 
     def _needed(self, tried: Tried) -> int | None:
-        """Return how many runs of a candidate would tell whether it meets its goals, None if no number does."""
-        goal, made = self._goal, len(tried.runs)
+        """Return how many runs of a candidate would tell whether it meets its goals, None if no number does.
+
+        Its fresh ones say so, if there are any: they are as many, and must tell too.
+        """
+        goal, made = self._goal, len(tried.decisive)
         try:
-            figures = self._bench.figures(tried.candidate.place, tried.runs)
+            figures = self._bench.figures(tried.candidate.place, tried.decisive)
         except RefusedToAnswer:
             return None
-        times = [times_needed(figures, name, limit, goal.confidence, made) for name, limit in goal.limits.items()]
+        times = [
+            times(figures, name, limit, goal.confidence, made)
+            for name, limit in goal.limits.items()
+            for times in (times_needed, times_to_clear)
+        ]
         needed = MORE_THAN_NEEDED * made * max((each for each in times if each is not None), default=1.0)
         return None if math.isinf(needed) else max(math.ceil(needed), goal.runs)
 
@@ -449,7 +461,7 @@ class Search:
             pairs = self._pairs(tried, best)
             mean = _mean(pairs)
             if len(pairs) == 1:
-                if mean > max(_FAR * self.cost(best), 3.0 * self._spread_of_pairs(best)):
+                if mean > self._surely_dearer(best):
                     return True
                 continue
             half = one_sided_t(_SURE_OF_COST, len(pairs) - 1) * spread(mean, pairs) / math.sqrt(len(pairs))
@@ -464,15 +476,22 @@ class Search:
         name = self._goal.cost
         return [one.figures[name] - other.figures[name] for one, other in zip(tried.runs, best.runs, strict=False)]
 
-    def _spread_of_pairs(self, best: Tried) -> float:
-        """Return how much such differences vary from run to run, by the candidates that have several."""
+    def _surely_dearer(self, best: Tried) -> float:
+        """Return by how much more one run must cost than the same run of the best one to be enough."""
+        spread_of_pairs = self._spread_of_pairs(best)
+        if spread_of_pairs is None:
+            return _FAR_UNKNOWN * self.cost(best)
+        return max(_FAR * self.cost(best), 3.0 * spread_of_pairs)
+
+    def _spread_of_pairs(self, best: Tried) -> float | None:
+        """Return how much such differences vary from run to run, None where too few candidates have several."""
         squares, freedom = 0.0, 0
         for each in self._several:
             pairs = self._pairs(each, best)
             if each is not best and len(pairs) >= _SEVERAL and not each.candidate.is_cost_exact:
                 squares += spread(_mean(pairs), pairs) ** 2 * (len(pairs) - 1)
                 freedom += len(pairs) - 1
-        return math.sqrt(squares / freedom) if freedom >= _FREEDOM_MIN else 0.0
+        return math.sqrt(squares / freedom) if freedom >= _FREEDOM_MIN else None
 
 
 def _rounds(runs: int) -> list[int]:

@@ -29,6 +29,7 @@ __all__ = [
     "one_sided_t",
     "prospect",
     "shares_of_limits",
+    "times_to_clear",
     "times_needed",
     "upper_end",
     "why_unknown",
@@ -47,6 +48,9 @@ LONGER_RUNS: Final = "longer ones (horizon.duration)"
 
 MORE_THAN_NEEDED: Final = 1.3
 """How many times as many runs as seem to be needed are made where the first ones do not tell."""
+
+_CLEAR_STEP: Final = 1.1
+"""By how much a number of runs is raised until it would show that a goal is met."""
 
 _RUNS_SAID_MOST: Final = 100_000
 """More runs are recommended to nobody."""
@@ -96,6 +100,27 @@ def times_needed(figures: Mapping[str, Figure], name: str, limit: float, confide
     return math.log1p(-confidence) / math.log1p(-most) / end.cases if most > 0.0 else math.inf
 
 
+def times_to_clear(
+    figures: Mapping[str, Figure], name: str, limit: float, confidence: float, made: int
+) -> float | None:
+    """Return how many times the runs `made` show that a goal is met by a figure that seems to meet it, if it does.
+
+    None where they show it, and where they show that it is not; inf where no number does, since the calibration leaves
+    it open.
+    """
+    judged, most = judged_by(figures, name, limit)
+    figure = figures[judged]
+    end = _End(figure, confidence, made)
+    if figure.value is None or end.is_unseen or len(figure.runs) < 2 or not figure.value <= most < end.after(made):
+        return None
+    times = 1.0
+    while end.after(math.ceil(times * made)) > most:
+        times *= _CLEAR_STEP
+        if times * made > _RUNS_SAID_MOST:
+            return math.inf
+    return times
+
+
 def why_unknown(
     figures: Mapping[str, Figure],
     name: str,
@@ -114,6 +139,11 @@ def why_unknown(
     goal = name.removeprefix("latency_ms.").removesuffix("_share").replace("p999", "p99.9")
     runs = made if runs is None else runs
     times = times_needed(figures, name, limit, confidence, made)
+    if (clear := times_to_clear(figures, name, limit, confidence, made)) is not None:
+        if math.isinf(clear):
+            return f"{goal} seems to be within its goal, and the calibration is not sure enough to show it"
+        wanted = math.ceil(clear * made)
+        return f"{goal} seems to be within its goal, and {made} runs do not show it; more (--runs {wanted}) may"
     if times is None or (figure.value is None and (q is None or figure.effective_samples is None)):
         return f"{goal} is not known: {figure.why}"
     needed = f" {math.ceil(times * made)}" if times * made <= _RUNS_SAID_MOST else ""
@@ -261,10 +291,11 @@ def _of_goal(end: _End, limit: float, runs: int) -> Prospect:
     after_all = end.after(runs)
     if end.is_unseen:  # more of nothing is all that can be expected
         return Prospect.MET if after_all <= limit else Prospect.UNKNOWN
+    beyond = Prospect.MISSED if end.figure.value > limit else Prospect.UNKNOWN  # more runs could show that it is met
     if end.made >= runs or len(end.figure.runs) < 2:
-        return Prospect.MET if after_all <= limit else Prospect.MISSED
+        return Prospect.MET if after_all <= limit else beyond
     # How far the mean of all runs may lie from that of the first of them.
     error = end.spread * math.sqrt(1.0 / end.made - 1.0 / runs)
     if after_all - one_sided_t(_DROPPED_AT, end.made - 1) * error > limit:
-        return Prospect.MISSED
+        return beyond
     return Prospect.MET if after_all + one_sided_t(_PASSED_AT, end.made - 1) * error <= limit else Prospect.OPEN

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sim.forecast.estimates import Figure, mean_of_runs
 from sim.forecast.intervals import Bounds, PredictionBounds
-from sim.planner.search import FRESH_FROM, Candidate, Search, State, Wanted
+from sim.planner.search import FRESH_FROM, MORE_RUNS_MOST, Candidate, Search, State, Wanted
 from tests.sim.planner.fake_bench import FakeBench
 
 P99, RUNS = "latency_ms.p99", 20
@@ -210,9 +210,37 @@ def test_candidate_that_more_runs_show_to_miss_gives_way() -> None:
 
 
 @pytest.mark.parametrize("runs", [2, 3, 5, 20])
-def test_no_candidate_gets_more_runs_than_asked_for(runs: int) -> None:
-    """Neither in the search nor in its confirmation, whatever the number."""
+def test_no_candidate_gets_more_than_eight_times_the_runs(runs: int) -> None:
+    """Neither in the search nor in its confirmation, whatever the number; those that miss get no more."""
     bench = FakeBench(lambda place: {P99: 101.0 - place})
     search = Search(fixed([float(place) for place in range(8)]), bench, Wanted({P99: 100.0}, 0.95, runs))
     search.run()
-    assert all(len(each.runs) <= runs and len(each.fresh) <= runs for each in search.tried)
+    assert all(max(len(each.runs), len(each.fresh)) <= MORE_RUNS_MOST * runs for each in search.tried)
+    assert all(len(each.runs) <= runs for each in search.tried if each.state == State.MISSED)
+
+
+def test_candidate_that_seems_to_meet_a_goal_gets_the_runs_that_show_it() -> None:
+    """A p99 of 96 with noise of 5 % is not shown to be within 100 by five runs, and it costs half of the next one."""
+    costs = [1.0, 2.0]
+    bench = FakeBench(lambda place: {P99: (96.0, 60.0)[place], "cost": costs[place]}, common=0.0)
+    search = Search(fixed(costs), bench, Wanted({P99: 100.0}, 0.95, 5))
+    found = search.run()
+    assert found is not None
+    assert found.candidate.place == 0
+    assert 5 < len(found.fresh) <= 40
+    few = Search(fixed(costs), FakeBench(bench.truth, common=0.0), Wanted({P99: 96.05}, 0.95, 5))
+    assert few.run() is not None
+    assert few.tried[0].state in {State.UNKNOWN, State.MISSED}  # no number of runs that is paid for shows that
+
+
+def test_one_run_says_little_of_a_cost_while_nobody_knows_how_much_runs_differ() -> None:
+    """The first run of the cheaper one costs a fifth more than that of the dearer, by chance."""
+
+    class Lucky(FakeBench):
+        def _one(self, place: int, index: int) -> dict[str, float]:
+            return {P99: 50.0, "cost": (4.0 if index else 5.0) if place == 1 else (4.8 if index else 4.1)}
+
+    candidates = [Candidate(place, least_cost=least, is_cost_exact=False) for place, least in enumerate((1.0, 1.1))]
+    found = Search(candidates, Lucky(lambda _: {P99: 50.0}), Wanted({P99: 100.0}, 0.95, 5)).run()
+    assert found is not None
+    assert found.candidate.place == 1

@@ -17,6 +17,7 @@ from sim.planner.verdicts import (
     lower_end,
     prospect,
     times_needed,
+    times_to_clear,
     upper_end,
     why_unknown,
     worst_goal,
@@ -70,11 +71,24 @@ def test_few_runs_decide_only_what_they_can(runs: list[float], verdict: Prospect
     assert prospect({P99: mean_of_runs(runs)}, {P99: 100.0}, 0.95, made=3, runs=20) == verdict
 
 
-def test_all_runs_always_decide() -> None:
-    """With the last run nothing stays open."""
-    near = mean_of_runs([95.0, 103.0, 99.0])
-    assert prospect({P99: near}, {P99: 100.0}, 0.95, made=3, runs=3) == Prospect.MISSED
+def test_all_runs_decide_or_say_that_they_do_not_tell() -> None:
+    """With the last run a figure beyond its limit is missed; one within it that may lie beyond asks for more runs."""
+    near, over = mean_of_runs([95.0, 103.0, 99.0]), mean_of_runs([97.0, 105.0, 101.0])
+    assert prospect({P99: near}, {P99: 100.0}, 0.95, made=3, runs=3) == Prospect.UNKNOWN
     assert prospect({P99: near}, {P99: 100.0}, 0.55, made=3, runs=3) == Prospect.MET
+    assert prospect({P99: over}, {P99: 100.0}, 0.95, made=3, runs=3) == Prospect.MISSED
+
+
+def test_runs_that_would_show_a_goal_to_be_met_are_counted() -> None:
+    """An end 4 above the mean with 10 runs is 1 above it with some 130; beyond the limit, or shown, none would help."""
+    runs = [99.0 + 7.0 * side for side in (-1.0, 1.0)] * 5
+    times = times_to_clear({P99: mean_of_runs(runs)}, P99, 100.0, 0.95, 10)
+    assert times is not None
+    assert 12.0 < times < 20.0
+    said = why_unknown({P99: mean_of_runs(runs)}, P99, 100.0, 0.95, made=10)
+    assert said.startswith("p99 seems to be within its goal, and 10 runs do not show it; more (--runs 1")
+    assert times_to_clear({P99: mean_of_runs(runs)}, P99, 110.0, 0.95, 10) is None
+    assert times_to_clear({P99: mean_of_runs(runs)}, P99, 98.0, 0.95, 10) is None
 
 
 def test_one_goal_that_is_missed_is_enough() -> None:
