@@ -96,8 +96,9 @@ def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling, names: Names)
     telling.note("no object sets how long a start takes; a startupProbe has to allow for it", *COLD_START)
     lacking = "no limits and no memory" if rule.formula == Formula.UTILISATION else "no resources"
     telling.remark(
-        f"No probes and {lacking} stand in the template of the pods, since a scenario has none: add a readinessProbe "
-        "that passes once the model is loaded, or pods get requests during their cold start; and resources, GPUs too."
+        f"No ports, no probes and {lacking} stand in the template of the pods, and no Service before them, since a "
+        "scenario has none: add a readinessProbe that passes once the model is loaded, or pods get requests during "
+        "their cold start; and resources, GPUs too."
     )
 
 

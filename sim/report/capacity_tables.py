@@ -137,7 +137,7 @@ def capacity_notes(found: Capacity) -> Iterator[str]:
         yield f"In fresh runs at {quantity('rate_per_s', found.low_per_s)}: {', '.join(said)}."
         share = found.stated_per_s / found.low_per_s
         own = quantity("rate_per_s", found.stated_per_s)
-        yield f"The scenario's own traffic of {own} is {100 * share:.3g} % of that."
+        yield f"The scenario's own traffic of {own} is {100 * share:.3g} % of what is met for sure."
     if provenance["duration_s"] > provenance["stated_duration_s"]:
         yield (
             f"Runs of {provenance['stated_duration_s']:g} s show too little so near to saturation, and were made "

@@ -40,6 +40,7 @@ from sim.report.plan_tables import (
     export_command,
     frontier_table,
     how_found,
+    left_to_the_server,
     plan_answer,
 )
 from sim.report.question import scenario_in_words
@@ -131,7 +132,9 @@ def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
         title = "The closest" if plan.chosen is None else "The answer and what comes next"
         yield Section(title, blocks_of(table, capital(answer_title(plan))))
     if plan.answer is not None:
-        yield Section("To go on", (Paragraph(TO_GO_ON), Code(export_command(plan, plan.answer, scenario))))
+        command = Code(export_command(plan, plan.answer, scenario))
+        left = (Paragraph(line) for line in left_to_the_server(plan.answer))
+        yield Section("To go on", (Paragraph(TO_GO_ON), command, *left))
     if plan.frontier:
         yield Section("Cost against p99", tuple(_frontier(plan)))
     yield Section("How it was found", tuple(_how(plan)))

@@ -33,6 +33,7 @@ __all__ = [
     "export_command",
     "frontier_table",
     "how_found",
+    "left_to_the_server",
     "plan_answer",
     "plan_report",
 ]
@@ -40,6 +41,9 @@ __all__ = [
 _P99: Final = "latency_ms.p99"
 FRONTIER_TITLE: Final = "cost against p99: nothing is cheaper and faster"
 TO_GO_ON: Final = "The answer as files; servecast forecast takes the same without --to:"
+_ABOVE_ONE: Final = 1.005
+"""A factor below it is told as 1.00 times the traffic, which is no headroom."""
+
 _STATES: Final = {
     State.CONFIRMED: ("confirmed", "confirmed"),
     State.PASSED: ("seems to meet the goals", "seem to meet the goals"),
@@ -75,7 +79,7 @@ def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
     parts += [Text(line) for line in about_answer(plan)]
     if plan.answer is not None:
         command = Text(export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
-        parts += ["", Text(TO_GO_ON), command]
+        parts += ["", Text(TO_GO_ON), command, *map(Text, left_to_the_server(plan.answer))]
     for title, table in ((answer_title(plan), answer_table(plan)), (FRONTIER_TITLE, frontier_table(plan))):
         parts += [] if table is None else ["", Text(title), table]
     return Group(*parts, "", *notes)
@@ -135,6 +139,13 @@ def export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
     """Return what writes the answer as files, for a shell."""
     settings = [part for key, value in {**plan.fixed, **row.changes}.items() for part in ("--set", f"{key}={value}")]
     return shlex.join(["servecast", "export", scenario, *settings, "--to", "kubernetes"])
+
+
+def left_to_the_server(row: PlanRow) -> Iterator[str]:
+    """Yield which settings of an answer no Kubernetes object has a word for."""
+    named = [f"{key}={value}" for key, value in row.changes.items() if key.partition(".")[0] in ("batching", "queue")]
+    if named:
+        yield f"{', '.join(named)} must be set in the server: Kubernetes has no word for it, --to triton, say, has."
 
 
 def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
@@ -204,7 +215,12 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     """Yield how much more traffic there may be, up to where goals are met and from where one is missed."""
     low, most = f"{headroom.low:.2f}", f"{headroom.most:.0f}"
     high = "" if headroom.high is None else f"{headroom.high:.2f}"
-    if headroom.factor is not None:
+    if headroom.factor is not None and headroom.high is None and headroom.factor < _ABOVE_ONE:
+        yield (
+            "Headroom: none is known. Just above this traffic the few runs made there show a goal beyond its limit, "
+            f"and not with {sure} confidence. servecast capacity tells more: it makes more of them."
+        )
+    elif headroom.factor is not None:
         asked = f"{min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
         missed = f"missed from {high} times on" if high else f"not missed yet at {asked} times"
         yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{_breaks(headroom)}."
@@ -220,7 +236,7 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
         yield f"Headroom: no goal breaks up to {most} times the traffic, with {sure} confidence."
     else:
         yield f"Headroom: no goal breaks up to {most} times the traffic; with {sure} confidence, up to {low} times."
-    if headroom.apart is not None:
+    if headroom.apart is not None and headroom.apart >= _ABOVE_ONE - 1.0:
         yield (
             "For a fleet that scales less traffic may be worse: it was asked for every "
             f"{headroom.apart:.2g} times up to there, and narrower gaps are not seen."
@@ -285,7 +301,7 @@ def _statistics(plan: Plan) -> Iterator[str]:
     simulated = f"{requests_in_words(requests)} {'was' if requests == 1 else 'were'} simulated"
     yield (
         f"At most: with {sure} confidence the figure is no higher than that. The answer rests on {plan.answer.runs} "
-        f"fresh runs, by which nothing was chosen; {simulated}."
+        f"fresh runs, by which nothing was chosen, and which servecast forecast does not make; {simulated}."
         if plan.answer is not None
         else f"Ends hold with {sure} confidence; {simulated}."
     )

@@ -113,11 +113,14 @@ def whatif_answer(answer: WhatIf) -> str:
     name = shown[0]
     known = [(value, row) for row in answer.rows if (value := _value(row, name)) is not None]
     (least, best), (most, worst) = (pick(known, key=lambda each: each[0]) for pick in (min, max))
+    unknown = len(answer.rows) - len(known)
+    but = f", and not known of {unknown}" if unknown else ""
     if quantity(name, least) == quantity(name, most):
-        return f"{head}: {label_of(name)} is {quantity(name, least)} in all of them."
+        of = "all of them" if not unknown else f"{len(known)} of them"
+        return f"{head}: {label_of(name)} is {quantity(name, least)} in {of}{but}."
     return (
         f"{head}: {label_of(name)} from {quantity(name, least)} ({changes_in_words(answer, best)}) "
-        f"to {quantity(name, most)} ({changes_in_words(answer, worst)})."
+        f"to {quantity(name, most)} ({changes_in_words(answer, worst)}){but}."
     )
 
 
@@ -282,7 +285,9 @@ def why_unknown(answer: WhatIf) -> list[str]:
     for name in answer.figures:
         without = [row for row in answer.rows if name in row.figures and _value(row, name) is None]
         if without:
-            reasons.append(f"No {label_of(name)} {_where(answer, without)}: {without[0].figures[name].why}.")
+            worst = min(without, key=lambda row: row.figures[name].effective_samples or 0.0)
+            of = ", of the one that shows the least" if len(without) > 1 else ""
+            reasons.append(f"No {label_of(name)} {_where(answer, without)}{of}: {worst.figures[name].why}.")
     return reasons[:_NAMED_MOST]
 
 

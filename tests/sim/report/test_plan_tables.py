@@ -107,6 +107,10 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
             "of what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them",
         ),
         (Headroom(1.1, 2.0, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 2.50 times."),
+        (
+            Headroom(1.0, 1.0, None, P99, 4.0, apart=0.0),
+            "Headroom: none is known. Just above this traffic the few runs",
+        ),
         (Headroom(1.1, 3.6, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 4.00 times."),
         (
             Headroom(1.1, 1.2, None, P99, 4.0, is_beyond=False),
@@ -153,6 +157,16 @@ def test_share_of_which_nothing_is_seen_is_not_the_nearest_to_its_limit() -> Non
     words = said(plan(rows=(chosen,), chosen=0, runners_up=(), frontier=(), limits={"refused_share": 0.01}))
     assert "At this traffic no goal is seen near its limit; of refused the runs tell the least: at most " in words
     assert "goal nearest" not in words
+
+
+def test_what_kubernetes_has_no_word_for_is_told_behind_its_command() -> None:
+    """Who applies the files alone would keep the old batch size."""
+    words = said(plan())
+    assert "must be set in the server" not in words
+    rows = plan().rows
+    changes = {"fleet.replicas": "2", "batching.max_batch": "16"}
+    found = plan(rows=(replace(rows[0], changes=changes), *rows[1:]), chosen=0)
+    assert "batching.max_batch=16 must be set in the server: Kubernetes has no word for it" in said(found)
 
 
 def test_narrower_gaps_are_no_matter_of_a_fixed_fleet() -> None:
@@ -354,7 +368,7 @@ def test_capacity_is_told_for_fleet_and_replica() -> None:
         "fleet 200/s 190 .. 210/s 250/s 80.0 %",
         "each of 2 replicas 100/s 95.0 .. 105/s 125/s 80.0 %",
         "In fresh runs at 190/s: p99 95.0 ms (at most 96.7 ms; the goal is 100 ms).",
-        "The scenario's own traffic of 95.0/s is 50 % of that.",
+        "The scenario's own traffic of 95.0/s is 50 % of what is met for sure.",
         "Runs of 60 s show too little so near to saturation, and were made 120 s long.",
     ):
         assert part in words

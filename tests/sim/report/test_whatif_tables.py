@@ -194,3 +194,12 @@ def test_one_value_of_all_is_said_once() -> None:
     label = "shop: 2 configurations, compared with cap 60: p50 is "
     assert whatif_answer(answer).startswith(label)
     assert whatif_answer(answer).endswith(" ms in all of them.")
+
+
+def test_headline_counts_those_of_which_nothing_is_known() -> None:
+    """A load above the capacity has no p50: what is said is not said of it."""
+    answer = asked("traffic.arrivals.rate=100/s,2000/s", figures=("p50",))
+    assert whatif_answer(answer).endswith(" ms in 1 of them, and not known of 1.")
+    assert whatif_answer(asked("traffic.arrivals.rate=100/s,300/s,2000/s", figures=("p50",))).endswith(
+        "), and not known of 1."
+    )
