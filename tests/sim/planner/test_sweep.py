@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -58,6 +61,25 @@ def test_same_bytes_here_in_processes_and_on_dask(dask_cluster: object, tmp_path
         for workers in (HERE, Workers(count=2), Workers(Backend.DASK))
     ]
     assert told[0] == told[1] == told[2]
+
+
+def test_threads_of_one_worker_share_one_folder_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second folder in place of the first would take the files away from under a thread that reads them."""
+    made: list[tempfile.TemporaryDirectory[str]] = []
+
+    class SlowlyMade(tempfile.TemporaryDirectory[str]):
+        def __init__(self, prefix: str) -> None:
+            sleep(0.02)  # so that every thread comes before the first folder is there
+            super().__init__(prefix=prefix)
+            made.append(self)
+
+    monkeypatch.setattr(module, "_own_folders", [])
+    monkeypatch.setattr(module.tempfile, "TemporaryDirectory", SlowlyMade)
+    with ThreadPoolExecutor(4) as threads:
+        folders = set(threads.map(module._folder, [{"trace.csv": b"timestamp\n"}] * 4))
+    assert len(made) == len(folders) == 1
+    assert (folders.pop() / "trace.csv").read_bytes() == b"timestamp\n"
+    made[0].cleanup()
 
 
 def test_result_holds_figures_and_what_each_run_showed_of_them() -> None:
