@@ -134,8 +134,9 @@ report-check: $(VENV)/.base | $(OUT) ## open reports in Chromium, offline, and k
 	$(BIN)/servecast plan sentiment --set traffic.arrivals.rate=900/s --vary fleet.replicas=1..4 --vary batching.max_batch=8,16 \
 		--quiet --html $(OUT)/report-plan.html > /dev/null
 	$(BIN)/servecast capacity sentiment --quiet --html $(OUT)/report-capacity.html > /dev/null
+	$(BIN)/servecast diff sentiment spike --quiet --html $(OUT)/report-diff.html > /dev/null
 	$(OUT)/browser/bin/python tests/report_in_browser.py $(OUT)/report-step-hpa.html $(OUT)/report-sentiment.html \
-		$(OUT)/report-canary.html $(OUT)/report-spike.html $(OUT)/report-plan.html $(OUT)/report-capacity.html \
+		$(OUT)/report-canary.html $(OUT)/report-spike.html $(OUT)/report-plan.html $(OUT)/report-capacity.html $(OUT)/report-diff.html \
 		--browser "$$(command -v $(CHROMIUM))" --into $(OUT) --cover docs/report.png
 
 # In an environment of its own, 600 MB: Ray Serve's schema, and others that nothing else here needs. Argo Rollouts has no

@@ -8,17 +8,20 @@ seeds they are forecast again, or with --saved compared by their intervals.
 Examples:
   servecast diff sentiment scenario.yaml
   servecast diff last-week.json scenario.yaml --json | jq '.figures["latency_ms.p99"].difference'
+  servecast diff sentiment scenario.yaml --html diff.html
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from servecast.api import diff
-from servecast.command_line import Parser, add_engine, add_json, add_quiet, add_seed, add_workers, count
+from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, add_workers, count
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
-from servecast.streams import Talk, print_json, print_text
+from servecast.outputs import show
+from servecast.streams import Talk
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,7 +35,7 @@ def add_arguments(parser: Parser) -> None:
     add_workers(parser)
     parser.add_argument("--saved", action="store_true", help="compare two saved results as they are")
     add_engine(parser)
-    add_json(parser)
+    add_outputs(parser)
     add_quiet(parser)
 
 
@@ -51,10 +54,14 @@ def run(options: argparse.Namespace) -> Exit:
             workers=options.workers,
             progress=progress,
         )
-    if options.json:
-        print_json(found.to_json())
-    else:
-        from sim.report.diff_tables import diff_report
+    from sim.report.diff_document import diff_document
+    from sim.report.diff_tables import diff_report
 
-        print_text(diff_report(found))
+    show(
+        options,
+        talk,
+        text=partial(diff_report, found),
+        json=found.to_json,
+        document=partial(diff_document, found, command=options.command_line),
+    )
     return Exit.DONE

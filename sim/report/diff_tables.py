@@ -15,7 +15,15 @@ from sim.report.as_it_fits import AsItFits
 from sim.report.tables import FIGURE_NAMES, goal_name
 from sim.report.units import change, change_span, new_table, quantity
 
-__all__ = ["diff_answer", "diff_report", "input_table"]
+__all__ = [
+    "changed_figures_table",
+    "diff_answer",
+    "diff_notes",
+    "diff_report",
+    "goal_changes",
+    "input_table",
+    "shown_figures",
+]
 
 _CHANGES_MAX: Final = 40
 """So many keys of the input are shown."""
@@ -35,8 +43,7 @@ _OF_ROLLOUT: Final = {
 
 def diff_report(diff: ForecastDiff) -> RenderableType:
     """Return a comparison for people."""
-    notes = [*_statistics(diff), *diff.notes]
-    goals = [Text(f"goal {goal_name(goal.goal)}: {goal.a} -> {goal.b}") for goal in diff.goals]
+    goals = goal_changes(diff)
     return Group(
         Text(diff_answer(diff), style="bold"),
         Text(f"A: {diff.a.label}"),
@@ -44,11 +51,11 @@ def diff_report(diff: ForecastDiff) -> RenderableType:
         "",
         input_table(diff),
         "",
-        AsItFits(_figures_table(diff), 1, ([(1, 2, 3)], [(4, 5)])),
+        AsItFits(changed_figures_table(diff), 1, ([(1, 2, 3)], [(4, 5)])),
         "",
-        *goals,
+        *map(Text, goals),
         *([""] if goals else []),
-        *(Text(note, style="dim") for note in notes),
+        *(Text(note, style="dim") for note in diff_notes(diff)),
     )
 
 
@@ -67,6 +74,16 @@ def diff_answer(diff: ForecastDiff) -> str:
     return f"B against A: {', '.join(said)}."
 
 
+def goal_changes(diff: ForecastDiff) -> list[str]:
+    """Return what became of each goal that does not stand as it stood, a line each."""
+    return [f"goal {goal_name(goal.goal)}: {goal.a} -> {goal.b}" for goal in diff.goals]
+
+
+def diff_notes(diff: ForecastDiff) -> list[str]:
+    """Return what the differences rest on, and what else one is to know, a sentence each."""
+    return [*_statistics(diff), *diff.notes]
+
+
 def input_table(diff: ForecastDiff) -> RenderableType:
     """Return what changed in the input."""
     if diff.input_changes is None:
@@ -81,10 +98,10 @@ def input_table(diff: ForecastDiff) -> RenderableType:
     return Group(table, Text(f"and {more} more keys; --json has them all")) if more > 0 else table
 
 
-def _figures_table(diff: ForecastDiff) -> Table:
+def changed_figures_table(diff: ForecastDiff) -> Table:
     """Return the figures of both, and whether they differ."""
     table = new_table("", "A", "B", "B - A", "its 95 % interval", "more than noise")
-    for name, label in _rows(diff):
+    for name, label in shown_figures(diff):
         found = diff.figures[name]
         figure = name.removeprefix("versions.")
         unit = f" {diff.a.currency}" if name == "cost" and diff.a.currency else ""
@@ -104,7 +121,7 @@ def _interval(name: str, difference: Difference, form: str = "{}") -> str:
     return "" if ends[0] == ends[1] else form.format(change_span(name, *ends))
 
 
-def _rows(diff: ForecastDiff) -> Iterator[tuple[str, str]]:
+def shown_figures(diff: ForecastDiff) -> Iterator[tuple[str, str]]:
     """Yield the figures that are shown, with their labels: of versions and of a rollout those that moved."""
     for name, label in FIGURE_NAMES.items():
         found = diff.figures.get(name)

@@ -41,6 +41,21 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     return content
 
 
+def test_comparison_is_a_page_and_rows_too(
+    shop: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the command that makes them again; markdown is printed in place of the text."""
+    page, rows = tmp_path / "diff.html", tmp_path / "diff.csv"
+    assert main(["diff", shop, other, "-o", "md", "--html", str(page), "--csv", str(rows)]) == Exit.DONE
+    printed = capsys.readouterr().out
+    assert "| batching.max\\_wait | 5ms | 12ms |" in printed
+    assert "## To make it again" in printed
+    written = page.read_text(encoding="utf-8")
+    assert f"servecast diff {shop} {other} -o md" in written
+    assert "<svg" in written
+    assert "latency_ms.p50,ms," in rows.read_text(encoding="utf-8")
+
+
 def test_two_scenarios_are_forecast_and_compared_run_by_run(
     shop: str, other: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

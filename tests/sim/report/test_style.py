@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from sim.forecast.forecast import Forecast
 from sim.forecast.latency_curve import LatencyCurve
 from sim.outcome.fleet_course import WINDOW_NS, FleetRun, steady
+from sim.report.diff_figure import diff_picture
 from sim.report.figures import LatencyPanel, Picture, latency_picture
 from sim.report.fleet_figure import fleet_picture
 from sim.report.forecast_figures import breakdown_picture, versions_picture
@@ -22,6 +23,7 @@ from sim.report.style import COLOURS, FORECAST, MEASURED, line, log_ticks, time_
 from sim.report.whatif_figures import whatif_picture
 from sim.report.windows_figure import windows_picture
 from sim.scenario.spec import Scenario
+from tests.sim.report.test_diff_tables import A, B, diff
 from tests.sim.report.test_plan_tables import plan
 from tests.sim.report.whatif_answers import asked
 
@@ -36,6 +38,7 @@ EXAMPLES: dict[str, Callable[[Forecast], Picture]] = {
     ),
     "breakdown_picture": lambda _: breakdown_picture({"waiting for a device": 5.0, "pass": 10.0}),
     "windows_picture": lambda forecast: windows_picture(forecast.timeline),
+    "diff_picture": lambda _: diff_picture(diff(A, B)),
     "versions_picture": lambda forecast: versions_picture(forecast.versions),
     "frontier_picture": lambda _: frontier_picture(plan()),
     "whatif_picture": lambda _: whatif_picture(asked("batching.max_wait=0ms,2ms", "batching.max_batch=4,8")),
