@@ -81,7 +81,7 @@ class _Keeping:
     """Says what of a sweep is kept in a file: how much was there at its start, and how much is when Ctrl-C ends it."""
 
     def __init__(self, file: Path | None, talk: Talk, bar: Callable[[int, int], None] | None) -> None:
-        """`file` None keeps nothing; `bar` shows the progress, None: nobody is watching."""
+        """`file` None keeps nothing; `bar` shows the progress, None: it is not to be shown."""
         self._file, self._talk, self._bar = file, talk, bar
         self._counts: tuple[int, int] | None = None  # finished, in all; None before the first is begun
 
