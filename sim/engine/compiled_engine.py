@@ -83,6 +83,8 @@ def run_totals(
         counts=state.tables["counts"][:, :-1],
         beyond=state.tables["counts"][:, -1],
         latencies=state.tables["latencies"],
+        shortest_ns=state.tables["shortest"],
+        longest_ns=state.tables["longest"],
         latency_sum_ns=int(state.run["latency_sum_ns"]),
         unresolved=int(state.run["measured_open"]),
         delivered=int(state.run["delivered"]),

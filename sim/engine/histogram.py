@@ -18,7 +18,7 @@ __all__ = [
     "MANTISSA_BITS",
     "bucket_of",
     "buckets_of",
-    "lower_edges_ns",
+    "no_latencies",
     "upper_edges_ns",
 ]
 
@@ -46,9 +46,9 @@ def buckets_of(times_ns: Ints) -> Ints:
     return np.searchsorted(upper_edges_ns()[:-1], times_ns)
 
 
-def lower_edges_ns() -> Ints:
-    """Return the least time of each bucket."""
-    return np.concatenate([[0], upper_edges_ns()[:-1] + 1])
+def no_latencies() -> tuple[Ints, Ints]:
+    """Return the shortest and the longest time in each bucket, where there is none yet."""
+    return np.full(BUCKETS, np.iinfo(np.int64).max), np.full(BUCKETS, -1)
 
 
 @cache

@@ -25,6 +25,8 @@ class Totals:
     counts: Ints  # (windows, len(Outcome)) measured requests by their outcome
     beyond: Ints  # (windows,) answers whose latency is beyond the limit
     latencies: Ints  # (batches, BUCKETS) histograms of the answered ones, as in sim/engine/histogram.py
+    shortest_ns: Ints  # (BUCKETS,) of the whole run in each bucket, as no_latencies() has it where there is none
+    longest_ns: Ints
     latency_sum_ns: int
     unresolved: int  # measured requests that had no outcome when the run ended
     delivered: int

@@ -4,8 +4,9 @@ A run of a million requests takes a tenth of a second on the compiled engine and
 alone. Run r of one configuration and run r of another have the same arrivals and dice under the same seed: they are a
 pair, and their difference shows what the configurations do, not what chance did.
 
-Their figures are a forecast's, but for two things. Quantiles are read from histograms, at most 0.4 % off. And "auto"
-warm-up is the same share of the time for every configuration, so that pairs are measured over the same requests.
+Their figures are a forecast's, but for two things. Quantiles are read from histograms: at most 0.4 % off, and exact
+where latencies are a few values far apart. And "auto" warm-up is the same share of the time for every configuration, so
+that pairs are measured over the same requests.
 """
 
 from __future__ import annotations

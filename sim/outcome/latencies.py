@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.engine.histogram import lower_edges_ns, upper_edges_ns
+from sim.engine.histogram import no_latencies
 from sim.outcome.quantiles import quantiles, rank
 
 __all__ = ["BATCHES_PER_RUN", "BatchMeans", "CountedLatencies", "Latencies", "ListedLatencies", "batch_means"]
@@ -113,18 +113,22 @@ class ListedLatencies(Latencies):
 class CountedLatencies(Latencies):
     """Histograms of sim/engine/histogram.py, one for each of BATCHES_PER_RUN stretches of the measured time.
 
-    A quantile lies within its bucket, which is 0.4 % wide, as if the bucket's latencies were evenly spread.
+    A quantile lies within its bucket, which is at most 0.4 % wide, as if the bucket's latencies were evenly spread from
+    the shortest to the longest of them. Where all of a bucket are equal, as under passes that always take as long, it
+    is exact.
     """
 
     buckets: Ints  # (used,) ascending: those in which there is any
+    shortest_ns: Ints  # (used,) in each of them
+    longest_ns: Ints
     counts: Ints  # (BATCHES_PER_RUN, used)
     sum_ns: int
 
     @classmethod
-    def of_histograms(cls, counts: Ints, sum_ns: int) -> CountedLatencies:
-        """Return what histograms over all buckets say, (BATCHES_PER_RUN, BUCKETS)."""
+    def of_histograms(cls, counts: Ints, shortest_ns: Ints, longest_ns: Ints, sum_ns: int) -> CountedLatencies:
+        """Return what histograms over all buckets say, (BATCHES_PER_RUN, BUCKETS), and the ends of each, (BUCKETS,)."""
         buckets = np.flatnonzero(counts.any(axis=0))
-        return cls(buckets, counts[:, buckets], sum_ns)
+        return cls(buckets, shortest_ns[buckets], longest_ns[buckets], counts[:, buckets], sum_ns)
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -134,8 +138,8 @@ class CountedLatencies(Latencies):
         return self.sum_ns / len(self) if len(self) else math.nan
 
     def least_ns(self) -> float:
-        """Return the lower edge of the first bucket in which there is any, NaN without any."""
-        return float(self._edges_ns()[0][0]) if len(self) else math.nan
+        """Return the shortest, NaN without any."""
+        return float(self.shortest_ns[0]) if len(self) else math.nan
 
     def quantiles_ns(self, qs: Sequence[float]) -> list[float]:
         """Return quantiles by nearest rank, NaN without any latency."""
@@ -146,7 +150,7 @@ class CountedLatencies(Latencies):
         up_to = np.cumsum(of_each)
         wanted = np.array([rank(count, q) for q in qs])
         places = np.searchsorted(up_to, wanted)
-        lows, highs = (edges[places] for edges in self._edges_ns())
+        lows, highs = self.shortest_ns[places], self.longest_ns[places]
         within = (wanted - (up_to[places] - of_each[places])) / of_each[places]
         values: list[float] = (lows + (highs - lows) * within).tolist()
         return values
@@ -155,8 +159,8 @@ class CountedLatencies(Latencies):
         """Return those of one batch, the others empty; their sum is that of the middles of their buckets."""
         counts = np.zeros_like(self.counts)
         counts[batch] = self.counts[batch]
-        lows, highs = self._edges_ns()
-        return CountedLatencies(self.buckets, counts, int(self.counts[batch] @ ((lows + highs) / 2)))
+        middles = (self.shortest_ns + self.longest_ns) / 2
+        return replace(self, counts=counts, sum_ns=int(self.counts[batch] @ middles))
 
     def joined(self, others: Sequence[CountedLatencies]) -> CountedLatencies:
         """Return these and those of other runs together."""
@@ -165,23 +169,30 @@ class CountedLatencies(Latencies):
         parts = [self, *others]
         buckets = np.unique(np.concatenate([part.buckets for part in parts]))
         counts = np.zeros((BATCHES_PER_RUN, len(buckets)), dtype=np.int64)
+        shortest_ns, longest_ns = (ends[buckets] for ends in no_latencies())
         for part in parts:
-            counts[:, np.searchsorted(buckets, part.buckets)] += part.counts
-        return CountedLatencies(buckets, counts, sum(part.sum_ns for part in parts))
+            places = np.searchsorted(buckets, part.buckets)
+            counts[:, places] += part.counts
+            shortest_ns[places] = np.minimum(shortest_ns[places], part.shortest_ns)
+            longest_ns[places] = np.maximum(longest_ns[places], part.longest_ns)
+        return CountedLatencies(buckets, shortest_ns, longest_ns, counts, sum(part.sum_ns for part in parts))
 
     def equals(self, other: Latencies) -> bool:
         """Return whether others are the same, told in the same way."""
         return (
             isinstance(other, CountedLatencies)
             and np.array_equal(self.buckets, other.buckets)
+            and np.array_equal(self.shortest_ns, other.shortest_ns)
+            and np.array_equal(self.longest_ns, other.longest_ns)
             and np.array_equal(self.counts, other.counts)
             and self.sum_ns == other.sum_ns
         )
 
     def batch_means(self, beyond_ns: int | None) -> BatchMeans:
         """Return how they spread, or the indicators of being beyond a time."""
-        lows_ns, highs_ns = self._edges_ns()
-        values = (lows_ns + highs_ns) / 2.0 if beyond_ns is None else (lows_ns > beyond_ns).astype(np.float64)
+        values = (self.shortest_ns + self.longest_ns) / 2.0
+        if beyond_ns is not None:
+            values = (self.shortest_ns > beyond_ns).astype(np.float64)
         sizes = self.counts.sum(axis=1)
         of_each, count = self.counts.sum(axis=0), max(len(self), 1)
         return BatchMeans(
@@ -191,10 +202,6 @@ class CountedLatencies(Latencies):
             sizes=sizes,
             means=(self.counts @ values) / np.maximum(sizes, 1),
         )
-
-    def _edges_ns(self) -> tuple[Ints, Ints]:
-        """Return the least and the largest time of each bucket that is used."""
-        return lower_edges_ns()[self.buckets], upper_edges_ns()[self.buckets]
 
 
 def batch_means(values: npt.NDArray[Any]) -> BatchMeans:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from policy import retries
 from policy.timeline import Outcome
 from sim.engine.engine_input import EngineInput
-from sim.engine.histogram import BUCKETS, buckets_of
+from sim.engine.histogram import BUCKETS, buckets_of, no_latencies
 from sim.engine.timelines import Timeline
 from sim.engine.totals import Totals
 from sim.outcome.fleet_course import FleetCourse, course_of
@@ -115,7 +115,9 @@ def counts_of(totals: Totals, engine_input: EngineInput, limit_ns: int) -> RunCo
         outcomes=outcomes,
         beyond=totals.beyond.copy(),
         limit_ns=limit_ns,
-        latencies_counted=CountedLatencies.of_histograms(totals.latencies, totals.latency_sum_ns),
+        latencies_counted=CountedLatencies.of_histograms(
+            totals.latencies, totals.shortest_ns, totals.longest_ns, totals.latency_sum_ns
+        ),
         attempts=totals.born,
         version_fleets=_version_fleets(totals.fleet, engine_input.instances),
     )
@@ -137,7 +139,11 @@ def count_timeline(timeline: Timeline, engine_input: EngineInput, windows: int, 
     answered = run.outcomes == Outcome.ANSWERED
     latencies_ns = run.latency_ns[answered]
     histograms = np.zeros((BATCHES_PER_RUN, BUCKETS), dtype=np.int64)
-    np.add.at(histograms, (window[answered] * BATCHES_PER_RUN // windows, buckets_of(latencies_ns)), 1)
+    buckets = buckets_of(latencies_ns)
+    np.add.at(histograms, (window[answered] * BATCHES_PER_RUN // windows, buckets), 1)
+    shortest_ns, longest_ns = no_latencies()
+    np.minimum.at(shortest_ns, buckets, latencies_ns)
+    np.maximum.at(longest_ns, buckets, latencies_ns)
     beyond = np.bincount(window[answered][latencies_ns > limit_ns], minlength=windows)
     return RunCounts(
         from_ns=from_ns,
@@ -150,7 +156,7 @@ def count_timeline(timeline: Timeline, engine_input: EngineInput, windows: int, 
         outcomes=outcomes,
         beyond=beyond,
         limit_ns=limit_ns,
-        latencies_counted=CountedLatencies.of_histograms(histograms, int(latencies_ns.sum())),
+        latencies_counted=CountedLatencies.of_histograms(histograms, shortest_ns, longest_ns, int(latencies_ns.sum())),
         attempts=len(timeline.attempts) + len(timeline.copies),
         version_fleets=_version_fleets(timeline, instances),
     )

@@ -42,6 +42,17 @@ def totals_of(timeline: Timeline, given_: EngineInput) -> tuple[list[list[int]],
     return counts, buckets, unresolved
 
 
+def assert_ends_of_buckets(totals: Totals, latencies_ns: list[int]) -> None:
+    """Assert that each bucket tells the shortest and the longest latency in it, and an empty one that there is none."""
+    inside: dict[int, list[int]] = {}
+    for latency_ns in latencies_ns:
+        inside.setdefault(bucket_of(latency_ns), []).append(latency_ns)
+    used = sorted(inside)
+    assert np.flatnonzero(totals.longest_ns >= 0).tolist() == used
+    assert totals.shortest_ns[used].tolist() == [min(inside[bucket]) for bucket in used]
+    assert totals.longest_ns[used].tolist() == [max(inside[bucket]) for bucket in used]
+
+
 def assert_same_totals(given_: EngineInput) -> None:
     """Assert that the compiled engine counts what the process engine's rows come to, in any chunks."""
     timeline = process_engine.run(given_)
@@ -61,6 +72,7 @@ def assert_of_rows(totals: Totals, timeline: Timeline, given_: EngineInput) -> N
         assert getattr(totals, flow) == getattr(measures, flow), flow
     answered_ns = measures.answered_latencies_ns
     assert totals.latency_sum_ns == answered_ns.sum()
+    assert_ends_of_buckets(totals, answered_ns.tolist())
     assert totals.beyond.sum() == np.count_nonzero(answered_ns > LIMIT_NS)
     assert np.array_equal(totals.fleet.replicas, timeline.replicas)
     assert np.array_equal(totals.fleet.scalings, timeline.scalings)

@@ -37,7 +37,12 @@ def count_request(given, t, intended_ns, outcome, delivered_ns):
         t.run.latency_sum_ns += latency_ns
         if latency_ns > t.limit_ns:
             _add_one(t.counts, counts + t.outcomes)
-        _add_one(t.latencies, t.run.window_latencies + _bucket_of(latency_ns))
+        bucket = _bucket_of(latency_ns)
+        _add_one(t.latencies, t.run.window_latencies + bucket)
+        if latency_ns < int_at(t.shortest, bucket):
+            set_int(t.shortest, bucket, latency_ns)
+        if latency_ns > int_at(t.longest, bucket):
+            set_int(t.longest, bucket, latency_ns)
 
 
 @register_jitable

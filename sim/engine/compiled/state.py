@@ -33,7 +33,7 @@ from policy.timeline import Outcome, RolloutMove, Scaling, Share
 from policy.versions import VERSIONS_MAX
 from sim.engine.compiled.calendar import CALENDAR, ENTRY
 from sim.engine.engine_input import EngineInput, FleetInput, Table
-from sim.engine.histogram import BUCKETS
+from sim.engine.histogram import BUCKETS, no_latencies
 
 __all__ = [
     "ATTEMPT",
@@ -94,6 +94,8 @@ OWNED_ADDRESSES = (
     "counts",  # (windows, outcomes + 1) measured requests by their outcome; last, the answers beyond the limit
     "batch_of",  # (windows,) to which batch each belongs
     "latencies",  # (batches, BUCKETS) histograms of the answered ones
+    "shortest",  # (BUCKETS,) latency of the whole run in each of them
+    "longest",
     "arrivals",  # the chunk of them
     "sizes",
 )
@@ -544,6 +546,9 @@ class Owner:
         self._keep("counts", np.zeros((windows, len(Outcome) + 1), dtype=np.int64))
         self._keep("batch_of", np.arange(windows, dtype=np.int64) * batches // windows)
         self._keep("latencies", np.zeros((batches, BUCKETS), dtype=np.int64))
+        shortest, longest = no_latencies()
+        self._keep("shortest", shortest)
+        self._keep("longest", longest)
 
     def hand_over(self, arrivals_ns: Ints, sizes: Ints, *, is_last: bool) -> None:
         """Give the next chunk of the arrivals, with their recorded sizes."""

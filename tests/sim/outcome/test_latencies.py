@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.engine.histogram import BUCKETS, buckets_of
+from sim.engine.histogram import BUCKETS, buckets_of, no_latencies
 from sim.outcome.latencies import BATCHES_PER_RUN, CountedLatencies, ListedLatencies
 
 BUCKET = 2**-8  # the width of a bucket, relative
@@ -19,8 +19,13 @@ def counted(latencies_ns: np.ndarray) -> CountedLatencies:
     """Return latencies in BATCHES_PER_RUN batches of equally many."""
     histograms = np.zeros((BATCHES_PER_RUN, BUCKETS), dtype=np.int64)
     batch = np.arange(len(latencies_ns)) * BATCHES_PER_RUN // max(len(latencies_ns), 1)
-    np.add.at(histograms, (batch, buckets_of(latencies_ns)), 1)
-    return CountedLatencies.of_histograms(histograms, int(latencies_ns.sum()))
+    buckets = buckets_of(latencies_ns)
+    np.add.at(histograms, (batch, buckets), 1)
+    shortest_ns, longest_ns = no_latencies()
+    for bucket, latency_ns in zip(buckets.tolist(), latencies_ns.tolist(), strict=True):
+        shortest_ns[bucket] = min(shortest_ns[bucket], latency_ns)
+        longest_ns[bucket] = max(longest_ns[bucket], latency_ns)
+    return CountedLatencies.of_histograms(histograms, shortest_ns, longest_ns, int(latencies_ns.sum()))
 
 
 @given(st.lists(st.integers(0, 2**44), min_size=1, max_size=200), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
@@ -32,11 +37,20 @@ def test_counted_quantile_is_near_the_listed_one(latencies_ns: list[int], q: flo
     assert counted(values).mean_ns() == pytest.approx(ListedLatencies(values).mean_ns())
 
 
-def test_quantiles_within_a_bucket_are_spread_over_it() -> None:
-    """A hundred latencies in one bucket, of 65,536 to 65,791 ns: the median is in its middle, the last at its end."""
-    one = counted(np.full(100, 65_600))
-    assert one.quantile_ns(0.5) == pytest.approx(65_663.5)
-    assert one.quantile_ns(1.0) == 65_791
+def test_quantiles_within_a_bucket_are_spread_over_what_is_in_it() -> None:
+    """Of ninety in the bucket of 65,536 to 65,791 ns the median is half way from the shortest to the longest."""
+    one = counted(np.array([65_600] * 45 + [65_700] * 45))
+    assert one.quantile_ns(0.5) == pytest.approx(65_650)
+    assert one.quantile_ns(1.0) == 65_700
+
+
+@given(st.lists(st.sampled_from([35_000_000, 50_000_000, 70_000_000, 70_300_000]), min_size=1, max_size=60))
+def test_few_values_have_exact_quantiles(latencies_ns: list[int]) -> None:
+    """Under passes that always take as long latencies are few values, each in a bucket of its own."""
+    values = np.array(latencies_ns)
+    for q in (0.5, 0.9, 0.99):
+        assert counted(values).quantile_ns(q) == ListedLatencies(values).quantile_ns(q)
+        assert counted(values).batch_means(70_000_000).mean == ListedLatencies(values).batch_means(70_000_000).mean
 
 
 @given(st.lists(st.lists(st.integers(0, 10**9), max_size=60), min_size=1, max_size=4))
@@ -64,11 +78,10 @@ def test_batches_of_counted_latencies_spread_as_listed_ones_do() -> None:
         assert of_counts.means == pytest.approx(listed.means, rel=0.06)
 
 
-def test_shortest_counted_latency_is_the_lower_edge_of_its_bucket() -> None:
-    """Never above the shortest listed one, and at most a bucket below it."""
-    values = np.array([9_000_123, 8_500_001, 70_000_000])
-    assert ListedLatencies(values).least_ns() == 8_500_001
-    assert 8_500_001 * (1 - BUCKET) <= counted(values).least_ns() <= 8_500_001
+def test_shortest_latency_is_exact() -> None:
+    """Listed or counted."""
+    values = np.array([9_000_123, 8_500_001, 8_500_002, 70_000_000])
+    assert ListedLatencies(values).least_ns() == counted(values).least_ns() == 8_500_001
 
 
 def test_no_latency_has_no_figure() -> None:
