@@ -23,6 +23,10 @@ __all__ = ["chance_lead_ns", "lead_like", "memory_ns_of", "scales", "tick_ns_of"
 
 _PERIOD_MAX_NS = 600 * 10**9  # two clocks that meet less often stand to each other as chance has it, as far as matters
 
+_DIE_SIDES = 2**64
+_GOLDEN = 0x9E3779B97F4A7C15
+"""The golden ratio of a die: its multiples, modulo the die, are spread as evenly as those of any number."""
+
 
 def scales(scenario: Scenario) -> bool:
     """Return whether an autoscaler changes the fleet of a version."""
@@ -59,19 +63,26 @@ def chance_lead_ns(scenario: Scenario, seed: int, draw: int) -> int:
     return _rested_ns(scenario, period_ns) + die(seed, Stream.PHASE, draw, 0) % period_ns
 
 
-def with_chance_phases(engine_input: EngineInput) -> EngineInput:
-    """Return a run whose dice say where the clocks of each version's autoscaler stand at its start."""
+def with_chance_phases(engine_input: EngineInput, *, seed: int, run: int) -> EngineInput:
+    """Return a run in which chance has said where the clocks of each version's autoscaler stand at its start.
+
+    For each run by itself any phase is as likely as another. Runs that follow each other are spread over all phases:
+    each is the golden ratio of a period behind the one before (a rotation, as of Cranley and Patterson 1976). So a few
+    runs show each course that a fleet may take about as often as it is taken.
+    """
     first, *others = (
-        _with_chance_phase(fleet, engine_input.seed, version) for version, fleet in enumerate(engine_input.fleets)
+        _with_chance_phase(fleet, die(seed, Stream.PHASE, version, 0), run)
+        for version, fleet in enumerate(engine_input.fleets)
     )
     return replace(engine_input, fleet=first, other_fleets=tuple(others))
 
 
-def _with_chance_phase(fleet: FleetInput, seed: int, version: int) -> FleetInput:
+def _with_chance_phase(fleet: FleetInput, bits: int, run: int) -> FleetInput:
     rule = fleet.autoscaler
     if rule.formula == Formula.FIXED:
         return fleet
-    phase_ns = die(seed, Stream.PHASE, version, 0) % min(_common_period_ns([rule]), _PERIOD_MAX_NS)
+    period_ns = min(_common_period_ns([rule]), _PERIOD_MAX_NS)
+    phase_ns = (bits + run * _GOLDEN) % _DIE_SIDES * period_ns // _DIE_SIDES
     return replace(fleet, autoscaler=rule._replace(phase_ns=phase_ns))
 
 

@@ -148,7 +148,9 @@ def _lowered(task: CountedTask, arrivals_ns: npt.NDArray[np.int64] | None) -> En
             profile_draw=task.profile_draw,
             arrivals_ns=arrivals_ns,
             warm_up_ns=task.warm_up_ns,
-        )
+        ),
+        seed=task.seed,
+        run=task.run,
     )
 
 

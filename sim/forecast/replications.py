@@ -53,7 +53,9 @@ class Replication:
 def replicate(task: ReplicationTask) -> Replication:
     """Run one replication."""
     engine_input = with_chance_phases(
-        lower(task.scenario, seed=task.seed, run=task.run, profile_draw=task.profile_draw, warm_up_ns=task.warm_up_ns)
+        lower(task.scenario, seed=task.seed, run=task.run, profile_draw=task.profile_draw, warm_up_ns=task.warm_up_ns),
+        seed=task.seed,
+        run=task.run,
     )
     from_ns, to_ns = engine_input.measure_from_ns, engine_input.measure_to_ns
     instances = engine_input.instances

@@ -119,17 +119,31 @@ def test_fixed_fleet_needs_no_lead() -> None:
 @pytest.mark.parametrize(("fleet", "period_ns"), [(RAY, 3 * S), (HPA, 2 * S), (FIXED, 1)])
 def test_runs_of_a_forecast_find_the_clocks_anywhere_in_their_common_period(fleet: str, period_ns: int) -> None:
     """Run by run another phase, all of the period among 400 of them; the same run always has the same."""
-    subject, none = scenario(fleet), np.empty(0, dtype=np.int64)
-
-    def phase_ns(run: int) -> int:
-        lowered = lower(subject, seed=1, run=run, warm_up_ns=0, arrivals_ns=none)
-        return with_chance_phases(lowered).fleet.autoscaler.phase_ns
-
-    phases = [phase_ns(run) for run in range(400)]
-    assert phases == [phase_ns(run) for run in range(400)]
+    phases = phases_ns(fleet, 1, range(400))
+    assert phases == phases_ns(fleet, 1, range(400))
     tenths = np.bincount(np.array(phases) * 10 // period_ns, minlength=10)
     assert len(tenths) == 10
     assert tenths.min() >= (20 if fleet is not FIXED else 0)
+
+
+@pytest.mark.parametrize("first", [0, 3, 1_000])
+@pytest.mark.parametrize("seed", range(8))
+def test_few_runs_find_the_clocks_everywhere(seed: int, first: int) -> None:
+    """Five runs that follow each other leave no gap of a quarter of the period, whichever is the first."""
+    shares = sorted(phase / (3 * S) for phase in phases_ns(RAY, seed, range(first, first + 5)))
+    gaps = np.diff([*shares, shares[0] + 1])
+    assert gaps.max() < 0.25
+    assert phases_ns(RAY, seed, range(first, first + 1)) != phases_ns(RAY, seed + 1, range(first, first + 1))
+
+
+def phases_ns(fleet: str, seed: int, runs: range) -> list[int]:
+    """Return where the clocks of a fleet stand at the start of some runs."""
+    subject, none = scenario(fleet), np.empty(0, dtype=np.int64)
+    phases = []
+    for each in runs:
+        lowered = lower(subject, seed=seed, run=each, warm_up_ns=0, arrivals_ns=none)
+        phases.append(with_chance_phases(lowered, seed=seed, run=each).fleet.autoscaler.phase_ns)
+    return phases
 
 
 def test_runs_of_one_trace_differ_where_a_fleet_scales(tmp_path: Path) -> None:
