@@ -94,11 +94,11 @@ def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling, names: Names)
     if names.image is None:
         telling.remark("The image is a placeholder: --image says another.")
     telling.note("no object sets how long a start takes; a startupProbe has to allow for it", *COLD_START)
-    lacking = "no limits and no memory" if rule.formula == Formula.UTILISATION else "no resources"
+    lacking = "probes, no limits and no memory" if rule.formula == Formula.UTILISATION else "probes and no resources"
     telling.remark(
-        f"No ports, no probes and {lacking} stand in the template of the pods, and no Service before them, since a "
-        "scenario has none: add a readinessProbe that passes once the model is loaded, or pods get requests during "
-        "their cold start; and resources, GPUs too."
+        f"The template of the pods has no ports, no {lacking}, and no Service stands before them, since a "
+        "scenario says nothing of these: add a readinessProbe that passes once the model is loaded, or pods get "
+        "requests during their cold start; and resources, GPUs too."
     )
 
 

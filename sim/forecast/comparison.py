@@ -189,7 +189,7 @@ def _input_changes(a: Manifest | None, b: Manifest | None) -> tuple[Change, ...]
         return None
     told = [manifest.content_by_hash() for manifest in (a, b)]
     same_files = {key for key in a.files.keys() & b.files.keys() if a.files[key].hash == b.files[key].hash}
-    return tuple(change for change in changes(*told) if change.key not in same_files)
+    return tuple(change for change in changes(*told) if change.key not in {*same_files, "name"})
 
 
 def _notes(a: ForecastResult, b: ForecastResult) -> Iterator[str]:

@@ -19,7 +19,7 @@ __all__ = ["Difference", "beyond_noise_together", "figure_difference", "paired_d
 _MANY = 10**9
 """Degrees of freedom of what is as good as normal."""
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
 """Of a figure: what is smaller is no difference, and no spread of one, but the rounding of floats."""
 
 

@@ -23,6 +23,7 @@ from sim.scenario.arrival_spec import Arrivals, DayCurve, GammaGaps, Mmpp, Poiss
 from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.costs import costs_of, profile_of
 from sim.scenario.distributions import mean_of
+from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import is_stretched, load_trace, meets_one_trace, trace_lasts_ns
@@ -51,6 +52,9 @@ _BUSY_AHEAD_LEAST: Final = 0.2
 
 _GAIN_LEAST: Final = 0.1
 """Share of what a wait costs at the median, from which less at p99 is worth it."""
+
+_GROWS_LEAST: Final = 0.5
+"""Replicas at the peak above those of the beginning, from which on it matters how long a start takes."""
 
 _THROUGHPUT_SAME: Final = 0.01
 _LATENCY_MATTERS: Final = 1.2
@@ -94,7 +98,7 @@ class SecondLook:
 
 def plain_warnings(scenario: Scenario, figures: Figures) -> list[str]:
     """Return what a scenario and its figures show."""
-    checks = (_blocking, _busy_signal, _small_version, _not_calibrated)
+    checks = (_blocking, _busy_signal, _instant_start, _small_version, _not_calibrated)
     said = [part_of_a_trace(scenario), _in_milliseconds(scenario), *(check(scenario, figures) for check in checks)]
     return [sentence for sentence in said if sentence is not None]
 
@@ -191,6 +195,20 @@ def _busy_signal(scenario: Scenario, figures: Figures) -> str | None:
         f"fleet.autoscaler scales on device busy, which is {100 * busy:.0f} % where the load is {100 * load:.0f} % of "
         f"what {replicas:.3g} replicas can take: small batches keep a device as busy as full ones. Scale on requests "
         "in flight or on the rate."
+    )
+
+
+def _instant_start(scenario: Scenario, figures: Figures) -> str | None:
+    """A fleet that grows by replicas which are ready as soon as they are wanted."""
+    peak = _value(figures, "replicas.peak")
+    if scenario.versions or scenario.fleet.autoscaler is None or peak is None:
+        return None
+    start = scenario.fleet.cold_start
+    if peak - scenario.fleet.replicas < _GROWS_LEAST or any(getattr(start, part) != 0 for part in COLD_START_PARTS):
+        return None
+    return (
+        f"The fleet grows from {scenario.fleet.replicas} to {peak:.3g} replicas, and fleet.cold_start states no time: "
+        "each is ready at once, as no real one is. State how long a start takes, as in fleet.cold_start.load=40s."
     )
 
 

@@ -29,6 +29,8 @@ __all__ = ["Edge", "edges_of"]
 _OF_COSTS: Final = ("fleet.spare", "fleet.machine")
 """Keys whose value moves the cost of a fixed fleet, or how few replicas it may have."""
 
+_A_LITTLE: Final = 1.1
+
 _AUTOSCALER: Final = "fleet.autoscaler."
 
 
@@ -100,14 +102,15 @@ def _edge(axis: Axis, value: str) -> Edge | None:
 
 
 def _beyond(edge: Edge, axis: Axis) -> Iterator[str]:
-    """Yield values beyond an edge: the next whole number, half or twice as much."""
+    """Yield values beyond an edge: the next whole number, a tenth more or less, half or twice as much."""
     form = _form_of(axis)
     assert form is not None
     number = form.read(edge.value)
     if form.read is float and number.is_integer():
         yield str(round(number) + (-1 if edge.is_smallest else 1))
     if number > 0:
-        yield form.write(number / 2 if edge.is_smallest else number * 2)
+        for times in (_A_LITTLE, 2.0):
+            yield form.write(number / times if edge.is_smallest else number * times)
 
 
 def _is_possible(source: Source, changes: Mapping[str, str], limits: Mapping[str, float]) -> bool:

@@ -128,7 +128,7 @@ def _check_keys(axes: Sequence[Axis]) -> None:
     for place, axis in enumerate(axes):
         for other in axes[:place]:
             if axis.key == other.key:
-                raise ScenarioError(f"{axis.key} must be varied once, with all its values. Got it twice.")
+                raise ScenarioError(f"{axis.key} must be given once, with all its values. Got it twice.")
             is_part = axis.key.startswith(f"{other.key}.")
             if (is_part and len(other.values) > 1) or other.key.startswith(f"{axis.key}."):
                 raise ScenarioError(
@@ -201,6 +201,8 @@ def _values_of_range(key: str, written: str) -> list[str]:
     if unit_low != unit_high and (unit_low or Fraction(low)) and (unit_high or Fraction(high)):
         raise ScenarioError(f"{key} must have one unit at both ends of its range. Got {in_words(written)}.")
     first, last = Fraction(low), Fraction(high)
+    if first == last and count in (None, "1"):
+        return [f"{low}{unit}"]  # a script that makes ranges makes such ones too
     if first >= last:
         turned = f"{high}{unit_high}..{low}{unit_low}{'' if count is None else f':{count}'}"
         hint = f", as in {turned}" if first > last else ""

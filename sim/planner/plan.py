@@ -18,7 +18,7 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import SCALED_TRACE, on_recorded_arrivals, part_of_a_trace
+from sim.forecast.warnings import SCALED_TRACE, on_recorded_arrivals, part_of_a_trace, plain_warnings
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.edges import Edge, edges_of
@@ -34,6 +34,7 @@ from sim.scenario.identity import scenario_hash
 from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
 from sim.scenario.spec import Scenario
+from sim.scenario.versions import each_version
 
 __all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Looked", "Plan", "PlanRow", "plan"]
 
@@ -42,6 +43,7 @@ PLAN_VERSION: Final = "servecast-plan/1"
 P99: Final = "latency_ms.p99"
 
 _LOSSES: Final = ("refused_share", "timed_out_share", "abandoned_share", "failed_share")
+_OF_WARNINGS: Final = ("gpu_busy_share", "replicas.mean", "replicas.peak")
 _LOST_MUCH: Final = 0.01
 """A share that is lost and that no goal limits is named from here on."""
 
@@ -181,6 +183,7 @@ class Plan:
     provenance: dict[str, Any] = field(repr=False)
     manifest: Manifest | None = field(default=None, repr=False)  # what was asked
     fixed: dict[str, str] = field(default_factory=dict)  # changes of the scenario that all configurations have
+    warnings: tuple[str, ...] = ()  # where experience says that the answer goes wrong
     doubt: str | None = None  # what may meet the goals too, and be cheaper, and runs do not tell
     looked: tuple[Looked, ...] = field(default=(), repr=False)  # all configurations, by cost as far as it is known
 
@@ -209,6 +212,7 @@ class Plan:
             "looked": [each.to_json() for each in self.looked],
             "simulated": dict(self.simulated),
             "doubt": self.doubt,
+            "warnings": list(self.warnings),
             "notes": list(self.notes),
             "provenance": self.provenance,
             "manifest": None if self.manifest is None else self.manifest.to_json(),
@@ -239,7 +243,9 @@ def plan(
         raise ScenarioError("Nothing varies: give a key several values, as in --vary fleet.replicas=1..20.")
     cost = "cost" if question.first.cost is not None else "gpu_hours"
     scenarios = [one.scenario for one in question.configurations]
-    bench = ScenarioBench(scenarios, question.limits, seed=question.seed, runs=question.runs, more=[P99, *_LOSSES])
+    bench = ScenarioBench(
+        scenarios, question.limits, seed=question.seed, runs=question.runs, more=[P99, *_LOSSES, *_OF_WARNINGS]
+    )
     goal = Wanted(question.limits, confidence, question.runs, cost, prefer=P99, longer=longer_runs(question.first))
     tell = None if progress is None else lambda share: progress(round(900 * share), 1000)
     search = Search(_candidates(question, cost), bench, goal, tell)
@@ -387,9 +393,6 @@ def _answer(
     rows = tuple(row for row in (_row(question, search, tried) for tried in told) if row is not None)
     places = {row.place: index for index, row in enumerate(rows)}
     chosen = None if found is None else places[found.candidate.place]
-    drawn = [index for index, row in enumerate(rows) if row.figures[P99].value is not None]
-    if chosen is not None and chosen not in drawn:
-        drawn = []  # without the answer, it would not be true of any that nothing is cheaper and faster
     row = None if chosen is None else rows[chosen]
     scenario = question.first if found is None else question.configurations[found.candidate.place].scenario
     excluded_rows = [tried for tried in search.tried if tried.state == State.EXCLUDED]
@@ -404,15 +407,14 @@ def _answer(
         chosen=chosen,
         closest=None if closest is None else places.get(closest.candidate.place),
         runners_up=() if chosen is None else _runners_up(question, rows, chosen),
-        frontier=tuple(
-            drawn[place] for place in frontier_of([(rows[i].cost, rows[i].figures[P99].value or 0.0) for i in drawn])
-        ),
+        frontier=_frontier(rows, chosen),
         headroom=headroom,
         edges=edges,
         states=dict(Counter(tried.state.value for tried in search.tried)),
         excluded_why=max(excluded_rows, key=search.cost).why if excluded_rows else None,
         simulated=dict(search.simulated),
         notes=tuple(_notes(question, row)),
+        warnings=() if row is None else tuple(plain_warnings(scenario, row.figures)),
         doubt=_doubt(question, search, row),
         looked=tuple(_looked(question, search)),
         provenance={
@@ -438,6 +440,26 @@ def _answer(
             },
         ),
     )
+
+
+def _frontier(rows: Sequence[PlanRow], chosen: int | None) -> tuple[int, ...]:
+    """Return what less latency costs: rows that no other beats in cost and p99, the answer among them.
+
+    What seems to beat the answer in both is left out: it misses a goal, or more runs say that it does not cost less.
+    Without a p99 of the answer it would not be true of any row that nothing is cheaper and faster.
+    """
+    points = {place: (row.cost, p99) for place, row in enumerate(rows) if (p99 := row.figures[P99].value) is not None}
+    if chosen is not None:
+        if chosen not in points:
+            return ()
+        cost, p99 = points[chosen]
+        points = {
+            place: point
+            for place, point in points.items()
+            if place == chosen or point[0] > (1.0 + 1e-9) * cost or point[1] > p99
+        }
+    places = list(points)
+    return tuple(places[each] for each in frontier_of(list(points.values())))
 
 
 def _runners_up(question: Question, rows: Sequence[PlanRow], chosen: int) -> tuple[int, ...]:
@@ -521,11 +543,13 @@ def _notes(question: Question, row: PlanRow | None) -> list[str]:
         notes.append(" ".join([*recorded, "Another day may be busier."]))
     if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):
         notes.append(SCALED_TRACE)
+    if row is not None and fleet_changes(question.configurations[row.place].scenario):
+        notes.append(_beginning(question.configurations[row.place].scenario))
     replicas_max = _most_replicas(question)
     if replicas_max is not None and replicas_max > 1:
         notes.append(
-            "A fixed fleet was not tried: give --set fleet.autoscaler=none --vary "
-            f"fleet.replicas=1..{replicas_max} in place of the autoscaler's keys."
+            "A fixed fleet was not tried: in place of all that is said of fleet.autoscaler, give "
+            f"--set fleet.autoscaler=none --vary fleet.replicas=1..{replicas_max}."
         )
     if row is not None:
         for name in _LOSSES:
@@ -533,6 +557,16 @@ def _notes(question: Question, row: PlanRow | None) -> list[str]:
             if name not in question.limits and share >= _LOST_MUCH:
                 notes.append(f"{100 * share:.3g} % of the requests are lost ({name}), and no goal limits that.")
     return notes
+
+
+def _beginning(scenario: Scenario) -> str:
+    """Return with how many replicas runs of a fleet that scales begin, which the cost of a short time rests on."""
+    counts = [alone.fleet.replicas for alone in each_version(scenario)]
+    said = "1 replica" if counts == [1] else f"{' and '.join(map(str, counts))} replicas"
+    return (
+        f"Runs begin with {said} (fleet.replicas), and the cost is that of this traffic from there on: by the hour, "
+        "longer traffic may cost more or less."
+    )
 
 
 def _most_replicas(question: Question) -> int | None:

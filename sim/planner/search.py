@@ -79,6 +79,9 @@ _FAR: Final = 0.05
 _FAR_UNKNOWN: Final = 0.3
 """Or by this share, as long as nobody knows how much runs differ: by where in its tick a load meets an autoscaler."""
 
+_FASTER_BY: Final = 0.01
+"""Share by which one that costs the same must be faster to be worth another configuration."""
+
 _FINALISTS: Final = 4
 """So many of those that cost the same get more than one run."""
 
@@ -426,7 +429,7 @@ class Search:
             for each in (best, *rivals):
                 self.extend(each, count)
             least = self._preferred(best, count)
-            faster = [each for each in rivals if self._preferred(each, count) < least]
+            faster = [each for each in rivals if self._preferred(each, count) < (1.0 - _FASTER_BY) * least]
             faster = sorted(faster, key=lambda each: self._preferred(each, count))[:_FINALISTS]
             for each in rivals:
                 if each.state == State.OPEN and each not in faster:

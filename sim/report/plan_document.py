@@ -67,6 +67,7 @@ def plan_document(plan: Plan, *, scenario: str = "SCENARIO", command: str | None
         question=tuple(_question(plan)),
         answer=Answer(plan_answer(plan), verdict, tuple(about_answer(plan))),
         highlights=tuple(_highlights(plan)),
+        warnings=plan.warnings,
         sections=tuple(_sections(plan, scenario)),
         figures=_records(plan),
         command=command,

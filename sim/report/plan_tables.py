@@ -39,15 +39,15 @@ __all__ = [
 ]
 
 _P99: Final = "latency_ms.p99"
-FRONTIER_TITLE: Final = "cost against p99: nothing is cheaper and faster"
-TO_GO_ON: Final = "The answer as files; servecast forecast takes the same without --to:"
+FRONTIER_TITLE: Final = "cost against p99: nothing that is known to keep the goals is cheaper and faster"
+TO_GO_ON: Final = "The answer as files for Kubernetes (servecast forecast takes it too, without --to):"
 _ABOVE_ONE: Final = 1.005
 """A factor below it is told as 1.00 times the traffic, which is no headroom."""
 
 _STATES: Final = {
     State.CONFIRMED: ("confirmed", "confirmed"),
     State.PASSED: ("seems to meet the goals", "seem to meet the goals"),
-    State.DEARER: ("costs more", "cost more"),
+    State.DEARER: ("costs more, and has not all its runs", "cost more, and have not all their runs"),
     State.SLOWER: ("costs the same and is slower", "cost the same and are slower"),
     State.FAILED: ("misses a goal in fresh runs", "miss a goal in fresh runs"),
     State.MISSED: ("misses a goal", "miss a goal"),
@@ -77,6 +77,7 @@ def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
     notes = [Text(line, style="dim") for line in how_found(plan)]
     parts: list[RenderableType] = [Text(plan_answer(plan), style="bold")]
     parts += [Text(line) for line in about_answer(plan)]
+    parts += [Text(f"warning: {sentence}", style="yellow") for sentence in plan.warnings]
     if plan.answer is not None:
         command = Text(export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
         parts += ["", Text(TO_GO_ON), command, *map(Text, left_to_the_server(plan.answer))]
@@ -149,14 +150,16 @@ def left_to_the_server(row: PlanRow) -> Iterator[str]:
 
 
 def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
-    """Return what a configuration costs for the measured time, and by the hour where there are prices.
+    """Return what a configuration costs for the measured time, and by the hour where prices and replicas are fixed.
 
     A cost that is simulated comes with its interval.
     """
     seconds = plan.provenance["duration_s"]
-    hourly = () if plan.unit == "GPU hours" else (f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h",)
     low, high = cost_ends(plan, row)
     is_sure = low is None or high is None or low == high
+    hourly: tuple[str, ...] = ()
+    if is_sure and plan.unit != "GPU hours":
+        hourly = (f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h",)
     ends = "" if is_sure else f" ({span('cost', low or 0.0, high or 0.0)} with 95 % confidence)"
     return (f"{digits_of(row.cost)} {plan.unit} for {about_time(round(1e9 * seconds))}{ends}", *hourly)
 
@@ -223,8 +226,8 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     elif headroom.factor is not None:
         asked = f"{min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
         missed = f"missed from {high} times on" if high else f"not missed yet at {asked} times"
-        yield f"Headroom: the traffic may be {headroom.factor:.2f} times as much{_breaks(headroom)}."
-        yield f"With {sure} confidence each, the goals are met up to {low} times and {missed}."
+        yield f"Headroom: the goals are met up to {low} times the traffic, and {missed}, with {sure} confidence each."
+        yield f"By the values alone it may be {headroom.factor:.2f} times as much{_breaks(headroom)}."
     elif headroom.why is not None:
         missed = high and f", and missed from {high} times on"
         yield (

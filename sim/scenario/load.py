@@ -34,6 +34,9 @@ _SEVERAL = re.compile(r"[^\[\]{}'\",]+(,[^\[\]{}'\",]+)+|[^\[\]{}'\",]+\.\.[^\[\
 _MEANT = re.compile(r" Did you mean (\w+)\?$")
 """What an error says of a word that is none of those allowed."""
 
+_NAME_MAX = 100
+"""So much of its file's name is that of a scenario which states none."""
+
 _OF_ONE_RATE = ("even", "poisson", "gamma")
 """Arrival processes that need a rate and nothing else."""
 
@@ -52,12 +55,13 @@ def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence
 def written_scenario(source: str | Path | Mapping[str, object]) -> tuple[dict[str, object], Path]:
     """Return what a file or a mapping holds, unchecked, and the folder from which its paths count.
 
+    What has no name in a file has the file's, without its ending.
     Many configurations of one file are made from it by checked_scenario. Raises ScenarioError.
     """
     if isinstance(source, Mapping):
         return dict(source), Path()
     path = Path(source)
-    return _read_file(path), path.parent
+    return {"name": path.stem[:_NAME_MAX], **_read_file(path)}, path.parent
 
 
 def checked_scenario(content: dict[str, object], folder: Path, overrides: Sequence[str] = ()) -> Scenario:

@@ -224,7 +224,9 @@ class Cost(Section):
 class Scenario(Section):
     """A scenario: who asks, what serves, what is wanted."""
 
-    name: str = Field("scenario", description="A name for reports.", min_length=1, max_length=100)
+    name: str = Field(
+        "scenario", description="A name for reports. Default: that of the file.", min_length=1, max_length=100
+    )
     traffic: Traffic = Field(description="Who sends what, and when.")
     model: Model = Field(description="What a pass costs.")
     batching: Batching = Field(description="When a batch is closed.")

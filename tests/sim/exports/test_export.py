@@ -272,9 +272,9 @@ def test_notes_stand_in_the_first_file_and_name_who_can() -> None:
     exported = export(scenario("queue.cap=64"), "kubernetes")
     assert exported.notes == (
         "The image is a placeholder: --image says another.",
-        "No ports, no probes and no resources stand in the template of the pods, and no Service before them, since a "
-        "scenario has none: add a readinessProbe that passes once the model is loaded, or pods get requests during "
-        "their cold start; and resources, GPUs too.",
+        "The template of the pods has no ports, no probes and no resources, and no Service stands before them, since a "
+        "scenario says nothing of these: add a readinessProbe that passes once the model is loaded, or pods get "
+        "requests during their cold start; and resources, GPUs too.",
         "There may be one pod: while it is replaced or lost, nobody answers. With fleet.spare a plan keeps more.",
         "batching.max_batch (8), .freeze (pull), .collector (dispatcher), .max_wait (5ms), .timer_origin (enqueue) and "
         "queue.cap (64): kubernetes has no word for that; --to triton or tf-serving has.",
@@ -293,7 +293,7 @@ def test_pods_are_told_to_need_probes_and_time_to_start(to: str) -> None:
         "fleet.cold_start.load is 40s and fleet.cold_start.warm_up is drawn (exponential): no object sets how long a "
         "start takes; a startupProbe has to allow for it." in told
     )
-    assert any(note.startswith("No ports, no probes and no resources stand") for note in told)
+    assert any(note.startswith("The template of the pods has no ports, no probes and no resources,") for note in told)
 
 
 def test_server_without_pods_names_the_cold_start_as_left_over() -> None:

@@ -37,6 +37,14 @@ def test_edge_hides_something_where_a_value_beyond_is_possible(axis: str, value:
     assert found == (() if end is None else (Edge(varied.key, value, end == "smallest", is_cheapest),))
 
 
+def test_largest_share_that_was_given_is_an_edge() -> None:
+    """Twice 80 % of a device's time is none, but nine tenths are more than eight."""
+    axis = parse_axis("fleet.autoscaler.target=60%,80%")
+    content = changed(fleet={"replicas": 2, "autoscaler": {"preset": "kubernetes_hpa", "max_replicas": 4}})
+    (edge,) = edges_of(content, [], [axis], {axis.key: "80%"}, {P90: 70.0})
+    assert edge == Edge(axis.key, "80%", is_smallest=False)
+
+
 def test_autoscaler_without_a_choice_has_no_edge() -> None:
     """Between one replica and one, no target changes anything; the bounds themselves do."""
     target, most = parse_axis("fleet.autoscaler.target=2,4"), parse_axis("fleet.autoscaler.max_replicas=1,2")

@@ -85,6 +85,14 @@ def test_axis_that_cannot_be_read_is_refused(text: str, said: str) -> None:
     assert str(error.value).startswith(said)
 
 
+def test_range_of_one_value_is_that_value() -> None:
+    """Scripts make such ones; several values between equal ends there are none."""
+    assert parse_axis("fleet.replicas=2..2").values == ("2",)
+    assert parse_axis("batching.max_wait=5ms..5ms:1").values == ("5ms",)
+    with pytest.raises(ScenarioError, match=r"a must have a range from its lower to its higher end\. Got '2\.\.2:3'"):
+        parse_axis("a=2..2:3")
+
+
 @given(
     low=st.integers(0, 10**6),
     width=st.integers(1, 10**6),
@@ -149,7 +157,7 @@ def test_no_axis_gives_the_scenario_itself() -> None:
             ["traffic.arrivals.rte=4/s,8/s"],
             "With traffic.arrivals.rte=4/s: traffic.arrivals.rte is not a known key: did you mean traffic.arrivals.rat",
         ),
-        (["batching.max_batch=4", "batching.max_batch=8"], "batching.max_batch must be varied once, "),
+        (["batching.max_batch=4", "batching.max_batch=8"], "batching.max_batch must be given once, "),
         (
             ["traffic.arrivals={process: even, rate: 9/s},{process: even, rate: 8/s}", "traffic.arrivals.rate=1/s"],
             "traffic.arrivals.rate and traffic.arrivals must not both be varied: one stands inside the other.",

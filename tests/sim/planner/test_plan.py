@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sim.errors import ScenarioError
+from sim.forecast.estimates import Figure, exact
 from sim.forecast.warnings import RECORDED_ARRIVALS, SCALED_TRACE
 from sim.planner.edges import Edge
 from sim.planner.grid import parse_axis
-from sim.planner.plan import PLAN_VERSION, Plan, plan
+from sim.planner.plan import PLAN_VERSION, Plan, PlanRow, _frontier, plan
 from sim.planner.search import State
 from sim.planner.verdicts import is_met, upper_end
 from tests.sim.planner.small import changed
@@ -217,11 +219,12 @@ def test_headroom_of_a_fleet_that_scales_says_how_fine_it_was_asked() -> None:
     headroom = found.headroom
     assert headroom is not None
     assert headroom.apart == pytest.approx(((headroom.factor or headroom.low) - 1.0) / 9.0, rel=0.5)
-    hint = "A fixed fleet was not tried: give --set fleet.autoscaler=none --vary fleet.replicas=1..5 in place of the"
-    assert any(note.startswith(hint) for note in found.notes)
+    hint = "give --set fleet.autoscaler=none --vary fleet.replicas=1..5."
+    assert any(note.startswith("A fixed fleet was not tried:") and note.endswith(hint) for note in found.notes)
+    assert any(note.startswith("Runs begin with 2 replicas (fleet.replicas)") for note in found.notes)
     fixed = planned("fleet.autoscaler=none", "fleet.replicas=1..5", goals="p90=120ms", fleet=fleet)
     assert fixed.answer is not None
-    assert not any("fixed fleet" in note for note in fixed.notes)
+    assert not any("fixed fleet" in note or "Runs begin" in note for note in fixed.notes)
 
 
 def test_answer_at_the_edge_of_its_range_says_so() -> None:
@@ -230,6 +233,36 @@ def test_answer_at_the_edge_of_its_range_says_so() -> None:
     assert planned("fleet.replicas=1..4").edges == ()
     told = planned("fleet.replicas=2..4").to_json()["edges"]
     assert told == [{"key": "fleet.replicas", "value": "2", "end": "smallest"}]
+
+
+def test_warnings_about_the_answer_are_those_of_its_forecast() -> None:
+    """A fleet that grows by replicas which are ready at once."""
+    scaler = {"target": 1, "max_replicas": 4, "tick": "1s", "sample": "500ms", "window": "1s"}
+    found = planned("fleet.autoscaler.target=1,2", goals="p90=1s", fleet={"replicas": 1, "autoscaler": scaler})
+    assert any("fleet.cold_start states no time" in sentence for sentence in found.warnings)
+    assert found.to_json()["warnings"] == list(found.warnings)
+    assert planned("fleet.replicas=1..2").warnings == ()
+
+
+def priced(place: int, cost: float, p99_ms: float, state: State) -> PlanRow:
+    """Return a configuration of which cost and p99 are known."""
+    return PlanRow(place, {}, state, cost, {"latency_ms.p99": exact(p99_ms)}, 3, False, None, None, "")
+
+
+def test_what_seems_to_beat_the_answer_is_not_drawn_beside_it() -> None:
+    """It misses another goal, or more runs say that it costs no less. What costs more, and is faster, is drawn."""
+    rows = [
+        priced(0, 2.91, 60.0, State.DEARER),
+        priced(1, 2.93, 61.0, State.CONFIRMED),
+        priced(2, 2.5, 400.0, State.MISSED),
+        priced(3, 2.93, 61.0, State.SLOWER),
+        priced(4, 3.5, 70.0, State.DEARER),
+        priced(5, 4.0, 40.0, State.DEARER),
+    ]
+    assert _frontier(rows, 1) == (2, 1, 5)
+    assert _frontier(rows, None) == (2, 0, 5)
+    unknown = replace(rows[1], figures={"latency_ms.p99": Figure(None, why="too short")})
+    assert _frontier([rows[0], unknown], 1) == ()
 
 
 def test_nothing_to_vary_is_refused() -> None:

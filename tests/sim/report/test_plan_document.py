@@ -72,7 +72,7 @@ def test_answer_comes_with_cost_goals_edges_and_headroom() -> None:
     for part in (
         "p99 is the goal nearest its limit",
         "smallest value given",
-        "met up to 1.20 times and missed from 1.40 times on",
+        "the goals are met up to 1.20 times the traffic, and missed from 1.40 times on",
         "1 replica down",
     ):
         assert part in said

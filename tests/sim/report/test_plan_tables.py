@@ -80,8 +80,8 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
     )
     for part in (
         "At this traffic p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
-        "Headroom: the traffic may be 1.30 times as much before p99 latency is beyond its limit. With 95 % confidence "
-        "each, the goals are met up to 1.20 times and missed from 1.40 times on.",
+        "Headroom: the goals are met up to 1.20 times the traffic, and missed from 1.40 times on, with 95 % confidence "
+        "each. By the values alone it may be 1.30 times as much before p99 latency is beyond its limit.",
         "The goals hold with 1 replica down; the cost counts all.",
         "the answer, and the next cheapest looked at that seem to meet the goals",
         "cost against p99",
@@ -106,12 +106,18 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
             "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
             "of what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them",
         ),
-        (Headroom(1.1, 2.0, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 2.50 times."),
+        (
+            Headroom(1.1, 2.0, None, P99, 4.0),
+            "the goals are met up to 1.10 times the traffic, and not missed yet at 2.50 times,",
+        ),
         (
             Headroom(1.0, 1.0, None, P99, 4.0, apart=0.0),
             "Headroom: none is known. Just above this traffic the few runs",
         ),
-        (Headroom(1.1, 3.6, None, P99, 4.0), "the goals are met up to 1.10 times and not missed yet at 4.00 times."),
+        (
+            Headroom(1.1, 3.6, None, P99, 4.0),
+            "the goals are met up to 1.10 times the traffic, and not missed yet at 4.00 times,",
+        ),
         (
             Headroom(1.1, 1.2, None, P99, 4.0, is_beyond=False),
             "may be 1.20 times as much, where p99 latency is the nearest its limit; at more, no figures can be given.",
@@ -127,6 +133,12 @@ def test_headroom_that_is_not_known_is_not_told_as_if(headroom: Headroom, words:
     assert words in said(plan(headroom=headroom))
 
 
+def test_warnings_stand_before_what_to_do_next() -> None:
+    """Those of the answer, as its forecast has them."""
+    words = said(plan(warnings=("the fleet grows.",)))
+    assert "warning: the fleet grows. The answer as files for Kubernetes" in words
+
+
 def test_doubt_about_the_answer_stands_behind_it() -> None:
     """Whoever reads the answer reads what it depends on, without an answer too."""
     doubt = "1 cheaper configuration may meet the goals, and its runs do not tell: with fleet.replicas=1, too few."
@@ -138,13 +150,14 @@ def test_doubt_about_the_answer_stands_behind_it() -> None:
 
 
 def test_cost_that_is_simulated_has_its_interval() -> None:
-    """One that is exact has none: both ends are the cost."""
+    """One that is exact has none: both ends are the cost, and it has a price by the hour too."""
     chosen = row(2, 80.0, State.CONFIRMED)
-    for cost, words in ((mean_of_runs([3.0, 4.0, 5.0]), " (1.52 .. 6.48 with 95 % confidence)"), (exact(4.0), "")):
+    for cost, words in (
+        (mean_of_runs([3.0, 4.0, 5.0]), " (1.52 .. 6.48 with 95 % confidence)"),
+        (exact(4.0), ", 2.00 EUR/h"),
+    ):
         changed = replace(chosen, figures={**chosen.figures, "cost": cost})
-        assert f": 4.00 EUR for 2 h{words}, 2.00 EUR/h; p99" in said(
-            plan(rows=(changed,), chosen=0, runners_up=(), frontier=())
-        )
+        assert f": 4.00 EUR for 2 h{words}; p99" in said(plan(rows=(changed,), chosen=0, runners_up=(), frontier=()))
 
 
 def test_share_of_which_nothing_is_seen_is_not_the_nearest_to_its_limit() -> None:
@@ -206,9 +219,7 @@ def test_states_are_told_of_one_and_of_several() -> None:
     """Those that were only inferred to miss say from what; few requests are not "0 million"."""
     states = {State.CONFIRMED.value: 1, State.INFERRED.value: 10, State.DEARER.value: 1}
     words = said(plan(states=states, simulated={"search": 400}))
-    assert (
-        "12 configurations: 1 confirmed; 1 costs more; 10 miss a goal, since the same with more replicas does." in words
-    )
+    assert "12 configurations: 1 confirmed; 1 costs more, and has not all its runs; 10 miss a goal, since the" in words
     assert "400 requests were simulated." in words
 
 
