@@ -25,8 +25,9 @@ __all__ = ["COPY_WITHIN_NS", "Replay", "replay", "trace_length_ns", "trace_rate_
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Layer = Callable[[int, np.random.Generator], Ints]
-"""The times of a layer in ns, (requests,), by its number, 0 as recorded, and dice of its own."""
+Layer = Callable[[int, np.random.Generator], tuple[Ints, Ints]]
+"""The times of a layer in ns, (requests,), by its number, 0 as recorded, and dice of its own; and which request of the
+file each one is, counted on from round to round."""
 
 COPY_WITHIN_NS: Final = 10**9
 """How far a copy is from the request as recorded, at most: more users do the same in the same second, and not the same
@@ -89,30 +90,31 @@ def replay(
         cycles = int(horizon_ns // (length_ns * stretch)) + 1
     if isinstance(trace, CountFile):
         bins = int(horizon_ns // (trace.bin_ns * stretch)) + 1
-        counts = np.tile(trace.counts, cycles)[:bins]
+        recorded = counts = np.tile(trace.counts, cycles)[:bins]
         if inside_bin == "even" and scale != 1:
             (of_rounding,) = generator.spawn(1)
             counts, scale = np.floor(counts * scale + of_rounding.random(len(counts))), 1.0
-        layer = _layers_of_counts(counts, trace.bin_ns, stretch, inside_bin)
+        of_file = recorded.astype(np.int64) if len(trace.sizes) else None
+        layer = _layers_of_counts(counts, of_file, trace.bin_ns, stretch, inside_bin)
     else:
         assert length_ns or scale == 1
         layer = _layers_of_times(trace, cycles, stretch, horizon_ns)
     times_ns, requests = _multiplied(layer, scale, generator)
     kept = times_ns < horizon_ns
     times_ns, requests = times_ns[kept], requests[kept]
-    recorded = trace.sizes if isinstance(trace, TimeFile) else np.empty(0, dtype=np.int64)
-    return Replay(times_ns, recorded[requests % len(recorded)] if len(recorded) else recorded)
+    sizes = trace.sizes
+    return Replay(times_ns, sizes[requests % len(sizes)] if len(sizes) else sizes)
 
 
 def _multiplied(layer: Layer, scale: float, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return the times of as many layers as a scale has, ascending, and the place of each in its layer."""
+    """Return the times of as many layers as a scale has, ascending, and which request of the file each one is."""
     first = layer(0, generator)
     if scale == 1:
-        return first, np.arange(len(first))
+        return first
     of_chance, of_layers = generator.spawn(2)
     more = math.ceil(scale) - 1
-    layers = [first, *(layer(number, own) for number, own in enumerate(of_layers.spawn(more), start=1))]
-    requests = [np.arange(len(times_ns)) for times_ns in layers]
+    drawn = [first, *(layer(number, own) for number, own in enumerate(of_layers.spawn(more), start=1))]
+    layers, requests = [times_ns for times_ns, _ in drawn], [places for _, places in drawn]
     # Every layer has dice of its own for this, too: a layer that is whole at this scale is thinned at a smaller one.
     stays = of_chance.spawn(more + 1)[more].random(len(layers[more])) < scale - more
     layers[more], requests[more] = layers[more][stays], requests[more][stays]
@@ -128,29 +130,52 @@ def _layers_of_times(trace: TimeFile, cycles: int, stretch: float, horizon_ns: i
     recorded_ns = np.rint((starts + np.tile(trace.times_ns, cycles)) * stretch).astype(np.int64)
     recorded_ns = recorded_ns[: np.searchsorted(recorded_ns, horizon_ns + COPY_WITHIN_NS)]
     starts = starts[: len(recorded_ns)]
+    requests = np.arange(len(recorded_ns))
 
-    def layer(number: int, generator: np.random.Generator) -> Ints:
+    def layer(number: int, generator: np.random.Generator) -> tuple[Ints, Ints]:
         if number == 0:
-            return recorded_ns
+            return recorded_ns, requests
         low_ns = np.maximum(recorded_ns - COPY_WITHIN_NS, np.rint(starts * stretch).astype(np.int64))
         high_ns = np.minimum(recorded_ns + COPY_WITHIN_NS, np.rint((starts + length_ns) * stretch).astype(np.int64))
         times_ns: Ints = low_ns + (generator.random(len(recorded_ns)) * (high_ns - low_ns)).astype(np.int64)
-        return times_ns
+        return times_ns, requests
 
     return layer
 
 
-def _layers_of_counts(counts: Floats, bin_ns: int, stretch: float, inside_bin: str | None) -> Layer:
-    """Return the layers of counts, all of which are alike."""
+def _layers_of_counts(
+    counts: Floats, recorded: Ints | None, bin_ns: int, stretch: float, inside_bin: str | None
+) -> Layer:
+    """Return the layers of counts, all of which are alike; `recorded` has the requests of each bin in the file, if any.
 
-    def layer(_: int, generator: np.random.Generator) -> Ints:
-        return np.rint(_inside_bins(counts, inside_bin, generator) * bin_ns * stretch).astype(np.int64)
+    Without it nobody asks which request of the file is which.
+    """
+
+    def layer(_: int, generator: np.random.Generator) -> tuple[Ints, Ints]:
+        times, drawn = _inside_bins(counts, inside_bin, generator)
+        times_ns = np.rint(times * bin_ns * stretch).astype(np.int64)
+        return times_ns, np.arange(len(times)) if recorded is None else _of_file(drawn, recorded, generator)
 
     return layer
 
 
-def _inside_bins(expected: Floats, inside_bin: str | None, generator: np.random.Generator) -> Floats:
-    """Return times in bins, ascending, that lie in their bins the way that was asked for."""
+def _of_file(drawn: Ints, recorded: Ints, generator: np.random.Generator) -> Ints:
+    """Return which request of the file each drawn one is: one of its bin, in their order.
+
+    As many as recorded are those recorded. Of more or fewer, each recorded one is there equally often in the mean: they
+    are a systematic sample, begun at random in each bin.
+    """
+    (of_begin,) = generator.spawn(1)
+    begin = (of_begin.random(len(recorded)) * recorded).astype(np.int64)
+    bins = np.repeat(np.arange(len(drawn)), drawn)
+    rank = np.arange(len(bins)) - np.repeat(np.cumsum(drawn) - drawn, drawn)
+    before = np.cumsum(recorded) - recorded
+    requests: Ints = before[bins] + (rank * recorded[bins] + begin[bins]) // drawn[bins]
+    return requests
+
+
+def _inside_bins(expected: Floats, inside_bin: str | None, generator: np.random.Generator) -> tuple[Floats, Ints]:
+    """Return times in bins, ascending, that lie in their bins the way that was asked for; and how many in each."""
     # A generator each, so that a longer horizon only adds arrivals.
     of_counts, of_places = generator.spawn(2)
     counts = of_counts.poisson(expected) if inside_bin == "poisson" else expected.astype(np.int64)
@@ -160,5 +185,4 @@ def _inside_bins(expected: Floats, inside_bin: str | None, generator: np.random.
         places = (np.arange(len(bins)) - first) / np.repeat(counts, counts)
     else:
         places = of_places.random(len(bins))
-    times: Floats = np.sort(bins + places)
-    return times
+    return np.sort(bins + places), counts

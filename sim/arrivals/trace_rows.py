@@ -46,10 +46,10 @@ class Rows:
         """How many columns there are."""
         return len(self.cells[0])
 
-    def column(self, stated: int | str | None, usual: Sequence[str] = (), *, by_key: bool = False) -> Column:
+    def column(self, stated: int | str | None, usual: Sequence[str] = (), key: str | None = None) -> Column:
         """Return the column with the stated name or number, else the first with a usual name, else the only one.
 
-        1 is the number of the first. `by_key` says that traffic.arrivals.column can name it.
+        1 is the number of the first. `key` is the one of traffic.arrivals that can name the column.
         """
         if isinstance(stated, int):
             return self._numbered(stated)
@@ -60,8 +60,8 @@ class Rows:
         if stated is None and self.width == 1:
             return self._numbered(1)
         has = f"it has {', '.join(self.header)}" if self.header else "it has no header line"
-        key = "; traffic.arrivals.column says which one to read" if by_key else ""
-        raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}{key}.")
+        hint = f"; traffic.arrivals.{key} says which one to read" if key else ""
+        raise ScenarioError(f"The trace {self.path} has no column {' or '.join(names)}: {has}{hint}.")
 
     def _numbered(self, number: int) -> Column:
         if number > self.width:

@@ -21,6 +21,7 @@ from sim.scenario.fields import (
 )
 
 __all__ = [
+    "AT_ONCE_MAX",
     "Arrivals",
     "DayCurve",
     "Even",
@@ -36,6 +37,11 @@ __all__ = [
 CURVE_CV = "How uneven the gaps are around the curve: 0 even, 1 Poisson, above 1 bursty."
 
 TRACE_SCALE_MAX = 1_000
+
+AT_ONCE_MAX = 1.5
+"""Requests at one whole second, in the mean over those that have any, from which on a trace says how they lie inside.
+
+Poisson traffic of 0.9/s has as many: every third of its requests would wait for one that stands at the same second."""
 
 Cv = Annotated[float, ratio(0, 100)]
 
@@ -151,7 +157,7 @@ def _read_column(value: object) -> object:
 
 
 class RecordedTrace(Section):
-    """Arrivals from a CSV file, the same in every run where `scale` is 1; time 0 is the first request, or bin."""
+    """Arrivals from a CSV file, the same in every run unless `scale` or `inside_bin` draws; time 0 is the first one."""
 
     process: Literal["trace"]
     file: str = Field(
@@ -161,9 +167,9 @@ class RecordedTrace(Section):
     format: Literal["auto", "timestamps", "azure_llm", "counts"] = Field(
         "auto",
         description=(
-            "timestamps: one request a row, numbers or ISO dates. azure_llm: TIMESTAMP, ContextTokens, "
-            "GeneratedTokens; the context is the recorded size. counts: one bin a row, its start and its requests. "
-            "auto: by the names of the columns."
+            "timestamps: one request a row, numbers, ISO dates, or dates of nginx and Apache. azure_llm: TIMESTAMP, "
+            "ContextTokens, GeneratedTokens; the context is the recorded size. counts: one bin a row, its start and "
+            "its requests. auto: by the names of the columns."
         ),
     )
     column: Annotated[int | str, Kind("text or whole number", "from 1", _COLUMN, _read_column)] | None = Field(
@@ -173,8 +179,15 @@ class RecordedTrace(Section):
             f"Default: {', '.join(TIME_NAMES)}, or the only one; of counts: {', '.join(COUNT_NAMES)}."
         ),
     )
-    unit: Literal["s", "ms", "us", "ns"] = Field(
-        "s", description="Of timestamps, and of starts of bins, that are numbers. ISO dates have none: refused there."
+    bin_column: Annotated[int | str, Kind("text or whole number", "from 1", _COLUMN, _read_column)] | None = Field(
+        None,
+        description=(
+            "counts: the column of the starts of bins, its name or its number. Default: "
+            f"{', '.join(TIME_NAMES)}; without a header line the first that is not that of the counts."
+        ),
+    )
+    unit: Literal["h", "min", "s", "ms", "us", "ns"] = Field(
+        "s", description="Of timestamps, and of starts of bins, that are numbers. Dates have none: refused there."
     )
     rate: PositiveRate | None = Field(
         None,
@@ -192,14 +205,20 @@ class RecordedTrace(Section):
         ),
     )
     bin: PositiveDuration | None = Field(
-        None, description="counts: the length of a bin as recorded. Default: the smallest distance of two rows."
-    )
-    inside_bin: Literal["even", "poisson", "uniform"] | None = Field(
         None,
         description=(
-            "counts: how requests lie inside a bin. uniform: the recorded number at independent random times; even: "
-            "the recorded number at equal gaps; poisson: a random number with the recorded mean. It has no default, "
-            "because p99 depends on it."
+            "The length of a bin. Default: of counts the smallest distance of two rows; of timestamps that "
+            "`inside_bin` spreads the longest of 1h, 1min and 1s that all their distances are multiples of."
+        ),
+    )
+    inside_bin: Literal["even", "poisson", "together", "uniform"] | None = Field(
+        None,
+        description=(
+            "How requests lie inside a bin of counts, or inside the second, minute or hour to which timestamps were "
+            "cut. uniform: the recorded number at independent random times; even: the recorded number at equal gaps; "
+            "poisson: a random number with the recorded mean; together: timestamps as they stand. It has no default, "
+            "because p99 depends on it: counts need it, and so do timestamps at whole seconds with "
+            f"{AT_ONCE_MAX:g} or more requests at each in the mean."
         ),
     )
     repeat: bool = Field(False, description="Start again at the end; otherwise a longer run is refused.")

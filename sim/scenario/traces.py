@@ -12,8 +12,9 @@ import numpy.typing as npt
 from policy.settings import TIME_MAX_NS
 from sim.arrivals.trace import trace_length_ns, trace_rate_per_s
 from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
+from sim.arrivals.trace_resolution import BINS_MAX, as_counts, requests_at_once, resolution_ns
 from sim.errors import ScenarioError
-from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.arrival_spec import AT_ONCE_MAX, RecordedTrace
 from sim.scenario.missing import close_file, where_looked
 from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
@@ -32,12 +33,23 @@ __all__ = [
 _ENDINGS = (".csv", ".txt", ".tsv", ".gz")
 """Of files that may be traces."""
 
+_SPREAD = ("even", "poisson", "uniform")
+"""Words of inside_bin by which requests lie elsewhere than at the start of their bin."""
+
+_FEW = 20
+"""Requests of a trace that is no log: of one written by hand nobody need say that requests come together."""
+
+_RESOLUTION_WORDS = {10**9: "second", 60 * 10**9: "minute", 3600 * 10**9: "hour"}
+
 _SAME_RATE = 1e-3
 """Of a rate: who states a trace's own one rounds it."""
 
 
 def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
-    """Return the content of the trace file. Raises ScenarioError if it cannot be read or is not a trace."""
+    """Return the content of the trace file, timestamps as counts where inside_bin spreads them.
+
+    Raises ScenarioError if it cannot be read, is not a trace, or has timestamps that cannot be spread.
+    """
     path = scenario.path_of(spec.file)
     try:
         changed_ns = path.stat().st_mtime_ns
@@ -46,17 +58,14 @@ def load_trace(scenario: Scenario, spec: RecordedTrace) -> TimeFile | CountFile:
         where, close = where_looked(path), close_file(path, _ENDINGS) if isinstance(error, FileNotFoundError) else None
         hint = f" Did you mean {close}?" if close else ""
         raise ScenarioError(f"The trace {path} cannot be read: {reason}{where}.{hint}") from None
-    return _load(path, changed_ns, spec.format, spec.column, spec.bin, spec.unit)
+    columns = spec.column, spec.bin_column
+    return _load(path, changed_ns, spec.format, columns, spec.bin, spec.unit, spec.inside_bin in _SPREAD)
 
 
 def recorded_sizes(scenario: Scenario) -> npt.NDArray[np.int64]:
     """Return the sizes that the scenario's trace recorded, (requests,); empty where there are none."""
     spec = scenario.traffic.arrivals
-    if isinstance(spec, RecordedTrace):
-        trace = load_trace(scenario, spec)
-        if isinstance(trace, TimeFile):
-            return trace.sizes
-    return np.empty(0, dtype=np.int64)
+    return load_trace(scenario, spec).sizes if isinstance(spec, RecordedTrace) else np.empty(0, dtype=np.int64)
 
 
 def put_in_order(scenario: Scenario) -> int:
@@ -65,8 +74,7 @@ def put_in_order(scenario: Scenario) -> int:
     Raises as load_trace does.
     """
     spec = scenario.traffic.arrivals
-    trace = load_trace(scenario, spec) if isinstance(spec, RecordedTrace) else None
-    return trace.put_in_order if isinstance(trace, TimeFile) else 0
+    return load_trace(scenario, spec).put_in_order if isinstance(spec, RecordedTrace) else 0
 
 
 def with_checked_trace(scenario: Scenario) -> Scenario:
@@ -78,11 +86,10 @@ def with_checked_trace(scenario: Scenario) -> Scenario:
     if not isinstance(spec, RecordedTrace):
         return scenario
     trace = load_trace(scenario, spec)
-    key = "traffic.arrivals"
     if isinstance(trace, CountFile):
         _check_counts(trace, spec)
-    elif spec.inside_bin is not None or spec.bin is not None:
-        raise ScenarioError(f"{key}.inside_bin and {key}.bin belong to a trace of counts, and {spec.file} is none.")
+    else:
+        _check_times(trace, spec)
     lasts_ns = _length_ns(trace, spec)
     if "duration" not in scenario.horizon.model_fields_set:
         scenario = _over_all_of(scenario, lasts_ns)
@@ -93,7 +100,7 @@ def with_checked_trace(scenario: Scenario) -> Scenario:
 def meets_one_trace(scenario: Scenario) -> bool:
     """Return whether the arrivals are the same in every run, those that were recorded."""
     spec = scenario.traffic.arrivals
-    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even"} and spec.scale == 1
+    return isinstance(spec, RecordedTrace) and spec.inside_bin in {None, "even", "together"} and spec.scale == 1
 
 
 def is_stretched(scenario: Scenario) -> bool:
@@ -154,13 +161,53 @@ def _check_counts(trace: CountFile, spec: RecordedTrace) -> None:
     """Raise ScenarioError unless the counts hold requests that can be placed."""
     if trace.counts.sum() == 0:
         raise ScenarioError(f"The trace {spec.file} holds no requests: every count is 0.")
-    if spec.inside_bin is None:
+    if spec.inside_bin not in _SPREAD:
+        was = "is missing" if spec.inside_bin is None else f"must not be {spec.inside_bin}"
         raise ScenarioError(
-            "traffic.arrivals.inside_bin is missing: a trace of counts needs even, uniform or poisson, and p99 "
+            f"traffic.arrivals.inside_bin {was}: a trace of counts needs even, uniform or poisson, and p99 "
             "depends on it."
         )
     if spec.inside_bin != "poisson" and (trace.counts % 1 != 0).any():
         raise ScenarioError(f"traffic.arrivals.inside_bin must be poisson where {spec.file} has counts with fractions.")
+
+
+def _check_times(trace: TimeFile, spec: RecordedTrace) -> None:
+    """Raise ScenarioError if timestamps that stay as they stand have a bin, or were cut to whole seconds unsaid."""
+    if spec.bin is not None:
+        raise ScenarioError(
+            "traffic.arrivals.bin belongs to a trace of counts, or to timestamps that traffic.arrivals.inside_bin "
+            f"spreads (even, uniform or poisson). Got {time_in_words(spec.bin)} for {spec.file}."
+        )
+    cut_to_ns, at_once = resolution_ns(trace), requests_at_once(trace)
+    if spec.inside_bin is None and cut_to_ns and len(trace.times_ns) >= _FEW and at_once >= AT_ONCE_MAX:
+        whole = _RESOLUTION_WORDS[cut_to_ns]
+        raise ScenarioError(
+            f"The trace {spec.file} has timestamps at whole {whole}s, {at_once:.3g} requests at each in the mean: "
+            f"state in traffic.arrivals.inside_bin how they lie inside the {whole} (uniform, even or poisson), or "
+            "together if they did come at once."
+        )
+
+
+def _spread(trace: TimeFile, path: Path, bin_ns: int | None) -> CountFile:
+    """Return the counts of timestamps that were cut to `bin_ns`, None for finding it. Raises ScenarioError if not."""
+    length_ns = bin_ns or resolution_ns(trace)
+    key = "traffic.arrivals"
+    if length_ns is None:
+        why = "have fractions of seconds" if trace.times_ns[-1] else "all stand at one moment"
+        raise ScenarioError(
+            f"{key}.inside_bin belongs to counts and to timestamps at whole seconds, and those of {path} {why}: leave "
+            f"it out, or state in {key}.bin what they were cut to."
+        )
+    if (trace.times_ns % length_ns).any():
+        raise ScenarioError(
+            f"{key}.bin must be what the timestamps were cut to: those of {path} stand at no whole multiples of "
+            f"{time_in_words(length_ns)}."
+        )
+    if trace.times_ns[-1] // length_ns >= BINS_MAX:
+        raise ScenarioError(
+            f"{key}.bin must leave at most {BINS_MAX} bins, and {path} has more of {time_in_words(length_ns)}."
+        )
+    return as_counts(trace, length_ns)
 
 
 def _check_length(scenario: Scenario, spec: RecordedTrace, lasts_ns: int) -> None:
@@ -175,7 +222,15 @@ def _check_length(scenario: Scenario, spec: RecordedTrace, lasts_ns: int) -> Non
 
 @lru_cache(maxsize=8)
 def _load(
-    path: Path, changed_ns: int, form: str, column: int | str | None, bin_ns: int | None, unit: str
+    path: Path,
+    changed_ns: int,
+    form: str,
+    columns: tuple[int | str | None, int | str | None],
+    bin_ns: int | None,
+    unit: str,
+    spread: bool,
 ) -> TimeFile | CountFile:
     """Read a file once, and again when it has changed."""
-    return read_trace_file(path, form, column, bin_ns, unit)
+    column, bin_column = columns
+    trace = read_trace_file(path, form, column, bin_ns, unit, bin_column)
+    return _spread(trace, path, bin_ns) if spread and isinstance(trace, TimeFile) else trace

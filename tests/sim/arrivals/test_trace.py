@@ -146,13 +146,14 @@ scales = st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 3.0]) | st.floats(0.01, 6.0)
 
 @st.composite
 def traces(draw: st.DrawFn) -> tuple[TimeFile | CountFile, str | None]:
-    """Draw a small trace of either kind, and how its requests lie in their bins."""
+    """Draw a small trace of either kind, counts with sizes and without, and how its requests lie in their bins."""
     if draw(st.booleans()):
         times = sorted(draw(st.lists(st.integers(0, 10 * SECOND_NS), min_size=2, max_size=30)))
         times[-1] += SECOND_NS  # it has a length
         return TimeFile(np.array(times) - times[0], np.arange(1, len(times) + 1)), None
     counts = draw(st.lists(st.integers(0, 9), min_size=1, max_size=8))
-    return CountFile(np.array([*counts, 1.0]), SECOND_NS), draw(st.sampled_from(["uniform", "poisson"]))
+    sizes = np.arange(1, sum(counts) + 2) if draw(st.booleans()) else np.empty(0, dtype=np.int64)
+    return CountFile(np.array([*counts, 1.0]), SECOND_NS, sizes), draw(st.sampled_from(["uniform", "poisson"]))
 
 
 @given(traces(), scales, scales, st.booleans(), st.sampled_from([None, 0.5, 40.0]), st.integers(0, 2**32))
@@ -174,7 +175,7 @@ def test_larger_scale_has_all_requests_of_a_smaller_one(
     for drawn in (few, many):
         assert drawn.times_ns.dtype == np.int64
         assert (np.diff(drawn.times_ns) >= 0).all()
-        assert len(drawn.sizes) == (len(drawn.times_ns) if inside is None else 0)
+        assert len(drawn.sizes) == (len(drawn.times_ns) if len(trace.sizes) else 0)
 
 
 def _requests(drawn: Replay) -> list[tuple[int, ...]]:
@@ -253,6 +254,32 @@ def test_scaled_even_bins_stay_even() -> None:
     of_each = per_bin(replayed(ten, inside="even", scale=1.3).times_ns, ten.bin_ns, 500)
     assert set(of_each) == {2, 3}
     assert abs(sum(of_each) - 1_300) < 4 * np.sqrt(500 * 0.6 * 0.4)
+
+
+SIZED = CountFile(np.array([4.0, 0.0, 7.0, 1.0]), 10 * SECOND_NS, np.arange(12))
+OF_BIN = np.repeat([0, 2, 3], [4, 7, 1])
+
+
+@pytest.mark.parametrize("inside", ["even", "uniform", "poisson"])
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
+def test_sizes_stay_in_the_bins_that_recorded_them(inside: str, scale: float) -> None:
+    """However many a bin has in a run, they have its own sizes, in every round of the trace, and each of them."""
+    drawn = replayed(SIZED, inside=inside, scale=scale, repeat=True, horizon_ns=4_000 * SECOND_NS)
+    assert (OF_BIN[drawn.sizes] == drawn.times_ns // SIZED.bin_ns % 4).all()
+    assert set(drawn.sizes.tolist()) == set(range(12))
+
+
+@pytest.mark.parametrize("inside", ["even", "uniform"])
+def test_recorded_numbers_keep_every_size(inside: str) -> None:
+    """Each once, in the order recorded."""
+    assert replayed(SIZED, inside=inside).sizes.tolist() == list(range(12))
+
+
+def test_poisson_numbers_take_no_size_more_often_than_another_in_the_mean() -> None:
+    """Of 20,000 bins of two requests the first and the second are about as frequent: fewer are not always the first."""
+    trace = CountFile(np.full(20_000, 2.0), SECOND_NS, np.tile([1, 2], 20_000))
+    sizes = replayed(trace, inside="poisson").sizes
+    assert sizes.mean() == pytest.approx(1.5, abs=0.01)
 
 
 @pytest.mark.skipif(not AZURE.exists(), reason="the Azure LLM traces are not beside this repository")

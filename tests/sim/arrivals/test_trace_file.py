@@ -42,7 +42,7 @@ def test_seconds_are_read_exactly_and_put_in_order() -> None:
 
 
 def test_dates_are_read_with_their_zones() -> None:
-    """10:00 UTC comes before 11:00:00.5 of a zone one hour ahead; a date without a zone counts as UTC."""
+    """10:00 UTC comes before 11:00:00.5 of a zone one hour ahead."""
     trace = times_of(DATA / "timestamps_iso.csv", column="sent")
     assert trace.times_ns.tolist() == [0, 500_000_000, 2_000_000_000]
 
@@ -125,12 +125,14 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
         (
             b"timestamp\n2026-01-01 00:00:00\n5\n",
             "auto",
-            "line 3: a timestamp must be an ISO date and time. Got '5'.",
+            "line 3: a timestamp must be a date such as 2026-11-27T09:00:00.003+01:00 (ISO) or 27/Nov/2026:09:00:00 "
+            "+0100. Got '5'.",
         ),
         (
             b"timestamp\n2026-13-01 00:00:00\n",
             "auto",
-            "line 2: a timestamp must be an ISO date and time. Got '2026-13-01 00:00:00'.",
+            "line 2: a timestamp must be a date such as 2026-11-27T09:00:00.003+01:00 (ISO) or 27/Nov/2026:09:00:00 "
+            "+0100. Got '2026-13-01 00:00:00'.",
         ),
         (b"timestamp,user\n1,a\n2\n", "auto", "line 3: 2 columns are wanted as in the header. Got 1."),
         (
@@ -166,7 +168,19 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
             "line 2: ContextTokens must be a whole number of 0 or more. Got 'x'.",
         ),
         (b"\xff\xfe\x00\x01", "auto", "is not a CSV text"),
-        (b"timestamp\n\x001\n", "auto", "line 2: a timestamp must be a number of seconds."),
+        (b"timestamp\n\x001\n", "auto", "line 2: a timestamp must be a number of seconds, or a date such as 2026-"),
+        (
+            b"timestamp\nyesterday\n",
+            "auto",
+            "line 2: a timestamp must be a number of seconds, or a date such as 2026-11-27T09:00:00.003+01:00 (ISO) or "
+            "27/Nov/2026:09:00:00 +0100. Got 'yesterday'.",
+        ),
+        (
+            b"minute,count\n2026-11-27 09:00,5\n",
+            "auto",
+            "has no column timestamp or time or arrival or arrived_at or ts: it has minute, count; "
+            "traffic.arrivals.bin_column says which one to read.",
+        ),
         (b'timestamp\n"1\n', "auto", "is not a CSV text"),
     ],
 )
@@ -211,6 +225,33 @@ def test_counts_may_be_a_numbered_column(text: str, form: str, column: int, tmp_
 
 
 @pytest.mark.parametrize(
+    ("text", "column", "starts"),
+    [
+        ("minute,count\n2026-11-27 09:00,5\n2026-11-27 09:01,6\n", None, "minute"),
+        ("minute,hits\n2026-11-27 09:00,5\n2026-11-27 09:01,6\n", "hits", 1),
+        ("a,5,0\nb,6,60\n", 2, 3),
+    ],
+)
+def test_column_of_the_starts_of_bins_may_be_named(
+    text: str, column: int | str | None, starts: int | str, tmp_path: Path
+) -> None:
+    """By its name or its number, beside the one of the counts."""
+    path = tmp_path / "trace.csv"
+    path.write_text(text)
+    trace = read_trace_file(path, "counts", column, None, bin_column=starts)
+    assert isinstance(trace, CountFile)
+    assert (trace.counts.tolist(), trace.bin_ns) == ([5, 6], 60 * 10**9)
+
+
+def test_timestamps_have_no_column_of_bins(tmp_path: Path) -> None:
+    """Whoever states one takes the file for counts."""
+    path = tmp_path / "trace.csv"
+    path.write_text("timestamp\n1\n")
+    with pytest.raises(ScenarioError, match=r"^traffic\.arrivals\.bin_column belongs to a trace of counts, and"):
+        read_trace_file(path, "auto", None, None, bin_column="timestamp")
+
+
+@pytest.mark.parametrize(
     ("text", "column", "said"),
     [
         ("timestamp,user\n1,a\n", 3, "has no column 3: it has 2."),
@@ -231,6 +272,8 @@ def test_column_that_is_not_there_is_refused(text: str, column: int | str, said:
     [
         ("ms", "1764250000000", "1764250000000.25"),
         ("us", "1764250000000000", "1764250000000250"),
+        ("min", "29404166", "29404166.00000416666666667"),
+        ("h", "490069", "490069.0000000694444444444"),
         ("ns", "1764250000000000000", "1764250000000250000"),
         ("s", "1764250000", "1764250000.00025"),
     ],
@@ -263,6 +306,10 @@ def test_bins_may_start_at_numbers_of_another_unit(tmp_path: Path) -> None:
         ("ts_us", "us"),
         ("arrival micros", "us"),
         ("ns", "ns"),
+        ("minute", "min"),
+        ("start_mins", "min"),
+        ("hours", "h"),
+        ("admin", None),
         ("items", None),
         ("columns", None),
         ("timestamps", None),

@@ -189,7 +189,7 @@ def test_trace_that_may_be_in_milliseconds(tmp_path: Path, times: list[float], i
     """Whole seconds, far apart; not where there are fractions, several a second, or too few to tell."""
     file = tmp_path / "own.csv"
     file.write_text("\n".join(["timestamp", *map(str, times)]) + "\n")
-    arrivals = {"process": "trace", "file": str(file)}
+    arrivals = {"process": "trace", "file": str(file), "inside_bin": "together"}
     said = warned(traffic={"arrivals": arrivals}, horizon={"warm_up": "0s", "runs": 2})
     assert any("milliseconds?" in sentence and "unit: ms reads them so" in sentence for sentence in said) == is_said
 

@@ -28,7 +28,7 @@ def test_defaults_are_the_documented_ones() -> None:
     trace = read("trace", file="x.csv")
     assert isinstance(trace, RecordedTrace)
     assert (trace.format, trace.rate, trace.repeat, trace.inside_bin) == ("auto", None, False, None)
-    assert (trace.column, trace.unit, trace.scale) == (None, "s", 1.0)
+    assert (trace.column, trace.bin_column, trace.unit, trace.scale) == (None, None, "s", 1.0)
     steps = read("steps", steps=({"rate": "5/s", "duration": "1s"},))
     assert isinstance(steps, Steps)
     assert (steps.repeat, steps.cv) == (False, 1.0)

@@ -11,8 +11,16 @@ from sim.arrivals.trace_file import CountFile, TimeFile
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.schedule import draw_schedule
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import load_trace, meets_one_trace, recorded_sizes, trace_peak, with_checked_trace
+from sim.scenario.traces import (
+    load_trace,
+    meets_one_trace,
+    put_in_order,
+    recorded_sizes,
+    trace_peak,
+    with_checked_trace,
+)
 from tests.sim.scenario.example import scenario, trace
 
 MIN_NS = 60 * 10**9
@@ -75,8 +83,25 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
             ("horizon.duration=1min",),
             "which lasts 1.33s (or set traffic.arrivals.repeat: true)",
         ),
-        ("timestamps_seconds.csv, inside_bin: even, repeat: true", (), "belong to a trace of counts"),
-        ("timestamps_seconds.csv, bin: 5min, repeat: true", (), "belong to a trace of counts"),
+        (
+            "counts.csv, inside_bin: together",
+            (),
+            "traffic.arrivals.inside_bin must not be together: a trace of counts needs even, uniform or poisson",
+        ),
+        (
+            "timestamps_seconds.csv, inside_bin: even, repeat: true",
+            (),
+            "have fractions of seconds: leave it out, or state in traffic.arrivals.bin what they were cut to.",
+        ),
+        ("timestamps_seconds.csv, inside_bin: even, bin: 200ms", (), "stand at no whole multiples of 200ms."),
+        ("timestamps_seconds.csv, inside_bin: even, bin: 1ns", (), "must leave at most 40000000 bins, and "),
+        (
+            "timestamps_seconds.csv, bin: 5min, repeat: true",
+            (),
+            "traffic.arrivals.bin belongs to a trace of counts",
+        ),
+        ("timestamps_seconds.csv, inside_bin: together, bin: 1s", (), "traffic.arrivals.bin belongs to a trace of "),
+        ("timestamps_seconds.csv, bin_column: user", (), "traffic.arrivals.bin_column belongs to a trace of counts"),
         (
             "timestamps_seconds.csv, column: absent",
             (),
@@ -100,7 +125,7 @@ def test_counts_with_a_model_inside_the_bin_are_accepted() -> None:
             (),
             "traffic.arrivals.scale must be a ratio above 0, at most 1000. Got 0.",
         ),
-        ("timestamps_seconds.csv, unit: min", (), "traffic.arrivals.unit must be one of s, ms, us, ns. Got 'min'."),
+        ("timestamps_seconds.csv, unit: d", (), "traffic.arrivals.unit must be one of h, min, s, ms, us, ns. Got 'd'."),
     ],
 )
 def test_trace_that_does_not_fit_the_scenario_is_refused(more: str, overrides: tuple[str, ...], said: str) -> None:
@@ -128,6 +153,112 @@ def test_trace_without_requests_or_duration_is_refused(text: str, more: str, sai
     with pytest.raises(ScenarioError) as error:
         scenario(f"traffic.arrivals={{process: trace, file: '{file}', {more}}}", "horizon.duration=60s")
     assert said in str(error.value)
+
+
+def cut(tmp_path: Path, per_s: int, seconds: int, more: str = "") -> str:
+    """Return an override of a trace of whole seconds, each with so many requests."""
+    file = tmp_path / "cut.csv"
+    file.write_text("timestamp\n" + "".join(f"{second}\n" * per_s for second in range(seconds)))
+    return f"traffic.arrivals={{process: trace, file: '{file}'{more}}}"
+
+
+def test_timestamps_at_whole_seconds_need_a_word(tmp_path: Path) -> None:
+    """Requests that seem to come all at once would be answered with a p99 that no user sees: what was seen is told."""
+    with pytest.raises(ScenarioError) as error:
+        scenario(cut(tmp_path, 4, 10))
+    assert str(error.value).endswith(
+        "cut.csv has timestamps at whole seconds, 4 requests at each in the mean: state in traffic.arrivals.inside_bin "
+        "how they lie inside the second (uniform, even or poisson), or together if they did come at once."
+    )
+
+
+@pytest.mark.parametrize(("step_s", "whole"), [(60, "whole minutes, 4 requests"), (3600, "whole hours, 4 requests")])
+def test_timestamps_at_whole_minutes_and_hours_need_it_too(step_s: int, whole: str, tmp_path: Path) -> None:
+    """The longest that divides all distances is what they were cut to."""
+    file = tmp_path / "cut.csv"
+    file.write_text("timestamp\n" + "".join(f"{7 + step_s * place}\n" * 4 for place in range(10)))
+    with pytest.raises(ScenarioError, match=whole):
+        scenario(f"traffic.arrivals={{process: trace, file: '{file}'}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("".join(f"{place}\n" for place in range(40)), "one at each second"),
+        ("".join(f"{place * 1.5}\n{place * 1.5}\n" for place in range(40)), "not at whole seconds"),
+        ("".join(f"{place}\n" for place in range(20)) + "1\n" * 9, "1.45 at each"),
+        ("0\n0\n0\n1\n1\n1\n", "written by hand"),
+    ],
+)
+def test_other_timestamps_need_no_word(text: str, why: str, tmp_path: Path) -> None:
+    """A sparse trace, one with fractions, and a few rows go on as they stand."""
+    file = tmp_path / "trace.csv"
+    file.write_text("timestamp\n" + text)
+    content = read(scenario(f"traffic.arrivals={{process: trace, file: '{file}', repeat: true}}"))
+    assert isinstance(content, TimeFile), why
+
+
+def test_whole_seconds_are_spread_as_counts_are(tmp_path: Path) -> None:
+    """The very dice of a file of the same counts: the same arrivals; even ones are the same in every run."""
+    loaded = scenario(cut(tmp_path, 4, 10, ", inside_bin: uniform"))
+    counts = tmp_path / "counts.csv"
+    counts.write_text("timestamp,value\n" + "".join(f"{second},4\n" for second in range(10)))
+    other = scenario(f"traffic.arrivals={{process: trace, file: '{counts}', inside_bin: uniform}}")
+    drawn, of_counts = (draw_schedule(one, seed=1, horizon_ns=10**10).arrivals_ns.tolist() for one in (loaded, other))
+    assert drawn == of_counts
+    assert loaded.horizon.duration == other.horizon.duration == 10 * 10**9
+    assert not meets_one_trace(loaded)
+    even = scenario(cut(tmp_path, 4, 10, ", inside_bin: even"))
+    assert draw_schedule(even, seed=1, horizon_ns=10**9).arrivals_ns.tolist() == [0, 25 * 10**7, 5 * 10**8, 75 * 10**7]
+    assert meets_one_trace(even)
+
+
+def test_requests_that_did_come_together_stay_so(tmp_path: Path) -> None:
+    """As they stand in the file, the same in every run."""
+    together = scenario(cut(tmp_path, 4, 10, ", inside_bin: together"))
+    assert draw_schedule(together, seed=1, horizon_ns=2 * 10**9).arrivals_ns.tolist() == [0] * 4 + [10**9] * 4
+    assert meets_one_trace(together)
+
+
+def test_stated_bin_is_what_timestamps_were_cut_to(tmp_path: Path) -> None:
+    """Tenths of a second are found by nobody, and one moment tells of no second."""
+    file = tmp_path / "trace.csv"
+    own = f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: uniform, repeat: true"
+    file.write_text("timestamp\n0.1\n0.1\n0.3\n")
+    content = read(scenario(own + ", bin: 100ms}"))
+    assert isinstance(content, CountFile)
+    assert (content.counts.tolist(), content.bin_ns) == ([2, 0, 1], 10**8)
+    file.write_text("timestamp\n5\n5\n")
+    os.utime(file, ns=(5, 5))
+    with pytest.raises(
+        ScenarioError, match=r"all stand at one moment: leave it out, or state in traffic\.arrivals\.bin"
+    ):
+        scenario(own + "}")
+    assert read(scenario(own + ", bin: 1s}")).sizes.tolist() == []
+
+
+def test_order_and_sizes_outlive_the_spreading(tmp_path: Path) -> None:
+    """Each second keeps its recorded sizes, in the order of the file, and a wrong order is still told."""
+    file = tmp_path / "trace.csv"
+    file.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n1,30,1\n0,10,1\n1,40,1\n0,20,1\n")
+    loaded = scenario(f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: uniform}}")
+    assert put_in_order(loaded) == 2
+    assert recorded_sizes(loaded).tolist() == [10, 20, 30, 40]
+    assert draw_schedule(loaded, seed=1, horizon_ns=2 * 10**9).sizes.tolist() == [10, 20, 30, 40]
+
+
+def test_column_of_bins_reaches_the_file(tmp_path: Path) -> None:
+    """By the key that the error of a header without a known name tells."""
+    file = tmp_path / "trace.csv"
+    file.write_text("minute,count\n0,5\n1,6\n")
+    own = f"traffic.arrivals={{process: trace, file: '{file}', inside_bin: uniform"
+    with pytest.raises(ScenarioError, match=r"traffic\.arrivals\.bin_column says which one to read"):
+        scenario(own + ", column: count}")
+    with pytest.raises(ScenarioError, match=r"by its name in minutes: state traffic\.arrivals\.unit: min"):
+        scenario(own + ", bin_column: minute}")
+    content = read(scenario(own + ", bin_column: minute, unit: min}"))
+    assert isinstance(content, CountFile)
+    assert content.bin_ns == MIN_NS
 
 
 def test_fractions_of_requests_are_means_of_poisson_counts(tmp_path: Path) -> None:
