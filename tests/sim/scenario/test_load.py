@@ -328,7 +328,7 @@ def test_other_process_of_a_trace_is_answered_with_the_whole_of_it(process: str,
 def test_scenario_without_a_name_has_its_file_s(tmp_path: Path) -> None:
     """Reports and exported objects are told apart by it; a stated name goes before, and a mapping has no file."""
     path = tmp_path / "day.yaml"
-    path.write_text(json.dumps({key: value for key, value in content().items() if key != "name"}), encoding="utf-8")
+    path.write_text(json.dumps(content()), encoding="utf-8")
     assert load_scenario(path).name == "day"
     assert load_scenario(path, ["name=shop"]).name == "shop"
     assert load_scenario({**content(), "name": "mine"}).name == "mine"
