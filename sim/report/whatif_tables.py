@@ -56,12 +56,12 @@ def whatif_report(answer: WhatIf) -> RenderableType:
     """Return what-if for people."""
     lines = [*whatif_notes(answer), *goal_lines(answer), *why_unknown(answer)]
     warned = [Text(f"warning: {sentence}", style="yellow") for sentence in answer.warnings]
-    return Group(Text(whatif_answer(answer), style="bold"), "", _as_it_fits(answer), "", *map(Text, lines), *warned)
+    return Group(Text(whatif_answer(answer), style="bold"), "", whatif_table(answer), "", *map(Text, lines), *warned)
 
 
-def _as_it_fits(answer: WhatIf) -> AsItFits:
-    """Return the table, that on a narrow page is one of figures and one of differences."""
-    table, names = whatif_table(answer), len(answer.axes)
+def whatif_table(answer: WhatIf) -> AsItFits:
+    """Return a row for each configuration; on a narrow page in a table of figures and one of differences."""
+    table, names = _rows_table(answer), len(answer.axes)
     places = [[place] for place in range(names, len(table.columns))]
     figures = len(places) - len(_differences_shown(answer))
     return AsItFits(table, names, [part for part in (places[:figures], places[figures:]) if part])
@@ -176,7 +176,7 @@ def _differences_shown(answer: WhatIf) -> list[str]:
     return names
 
 
-def whatif_table(answer: WhatIf) -> Table:
+def _rows_table(answer: WhatIf) -> Table:
     """Return a row for each configuration: its figures, what became of the goals, and two differences."""
     keys = short_keys([axis.key for axis in answer.axes])
     compared = _differences_shown(answer)
