@@ -292,7 +292,7 @@ def _table(table: Table, name: str) -> str:
     """Return a table, which scrolls by itself where the screen is narrower."""
     caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
     heads = "".join(
-        f'<th scope="col"{_side(column)}>{_text(column.head)}</th>' if column.head else "<td></td>"
+        f'<th scope="col"{_side(column)}>{_prose(column.head)}</th>' if column.head else "<td></td>"
         for column in table.columns
     )
     head = f"<thead><tr>{heads}</tr></thead>\n" if any(column.head for column in table.columns) else ""
