@@ -13,6 +13,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from html import escape
 from itertools import count, groupby
 
@@ -144,9 +145,14 @@ summary { cursor: pointer; font-weight: 600; }
 """
 
 
-def page_of(document: Document) -> str:
-    """Return the report as an HTML page."""
-    body = [f"<h1>{_text(document.title)}</h1>", _answer(document.answer), _highlights(document.highlights)]
+def page_of(document: Document, *, made_on: date | None = None) -> str:
+    """Return the report as an HTML page; `made_on` is the day in UTC that stands below its title."""
+    body = [
+        f"<h1>{_text(document.title)}</h1>",
+        _day(made_on),
+        _answer(document.answer),
+        _highlights(document.highlights),
+    ]
     body += [_warnings(document.warnings), "<h2>The question</h2>", _paragraph(" ".join(document.question))]
     pictures = count(1)
     for section in document.sections:
@@ -178,6 +184,13 @@ def page_of(document: Document) -> str:
             "",
         ]
     )
+
+
+def _day(made_on: date | None) -> str:
+    """Return when the page was made."""
+    if made_on is None:
+        return ""
+    return f'<p class="quiet">Made on <time datetime="{made_on.isoformat()}">{made_on.isoformat()}</time> (UTC).</p>'
 
 
 def _answer(answer: Answer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import date
 from html.parser import HTMLParser
 
 import pytest
@@ -196,6 +197,13 @@ def test_picture_that_is_a_file_is_an_image(data: bytes, kind: str) -> None:
     assert image.about["src"].startswith(f"data:image/{kind};base64,")
     assert image.about["alt"] == 'a "b" <c>'
     assert "<script" not in source
+
+
+def test_day_stands_below_the_title() -> None:
+    """As a day that software reads, too; without one there is no line."""
+    (day,) = Page(page_of(document_of(), made_on=date(2026, 2, 3))).all("time")
+    assert (day.text, day.about) == ("2026-02-03", {"datetime": "2026-02-03"})
+    assert not Page(page_of(document_of())).all("time")
 
 
 def test_control_characters_become_visible() -> None:
