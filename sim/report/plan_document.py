@@ -36,7 +36,6 @@ from sim.report.plan_tables import (
     answer_title,
     changes_in_words,
     cost_ends,
-    cost_words,
     export_command,
     frontier_table,
     how_found,
@@ -45,7 +44,7 @@ from sim.report.plan_tables import (
 )
 from sim.report.question import scenario_in_words
 from sim.report.tables import label_of
-from sim.report.units import capital, digits_of, quantity
+from sim.report.units import about_time, capital, digits_of, quantity, span
 
 __all__ = ["plan_document"]
 
@@ -101,7 +100,7 @@ def _highlights(plan: Plan) -> Iterator[Highlight]:
     row = plan.answer
     if row is None:
         return
-    yield Highlight("cost", *cost_words(plan, row))
+    yield _cost(plan, row)
     for name, limit in plan.limits.items():
         figure = row.figures[name]
         if figure.value is not None:
@@ -110,6 +109,16 @@ def _highlights(plan: Plan) -> Iterator[Highlight]:
             yield Highlight(label_of(name), quantity(name, figure.value), remark)
     if plan.headroom is not None:
         yield _headroom(plan.headroom)
+
+
+def _cost(plan: Plan, row: PlanRow) -> Highlight:
+    """Return what a configuration costs; beside it the interval of a simulated cost, and what it is by the hour."""
+    seconds = plan.provenance["duration_s"]
+    low, high = cost_ends(plan, row)
+    remarks = [] if low is None or high is None or low == high else [span(_COST, low, high)]
+    remarks += [] if plan.unit == "GPU hours" else [f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h"]
+    name = f"cost of {about_time(round(1e9 * seconds))}"
+    return Highlight(name, f"{digits_of(row.cost)} {plan.unit}", "; ".join(remarks))
 
 
 def _headroom(headroom: Headroom) -> Highlight:
