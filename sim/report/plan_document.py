@@ -42,7 +42,7 @@ from sim.report.plan_tables import (
     left_to_the_server,
     plan_answer,
 )
-from sim.report.question import scenario_in_words
+from sim.report.question import configurations_in_words
 from sim.report.tables import label_of
 from sim.report.units import about_time, capital, digits_of, quantity, span
 
@@ -74,12 +74,8 @@ def plan_document(plan: Plan, *, scenario: str = "SCENARIO", command: str | None
 
 
 def _question(plan: Plan) -> Iterator[str]:
-    """Yield what all configurations share, what varies, and what is wanted.
-
-    What the first and the last configuration say alike does not vary, since their values differ in every key.
-    """
-    first, last = (scenario_in_words(plan.scenarios[place]) for place in (0, -1))
-    yield from (sentence for sentence in first if sentence in last)
+    """Yield what all configurations share, what varies, and what is wanted."""
+    yield from configurations_in_words(plan.scenarios)
     yield from (f"{axis.key} may be {_values(axis)}." for axis in plan.axes)
     sure = f"{100 * plan.confidence:g} %"
     yield (
