@@ -267,7 +267,7 @@ def latency_picture(answer: Forecast) -> Picture:
     """Return a picture of the latency distribution: a notebook shows it, its save() writes it."""
     from sim.report import figures
 
-    return figures.latency_picture([figures.LatencyPanel(answer.name, answer.latency_curve)])
+    return figures.latency_picture([figures.forecast_panel(answer, answer.name)])
 
 
 def _axes(varied: Mapping[str, object] | Sequence[str]) -> list[Axis]:

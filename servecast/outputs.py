@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,11 @@ def show(
     text: Callable[[], RenderableType],
     json: Callable[[], Mapping[str, object]],
     document: Callable[[], Document],
+    today: Callable[[], date] = lambda: datetime.now(UTC).date(),
 ) -> None:
     """Print a result, which `text`, `json` and `document` give in their forms, and write its files.
 
+    A page says on which day it was made, in UTC; no other form does, so that the same result gives the same bytes.
     Raises OSError where a file cannot be written any more.
     """
     document = cache(document)
@@ -44,7 +47,7 @@ def show(
     if options.html is not None:
         from sim.report.html import page_of
 
-        options.html.write_text(page_of(document()), encoding="utf-8")
+        options.html.write_text(page_of(document(), made_on=today()), encoding="utf-8")
         talk.say(f"The report is written to {options.html}")
     if options.csv is not None:
         options.csv.write_text(_csv(document()), encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 
 from policy.timeline import Outcome
 from sim.engine.engines import Engine, chosen_engine
-from sim.errors import ScenarioError
+from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.counted_runs import CountedTask, count_run, counted_figures, counted_warm_up_ns, draw_of
 from sim.forecast.enough_runs import Precision, Stopped, check_runs, enough_runs, first_runs
 from sim.forecast.estimates import Figure, tree_of
@@ -33,11 +33,12 @@ from sim.forecast.warnings import plain_warnings
 from sim.forecast.windows import Window, windows
 from sim.outcome.breakdown import PARTS
 from sim.outcome.measures import RunMeasures
-from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.costs import profile_of
 from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import meets_one_trace
+from sim.scenario.units import time_in_words
 from sim.scenario.versions import version_names
 
 __all__ = ["FORECAST_VERSION", "Forecast", "forecast"]
@@ -49,6 +50,9 @@ _REQUESTS_INLINE = {Engine.PROCESS: 100_000, Engine.COMPILED: 4_000_000}
 
 _KEPT_MAX = 3_000_000
 """Requests of one run up to which they are kept: about 1 GB."""
+
+_KEPT_OF_VERSIONS_MAX = 4 * _KEPT_MAX
+"""The same where nothing else would do."""
 
 _PRECISE = ("latency_ms.mean", "latency_ms.p50", "latency_ms.p99", "throughput_per_s", "refused_share")
 """The figures that a wanted precision is about, beside those that the goals are about."""
@@ -177,11 +181,20 @@ def forecast(
 def _is_counted(scenario: Scenario) -> bool:
     """Return whether the runs are so long that their requests are counted and not kept.
 
-    Versions are told apart by the requests that each took, so runs of several keep them.
+    Versions are told apart by the requests that each took, so runs of several keep them. Of a closed loop there are at
+    most as many as the fleet can answer. Raises RefusedToAnswer for more than can be kept.
     """
-    if len(version_names(scenario)) > 1 or scenario.traffic.clients is not None:
-        return False
-    return mean_rate_per_s(scenario) * scenario.horizon.duration / 1e9 > _KEPT_MAX
+    seconds = scenario.horizon.duration / 1e9
+    rate = mean_rate_per_s(scenario) if scenario.traffic.clients is None else capacity_per_s(scenario)
+    if len(version_names(scenario)) == 1:
+        return rate * seconds > _KEPT_MAX
+    if rate * seconds > _KEPT_OF_VERSIONS_MAX:
+        raise RefusedToAnswer(
+            f"A run of {time_in_words(scenario.horizon.duration)} (horizon.duration) would have "
+            f"{rate * seconds / 1e6:.3g} million requests, and of several versions runs keep at most "
+            f"{_KEPT_OF_VERSIONS_MAX / 1e6:.3g} million"
+        )
+    return False
 
 
 def _counted_forecast(

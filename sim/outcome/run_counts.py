@@ -130,7 +130,8 @@ def count_timeline(timeline: Timeline, engine_input: EngineInput, windows: int, 
     rows = last_attempts(timeline, from_ns, to_ns)
     ended = run.outcomes.copy()
     ended[_awaits_retry(engine_input, timeline.attempt("attempt")[rows], ended)] = Outcome.IN_FLIGHT
-    window = (run.intended_ns - from_ns) * windows // (to_ns - from_ns)
+    begins_ns = [from_ns - (-window * (to_ns - from_ns) // windows) for window in range(windows)]
+    window = np.searchsorted(np.array(begins_ns), run.intended_ns, side="right") - 1
     outcomes = np.zeros((windows, len(Outcome)), dtype=np.int64)
     np.add.at(outcomes, (window, ended), 1)
     unresolved = int(outcomes[:, Outcome.IN_FLIGHT].sum())

@@ -16,6 +16,11 @@ from sim.report.units import new_table, quantity, requests_in_words, span
 
 __all__ = ["capacity_answer", "capacity_notes", "capacity_report", "not_known", "rates_table", "replica_words"]
 
+_SATURATION = (
+    "Saturation: the rate that full batches on all replicas would just take, or the front end if that is less."
+)
+_SHARE_OF_IT = "The share of it is what the highest rate is of that."
+
 
 def capacity_report(found: Capacity) -> RenderableType:
     """Return a capacity for people."""
@@ -119,6 +124,7 @@ def replica_words(found: Capacity) -> str:
 def capacity_notes(found: Capacity) -> Iterator[str]:
     """Yield what the answer rests on."""
     provenance = found.provenance
+    yield _SATURATION if found.rate_per_s is None else f"{_SATURATION} {_SHARE_OF_IT}"
     if found.gaps_per_s:
         yield (
             "Less traffic may be worse for a fleet that scales: just below what brings one replica more, fewer of them "

@@ -8,7 +8,7 @@ need not be built twice: blocks_of() takes them over.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -83,11 +83,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts, as many as there are columns; the first one says what the row is about."""
+    """Rows of texts, as many as there are columns; the first one says what the row is about.
+
+    A writer whose pages are narrower may make several of it, each with the first `names` columns: a `part` is groups of
+    other columns, by their places, that may stand in one.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    names: int = 1
+    parts: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def blocks_of(renderable: RenderableType, caption: str = "") -> tuple[Block, ...
     """
     blocks: list[Block] = []
     for part in _parts(renderable):
-        if isinstance(part, RichTable):
+        if isinstance(part, RichTable | AsItFits):
             is_first = not any(isinstance(block, Table) for block in blocks)
             blocks.append(_table(part, caption if is_first else ""))
         elif isinstance(part, RichText | str):
@@ -173,13 +179,14 @@ def _parts(renderable: RenderableType) -> list[RenderableType]:
     """Return what a group holds, groups within it too; a table whole, and anything else by itself."""
     if isinstance(renderable, Group):
         return [part for inner in renderable.renderables for part in _parts(inner)]
-    if isinstance(renderable, AsItFits):
-        return [renderable.whole]
     return [renderable]
 
 
-def _table(table: RichTable, caption: str) -> Table:
-    """Return a table of a text report."""
+def _table(table: RichTable | AsItFits, caption: str) -> Table:
+    """Return a table of a text report, with what it may become on a narrow page."""
+    if isinstance(table, AsItFits):
+        parts = tuple(tuple(tuple(group) for group in part) for part in table.parts)
+        return replace(_table(table.whole, caption), names=table.names, parts=parts)
     columns = tuple(Column(_plain(column.header), column.justify == "right") for column in table.columns)
     cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
     return Table(columns, tuple(zip(*cells, strict=True)), caption)

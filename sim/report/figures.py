@@ -8,28 +8,34 @@ pictures look is style.py's. matplotlib is imported when something is drawn, wit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.forecast.forecast import Forecast
 from sim.forecast.latency_curve import LatencyCurve
+from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.report.style import COLOURS, FORECAST, INTERVAL, MEASURED, SMALL, WIDTH_IN, log_scale, look, new_figure
+from sim.report.tables import goal_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LatencyPanel", "Picture", "latency_picture"]
+__all__ = ["LatencyPanel", "Picture", "forecast_panel", "latency_picture"]
 
 Values = npt.NDArray[np.float64]
 
 _TICKS = {0.5: "p50", 0.1: "p90", 0.01: "p99", 0.001: "p99.9", 0.0001: "p99.99"}
 _DOTS_PER_INCH = 150
+
+_GOAL_BEYOND = 10.0
+"""A goal is drawn up to so many times the longest latency of the curve, and down to such a part of the least."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,14 @@ class LatencyPanel:
     title: str
     forecast: LatencyCurve
     measured_ms: Sequence[Values] = ()  # latencies of the answered requests of each run, in any order
+    goals_ms: Mapping[str, float] = field(default_factory=dict)  # limits of quantiles, by what people call them
+
+
+def forecast_panel(forecast: Forecast, title: str = "") -> LatencyPanel:
+    """Return the panel of a forecast alone, with its goals on quantiles."""
+    goals = [goal for goal in forecast.goals if goal.goal in QUANTILE_NAMES]
+    limits = {goal_name(goal.goal): goal.slower_than_ms or goal.limit for goal in goals}
+    return LatencyPanel(title, forecast.latency_curve, goals_ms=limits)
 
 
 class Picture:
@@ -88,11 +102,27 @@ def _draw(axes: Axes, panel: LatencyPanel) -> None:
     for run in panel.measured_ms:
         axes.plot(*_tail(run), drawstyle="steps-post", **MEASURED)
     axes.plot(curve.latency_ms, slower, **FORECAST)
+    for name, limit_ms in _goals_near(panel).items():
+        _draw_goal(axes, name, limit_ms)
     _scale(axes, panel)
     axes.set_title(panel.title)
     axes.set_xlabel("latency (ms)")
     axes.set_ylabel("answered requests that are slower (%)")
     _label(axes, panel)
+
+
+def _goals_near(panel: LatencyPanel) -> dict[str, float]:
+    """Return the goals that can be shown: one far off would squeeze the distribution."""
+    least, most = float(panel.forecast.latency_ms.min()), float(panel.forecast.latency_ms.max())
+    return {name: ms for name, ms in panel.goals_ms.items() if least / _GOAL_BEYOND <= ms <= most * _GOAL_BEYOND}
+
+
+def _draw_goal(axes: Axes, name: str, limit_ms: float) -> None:
+    """Draw the limit of a goal, with its name along it."""
+    axes.axvline(limit_ms, color=COLOURS["muted"], linestyle=":", linewidth=1.4)
+    words, where = f"goal {name} {limit_ms:g} ms", (limit_ms, 0.98)
+    style: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "top", "fontsize": SMALL, "color": COLOURS["muted"]}
+    axes.annotate(words, where, (-2, 0), xycoords=("data", "axes fraction"), textcoords="offset points", **style)
 
 
 def _tail(latencies_ms: Values) -> tuple[Values, Values]:
@@ -106,7 +136,8 @@ def _scale(axes: Axes, panel: LatencyPanel) -> None:
     """Set both axes to logarithms, with ticks that are plain numbers and quantiles."""
     from matplotlib.ticker import NullLocator
 
-    everything = np.concatenate([panel.forecast.latency_ms, panel.forecast.high_ms, *panel.measured_ms])
+    goals_ms = np.array(list(_goals_near(panel).values()), dtype=np.float64)
+    everything = np.concatenate([panel.forecast.latency_ms, panel.forecast.high_ms, *panel.measured_ms, goals_ms])
     least, most = float(everything.min()), float(everything.max())
     log_scale(axes, "x", least, most)
     axes.set_xlim(least * 0.9, most * 1.1)

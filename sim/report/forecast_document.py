@@ -26,7 +26,7 @@ from sim.report.document import (
     Verdict,
     blocks_of,
 )
-from sim.report.figures import LatencyPanel, latency_picture
+from sim.report.figures import forecast_panel, latency_picture
 from sim.report.forecast_figures import breakdown_picture, versions_picture
 from sim.report.question import goals_in_words, scenario_in_words
 from sim.report.tables import (
@@ -168,10 +168,11 @@ def _highlights(forecast: Forecast) -> Iterator[Highlight]:
             continue
         unit = f" {forecast.currency}" if name == "cost" and forecast.currency else ""
         interval = _interval(name, figure)
+        label = f"cost of {_seconds(forecast.provenance['duration_s'])}" if name == "cost" else label_of(name)
         if name == "replicas.mean" and not interval:
             yield Highlight("replicas", f"{figure.value:g}")
         else:
-            yield Highlight(label_of(name), value_of(name, figure) + unit, interval)
+            yield Highlight(label, value_of(name, figure) + unit, interval)
 
 
 def _sections(forecast: Forecast, scenario: Scenario) -> Iterator[Section]:
@@ -214,7 +215,7 @@ def _without_bars(blocks: tuple[Block, ...]) -> Iterator[Block]:
 def _pictures(forecast: Forecast, scenario: Scenario) -> Iterator[Image]:
     """Yield the pictures that this forecast has something to show in; the highest comes last, beside the others."""
     if len(forecast.latency_curve.quantiles):
-        draw = partial(latency_picture, [LatencyPanel("", forecast.latency_curve)])
+        draw = partial(latency_picture, [forecast_panel(forecast)])
         yield Image(draw, _tail_in_words(forecast), f"How large a share of the answered requests is slower. {_TAIL}")
     parts = {part_in_words(part): mean_ms for part, mean_ms in forecast.breakdown_ms.items() if mean_ms > 0}
     if parts:
@@ -237,6 +238,7 @@ def _pictures(forecast: Forecast, scenario: Scenario) -> Iterator[Image]:
 def _tail_in_words(forecast: Forecast) -> str:
     """Return what the latency distribution shows."""
     said = [_said(name, forecast[name]) for name in ("latency_ms.p50", "latency_ms.p99")]
+    said += [f"the goal of {name} is {limit_ms:g} ms" for name, limit_ms in forecast_panel(forecast).goals_ms.items()]
     return f"The latency distribution, forecast: {', '.join(said)}."
 
 

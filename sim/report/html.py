@@ -1,7 +1,9 @@
 """A report as one HTML file that needs nothing else: no request to anywhere, no script, no font of its own.
 
 Pictures stand in the page as SVG whose colours are the page's, so light, dark and paper each have their own. A content
-security policy forbids what the page does not do, so that not even a name in a scenario could make it do so.
+security policy forbids what the page does not do, so that not even a name in a scenario could make it do so. A table
+that is too wide for the page and for paper becomes several; on a narrow screen it scrolls by itself, and shadows show
+where it goes on.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
 from html import escape
 from itertools import count, groupby
 
@@ -35,11 +39,20 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 _LONG_WORD = 30
 
+_ROOM = 100.0
+"""Letters that have room beside each other in a table, in the widest of the fonts."""
+
+_GAP = 1.6
+"""Letters that would have room between two columns."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TAG = re.compile(r"<[^>]+>")
 _ID = re.compile(r' id="([^"]*)"')
 _REFERENCE = re.compile(r'(url\(#|href="#)([^)"]+)')
 _INSIDE_A_QUANTITY = re.compile(r"(?<=\d) (?=\d{3}\b|(?:%|ms|s|min|h)(?!\w))")
+_BREAK = re.compile(r" (?=\[)|(?<=[,:;]) ")
+"""Where a cell of numbers may be broken: before an interval, and between things that are listed."""
+
 _OWN_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
 
 _STYLE = """
@@ -64,9 +77,6 @@ _STYLE = """
     --ink: #000000; --muted: #444444; --grid: #dddddd; --band: #cccccc;
     --blue: #000000; --orange: #000000; --green: #000000; --good: #000000; --bad: #000000; --open: #000000;
   }
-  table, .answer, .highlights, h2 { break-inside: avoid; }
-  h2 { break-after: avoid; }
-  .scroll { overflow: visible; }
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
@@ -94,14 +104,22 @@ p { margin: .5rem 0; max-width: 46rem; }
 .highlights div { border: 1px solid var(--line); padding: .6rem .8rem; }
 .highlights dt, .highlights .remark { color: var(--muted); font-size: .8125rem; margin: 0; }
 .highlights dd { margin: 0; font-size: 1.375rem; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; margin: .75rem 0; }
+.scroll {
+  overflow-x: auto; margin: .75rem 0; scrollbar-width: thin;
+  background:
+    linear-gradient(to right, var(--paper) 40%, transparent) left / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100% no-repeat local,
+    linear-gradient(to right, var(--line), transparent) left / .9rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--line), transparent) right / .9rem 100% no-repeat scroll;
+}
 table { border-collapse: collapse; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--grid); }
 thead th, thead td { border-bottom: 1px solid var(--line); vertical-align: bottom; font-weight: 600; }
 tbody th { font-weight: 400; }
 .number { text-align: right; }
-td.number, tbody .number { white-space: nowrap; }
+td.number, tbody .number, .whole { white-space: nowrap; }
+tbody .parted { white-space: normal; }
 .long { overflow-wrap: anywhere; }
 .pictures { columns: 25rem 2; column-gap: 2rem; }
 figure { margin: 0 0 1.5rem; max-width: 37rem; break-inside: avoid; }
@@ -116,12 +134,25 @@ pre {
 details { margin-top: 1rem; }
 summary { cursor: pointer; font-weight: 600; }
 :focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
+@media print {
+  table, .answer, .highlights, h2 { break-inside: avoid; }
+  h2 { break-after: avoid; }
+  main { max-width: none; padding: 0; }
+  .scroll { overflow: visible; background: none; }
+  table { font-size: .6875rem; }
+  th, td { padding-right: .6rem; }
+}
 """
 
 
-def page_of(document: Document) -> str:
-    """Return the report as an HTML page."""
-    body = [f"<h1>{_text(document.title)}</h1>", _answer(document.answer), _highlights(document.highlights)]
+def page_of(document: Document, *, made_on: date | None = None) -> str:
+    """Return the report as an HTML page; `made_on` is the day in UTC that stands below its title."""
+    body = [
+        f"<h1>{_text(document.title)}</h1>",
+        _day(made_on),
+        _answer(document.answer),
+        _highlights(document.highlights),
+    ]
     body += [_warnings(document.warnings), "<h2>The question</h2>", _paragraph(" ".join(document.question))]
     pictures = count(1)
     for section in document.sections:
@@ -153,6 +184,13 @@ def page_of(document: Document) -> str:
             "",
         ]
     )
+
+
+def _day(made_on: date | None) -> str:
+    """Return when the page was made."""
+    if made_on is None:
+        return ""
+    return f'<p class="quiet">Made on <time datetime="{made_on.isoformat()}">{made_on.isoformat()}</time> (UTC).</p>'
 
 
 def _answer(answer: Answer) -> str:
@@ -206,7 +244,7 @@ def _block(block: Block, title: str, pictures: Iterator[int]) -> str:
     if isinstance(block, Paragraph):
         return _paragraph(block.text, quiet=block.quiet)
     if isinstance(block, Table):
-        return _table(block, block.caption or title)
+        return "\n".join(_table(part, part.caption or title) for part in _that_fit(block))
     if isinstance(block, Image):
         return _image(block, f"p{next(pictures)}-")
     assert isinstance(block, Code)
@@ -222,11 +260,52 @@ def _code(text: str, name: str) -> str:
     return f'<pre tabindex="0" role="region" aria-label="{_text(name)}">{_text(text)}</pre>'
 
 
+def _that_fit(table: Table) -> list[Table]:
+    """Return a table, or where it is too wide the several that it may become."""
+    if not table.parts or _width(table) <= _ROOM:
+        return [table]
+    made: list[Table] = []
+    for part in table.parts:
+        columns: list[int] = []
+        for group in part:
+            if columns and _width(_of_columns(table, [*columns, *group])) > _ROOM:
+                made.append(_of_columns(table, columns))
+                columns = []
+            columns += group
+        made.append(_of_columns(table, columns))
+    return [made[0], *(replace(each, caption="") for each in made[1:])]
+
+
+def _of_columns(table: Table, others: Sequence[int]) -> Table:
+    """Return a table of the columns that name the rows, and of some others by their places."""
+    places = [*range(table.names), *others]
+    columns = tuple(table.columns[place] for place in places)
+    rows = tuple(tuple(row[place] for place in places) for row in table.rows)
+    return Table(columns, rows, table.caption, table.names)
+
+
+def _width(table: Table) -> float:
+    """Return how many letters beside each other a table needs at the least."""
+    return sum(_widest(table, place) + _GAP for place in range(len(table.columns)))
+
+
+def _widest(table: Table, place: int) -> int:
+    """Return how many letters the longest piece of a column has, its head's words among them."""
+    column = table.columns[place]
+    pieces = [*column.head.split(), *(piece for row in table.rows for piece in _pieces(row[place], column))]
+    return max(map(len, pieces), default=0)
+
+
+def _pieces(cell: str, column: Column) -> list[str]:
+    """Return what of a cell stays in one line: words, or of numbers all but a few places."""
+    return _BREAK.split(cell) if column.is_number else cell.split()
+
+
 def _table(table: Table, name: str) -> str:
     """Return a table, which scrolls by itself where the screen is narrower."""
     caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
     heads = "".join(
-        f'<th scope="col"{_side(column)}>{_text(column.head)}</th>' if column.head else "<td></td>"
+        f'<th scope="col"{_side(column)}>{_prose(column.head)}</th>' if column.head else "<td></td>"
         for column in table.columns
     )
     head = f"<thead><tr>{heads}</tr></thead>\n" if any(column.head for column in table.columns) else ""
@@ -241,13 +320,22 @@ def _cells(row: Sequence[str], columns: Sequence[Column]) -> str:
     """Return the cells of a row; the first is its head."""
     first, *others = zip(row, columns, strict=True)
     head = f'<th scope="row"{_side(first[1])}>{_text(first[0])}</th>'
-    return head + "".join(f"<td{_look(cell, column)}>{_text(cell)}</td>" for cell, column in others)
+    return head + "".join(f"<td{_look(cell, column)}>{_cell(cell, column)}</td>" for cell, column in others)
 
 
 def _look(cell: str, column: Column) -> str:
-    """Return how a cell looks: a long word, such as a hash, may be broken."""
+    """Return how a cell looks: a long word, such as a hash, may be broken, and numbers at a few places."""
     has_long = any(len(word) > _LONG_WORD for word in cell.split())
-    return ' class="long"' if has_long else _side(column)
+    is_parted = column.is_number and len(_pieces(cell, column)) > 1
+    return ' class="long"' if has_long else ' class="number parted"' if is_parted else _side(column)
+
+
+def _cell(cell: str, column: Column) -> str:
+    """Return the text of a cell; of one of numbers its pieces stay whole."""
+    pieces = _pieces(cell, column)
+    if not column.is_number or len(pieces) < 2:
+        return _text(cell)
+    return " ".join(f'<span class="whole">{_text(piece)}</span>' for piece in pieces)
 
 
 def _side(column: Column) -> str:

@@ -13,6 +13,7 @@ from sim.scenario.schedule import expected_requests
 from sim.scenario.spare import without_spare
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import trace_peak
+from sim.scenario.versions import each_version, load_shares, version_names
 
 __all__ = ["load_in_words"]
 
@@ -26,23 +27,48 @@ _UNEVEN = 1.05
 def load_in_words(scenario: Scenario) -> str | None:
     """Return the load beside the saturation, for device busy tells little of it: small batches keep devices busy, too.
 
-    None where there is no such share: of a closed loop, an autoscaled fleet, and several versions. Raises what the
-    scenario raises.
+    None where there is no such share: of a closed loop, and of an autoscaled fleet. Of several versions the load is
+    that of all, and the saturation that of the one which is full first, unless fleets or a rollout change it. Raises
+    what the scenario raises.
     """
     left = without_spare(scenario)
-    if left.traffic.clients is not None or left.fleet.autoscaler is not None or left.versions:
+    if left.traffic.clients is not None:
         return None
-    load, saturation = mean_rate_per_s(left), capacity_per_s(left)
-    wider = left.model_copy(update={"fleet": left.fleet.model_copy(update={"replicas": left.fleet.replicas + 1})})
-    limit = "full batches" if capacity_per_s(wider) > saturation else "the front end is full"
-    said, share = quantity("load_per_s", load), quantity("load_share", load / saturation)
+    alone = each_version(left)
+    is_fixed = left.rollout is None and all(each.fleet.autoscaler is None for each in alone)
+    load, most_per_s, of_busiest = mean_rate_per_s(left), 0.0, ""
     busiest = _busiest(left)
     if busiest is not None:
         most_per_s, window_ns = busiest
-        said = f"{said}, and {quantity('load_per_s', most_per_s)} in the busiest {about_time(window_ns)}"
-        share = f"{share} and {quantity('load_share', most_per_s / saturation)}"
+        of_busiest = f", and {quantity('load_per_s', most_per_s)} in the busiest {about_time(window_ns)}"
+    if len(alone) > 1:
+        of_busiest += ", over all versions" if of_busiest else " over all versions"
+    said = f"Load: {quantity('load_per_s', load)}{of_busiest}"
+    if not is_fixed:
+        return f"{said}." if len(alone) > 1 else None
+    saturation, limit = _saturation(left)
+    shares = [load] if busiest is None else [load, most_per_s]
+    of_it = " and ".join(quantity("load_share", rate / saturation) for rate in shares)
     most = quantity("load_per_s", saturation)
-    return f"Load: {said}{',' if busiest is None else ':'} {share} of the saturation of {most} ({limit})."
+    return f"{said}{',' if busiest is None else ':'} {of_it} of the saturation of {most} ({limit})."
+
+
+def _saturation(scenario: Scenario) -> tuple[float, str]:
+    """Return the rate that can just be served, and what sets it; of versions that of the one which is full first."""
+    alone = each_version(scenario)
+    if len(alone) == 1:
+        return capacity_per_s(alone[0]), _limit(alone[0])
+    rates = {
+        place: capacity_per_s(alone[place]) / share for place, share in enumerate(load_shares(scenario)) if share > 0
+    }
+    first = min(rates, key=lambda place: rates[place])
+    return rates[first], f"{_limit(alone[first])}, of {version_names(scenario)[first]}, which is full first"
+
+
+def _limit(alone: Scenario) -> str:
+    """Return what a fleet is full by: it is the front end where another replica would not help."""
+    wider = alone.model_copy(update={"fleet": alone.fleet.model_copy(update={"replicas": alone.fleet.replicas + 1})})
+    return "full batches" if capacity_per_s(wider) > capacity_per_s(alone) else "the front end is full"
 
 
 def _busiest(scenario: Scenario) -> tuple[float, int] | None:

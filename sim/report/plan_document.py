@@ -36,16 +36,15 @@ from sim.report.plan_tables import (
     answer_title,
     changes_in_words,
     cost_ends,
-    cost_words,
     export_command,
     frontier_table,
     how_found,
     left_to_the_server,
     plan_answer,
 )
-from sim.report.question import scenario_in_words
+from sim.report.question import configurations_in_words
 from sim.report.tables import label_of
-from sim.report.units import capital, digits_of, quantity
+from sim.report.units import about_time, capital, digits_of, quantity, span
 
 __all__ = ["plan_document"]
 
@@ -76,12 +75,8 @@ def plan_document(plan: Plan, *, scenario: str = "SCENARIO", command: str | None
 
 
 def _question(plan: Plan) -> Iterator[str]:
-    """Yield what all configurations share, what varies, and what is wanted.
-
-    What the first and the last configuration say alike does not vary, since their values differ in every key.
-    """
-    first, last = (scenario_in_words(plan.scenarios[place]) for place in (0, -1))
-    yield from (sentence for sentence in first if sentence in last)
+    """Yield what all configurations share, what varies, and what is wanted."""
+    yield from configurations_in_words(plan.scenarios)
     yield from (f"{axis.key} may be {_values(axis)}." for axis in plan.axes)
     sure = f"{100 * plan.confidence:g} %"
     yield (
@@ -102,7 +97,7 @@ def _highlights(plan: Plan) -> Iterator[Highlight]:
     row = plan.answer
     if row is None:
         return
-    yield Highlight("cost", *cost_words(plan, row))
+    yield _cost(plan, row)
     for name, limit in plan.limits.items():
         figure = row.figures[name]
         if figure.value is not None:
@@ -111,6 +106,16 @@ def _highlights(plan: Plan) -> Iterator[Highlight]:
             yield Highlight(label_of(name), quantity(name, figure.value), remark)
     if plan.headroom is not None:
         yield _headroom(plan.headroom)
+
+
+def _cost(plan: Plan, row: PlanRow) -> Highlight:
+    """Return what a configuration costs; beside it the interval of a simulated cost, and what it is by the hour."""
+    seconds = plan.provenance["duration_s"]
+    low, high = cost_ends(plan, row)
+    remarks = [] if low is None or high is None or low == high else [span(_COST, low, high)]
+    remarks += [] if plan.unit == "GPU hours" else [f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h"]
+    name = f"cost of {about_time(round(1e9 * seconds))}"
+    return Highlight(name, f"{digits_of(row.cost)} {plan.unit}", "; ".join(remarks))
 
 
 def _headroom(headroom: Headroom) -> Highlight:

@@ -5,23 +5,22 @@ It says what matters to the answer and leaves out what only a specialist would m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from policy.autoscaling_rule import AutoscalingRule, Formula, Signal
-from policy.autoscaling_settings import target_in_words
 from sim.forecast.goals import wanted_figures
 from sim.outcome.fleet_course import WINDOW_NS
+from sim.report.fleet_words import autoscaled_in_words, counted, price_in_words, serving_in_words
 from sim.report.units import about_time, capital, quantity, time_text
 from sim.scenario.arrival_spec import DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
 from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.distribution_spec import Choices, TimeLaw, Uniform
 from sim.scenario.fleet_spec import COLD_START_PARTS
-from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Model, Scenario, Version
 from sim.scenario.traces import trace_lasts_ns, trace_peak
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["goals_in_words", "listed", "scenario_in_words"]
+__all__ = ["configurations_in_words", "goals_in_words", "listed", "scenario_in_words"]
 
 _FEW = 4
 """Steps, and versions, that are told one by one; of more it is said how many."""
@@ -35,12 +34,6 @@ _BALANCES = {
     "least_outstanding": "the one with the fewest requests",
     "power_of_two": "the one with fewer requests of two that are drawn",
 }
-_SIGNALS = {
-    Signal.WAITING: "waiting requests",
-    Signal.IN_FLIGHT: "requests in flight",
-    Signal.RATE: "requests per second",
-    Signal.BUSY: "busy devices",
-}
 _SHARES = {
     "refused": "Are {} of the requests refused?",
     "timed_out": "Do {} of the requests time out?",
@@ -52,8 +45,46 @@ _SHARES = {
 
 def scenario_in_words(scenario: Scenario) -> tuple[str, ...]:
     """Return traffic, model, batching, queue and fleet, a sentence or two each. Raises what the scenario raises."""
-    sentences = [*_traffic(scenario), _model(scenario.model), _batching(scenario), *_queue(scenario)]
-    return (*sentences, *_versions(scenario), *_fleet(scenario))
+    return tuple(sentence for sentences in _by_topic(scenario).values() for sentence in sentences)
+
+
+def configurations_in_words(scenarios: Sequence[Scenario]) -> tuple[str, ...]:
+    """Return what configurations share, as scenario_in_words has it, and all autoscalers and prices that they have.
+
+    What the first and the last say alike does not vary, since their values differ in every key. Raises what the
+    scenarios raise.
+    """
+    first, last = (_by_topic(scenarios[place]) for place in (0, -1))
+    sentences = []
+    for topic in first:
+        shared = [sentence for sentence in first[topic] if sentence in last[topic]]
+        own = [] if shared == first[topic] == last[topic] else _of_all(topic, scenarios)
+        sentences += [*own, *(sentence for sentence in shared if sentence not in own)]
+    return tuple(sentences)
+
+
+def _of_all(topic: str, scenarios: Sequence[Scenario]) -> list[str]:
+    """Return what is said of configurations that differ in a topic, beside their keys with all values."""
+    if topic == "batching":
+        return _batching_of_all(scenarios)
+    if topic == "fleet":
+        return _fleets(scenarios)
+    price = price_in_words(scenarios) if topic == "price" else None
+    return [] if price is None else [price]
+
+
+def _by_topic(scenario: Scenario) -> dict[str, list[str]]:
+    """Return what is said of each part of a scenario, in its order."""
+    price = price_in_words([scenario])
+    return {
+        "traffic": _traffic(scenario),
+        "model": [_model(scenario.model)],
+        "batching": [_batching(scenario)],
+        "queue": _queue(scenario),
+        "versions": _versions(scenario),
+        "fleet": _fleet(scenario),
+        "price": [] if price is None else [price],
+    }
 
 
 def goals_in_words(scenario: Scenario) -> str:
@@ -74,7 +105,7 @@ def _traffic(scenario: Scenario) -> list[str]:
     if traffic.clients is not None:
         think = traffic.clients.think
         after = "at once" if think == 0 else f"after {_law(think)}"
-        clients = capital(_count(traffic.clients.count, "client"))
+        clients = capital(counted(traffic.clients.count, "client"))
         sentences = [
             f"{clients} in a closed loop: each sends a request, waits for its answer, and sends the next {after}."
         ]
@@ -137,7 +168,7 @@ def _cost(model: Model) -> str:
         return "what its calibration measured"
     if written.table is not None:
         sizes = sorted(written.table)
-        ends = [f"{time_text(written.table[size])} for {_count(size, 'request')}" for size in (sizes[0], sizes[-1])]
+        ends = [f"{time_text(written.table[size])} for {counted(size, 'request')}" for size in (sizes[0], sizes[-1])]
         cost = " and ".join(dict.fromkeys(ends))
     else:
         parts = [time_text(written.base)] if written.base or not written.per_item else []
@@ -150,13 +181,24 @@ def _cost(model: Model) -> str:
 
 def _batching(scenario: Scenario) -> str:
     """Return who shares a pass."""
-    batching = scenario.batching
-    if batching.max_batch == 1:
+    size = scenario.batching.max_batch
+    if size == 1:
         return "Each request has a pass of its own."
-    wait = (
-        "does not wait for more" if not batching.max_wait else f"waits at most {time_text(batching.max_wait)} for more"
-    )
-    return f"Up to {batching.max_batch} requests share a pass, and a batch that is not full {wait}."
+    return f"Up to {size} requests share a pass, and a batch that is not full {_wait(scenario)}."
+
+
+def _batching_of_all(scenarios: Sequence[Scenario]) -> list[str]:
+    """Return the size of a batch or its wait, whichever does not vary."""
+    if len({scenario.batching.max_wait for scenario in scenarios}) == 1:
+        return [f"A batch that is not full {_wait(scenarios[0])}."]
+    sizes = {scenario.batching.max_batch for scenario in scenarios}
+    return [f"Up to {sizes.pop()} requests share a pass."] if len(sizes) == 1 else []
+
+
+def _wait(scenario: Scenario) -> str:
+    """Return how long a batch waits for company."""
+    wait_ns = scenario.batching.max_wait
+    return f"waits at most {time_text(wait_ns)} for more" if wait_ns else "does not wait for more"
 
 
 def _queue(scenario: Scenario) -> list[str]:
@@ -180,37 +222,31 @@ def _fleet(scenario: Scenario) -> list[str]:
     if any(each.fleet != alone[0].fleet for each in alone):
         names = version_names(scenario)
         told = [
-            f"{name} with {_count(each.fleet.replicas, 'replica')}" for name, each in zip(names, alone, strict=True)
+            f"{name} with {counted(each.fleet.replicas, 'replica')}" for name, each in zip(names, alone, strict=True)
         ]
         return [f"Each version has a fleet of its own, {listed(told)}."]
-    fleet = scenario.fleet
-    each = " each" if fleet.replicas > 1 else ""
-    instances = f" with {fleet.instances} instances of the model{each}" if fleet.instances > 1 else ""
-    verb = "serves" if fleet.replicas == 1 else "serve"
-    serves = (
-        f"{capital(_count(fleet.replicas, 'replica'))}{instances} {verb}{' each version' if len(alone) > 1 else ''}"
-    )
-    sentences = []
+    fleet, whose = scenario.fleet, " each version" if len(alone) > 1 else ""
     if fleet.autoscaler is None:
-        sentences.append(f"{serves}.")
+        sentences = [f"{capital(serving_in_words([scenario]))}{whose}."]
     else:
-        rule = serving_rules(scenario).autoscaler
-        like = f" like {fleet.autoscaler.preset}" if fleet.autoscaler.preset else ""
-        least = 0 if rule.to_zero else rule.replicas_min
-        sentences.append(
-            f"{serves} at the start; an autoscaler{like} keeps {least} to {rule.replicas_max} of them {_aim(rule)}."
-        )
+        sentences = [f"{capital(autoscaled_in_words([scenario], whose))}."]
     if fleet.replicas > 1 or fleet.autoscaler is not None:
         sentences.append(f"A request goes to {_BALANCES.get(fleet.routing.balance, fleet.routing.balance)}.")
     return [*sentences, *_starts_and_ends(scenario)]
 
 
-def _aim(rule: AutoscalingRule) -> str:
-    """Return the load per replica that an autoscaler aims at, its preset's where the scenario does not say it."""
-    target = target_in_words(rule)
-    if rule.formula == Formula.UTILISATION:
-        return f"and aims at {_share(target)} of each one's devices busy"
-    return f"and aims at {target:g} {_SIGNALS[Signal(rule.signal)]} for each"
+def _fleets(scenarios: Sequence[Scenario]) -> list[str]:
+    """Return all autoscalers that there are, and fixed fleets beside them; of those alone their keys say all."""
+    by_fleet = list({repr(scenario.fleet): scenario for scenario in scenarios}.values())
+    scaled = [scenario for scenario in by_fleet if scenario.fleet.autoscaler is not None]
+    fixed = [scenario for scenario in by_fleet if scenario.fleet.autoscaler is None]
+    if not scaled or any(version.fleet is not None for version in scaled[0].versions):
+        return []
+    said = autoscaled_in_words(scaled, " each version" if len(scaled[0].versions) > 1 else "")
+    others = [sentence for sentence in _fleet(scaled[0])[1:] if sentence in _fleet(scaled[-1])]
+    if not fixed:
+        return [f"{capital(said)}.", *others]
+    return [f"In some configurations {serving_in_words(fixed)} all the time.", f"In the others {said}.", *others]
 
 
 def _starts_and_ends(scenario: Scenario) -> list[str]:
@@ -226,7 +262,7 @@ def _starts_and_ends(scenario: Scenario) -> list[str]:
     if fleet.slow is not None:
         sentences.append(f"{_share(fleet.slow.share)} of the replicas are {fleet.slow.factor:g} times as slow.")
     if fleet.spare:
-        sentences.append(f"{capital(_count(fleet.spare, 'replica'))} may be down, and the goals are to hold.")
+        sentences.append(f"{capital(counted(fleet.spare, 'replica'))} may be down, and the goals are to hold.")
     return sentences
 
 
@@ -243,7 +279,7 @@ def _versions(scenario: Scenario) -> list[str]:
     ]
     if scenario.rollout is not None and scenario.rollout.start is not None:
         canary = next((version.name for version in versions if version.role == "canary"), "the canary")
-        steps = f" in {_count(len(scenario.rollout.steps), 'step')}" if scenario.rollout.steps else ""
+        steps = f" in {counted(len(scenario.rollout.steps), 'step')}" if scenario.rollout.steps else ""
         sentences.append(f"{time_text(scenario.rollout.start)} into the run a rollout of {canary} begins{steps}.")
     return sentences
 
@@ -274,11 +310,6 @@ def _rate(rate_per_s: float) -> str:
 
 def _share(share: float) -> str:
     return f"{100 * share:g} %"
-
-
-def _count(number: int, thing: str) -> str:
-    """Return a number of things; one is a word."""
-    return f"one {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def listed(words: list[str]) -> str:

@@ -7,7 +7,8 @@ the page's own in light, in dark and on paper. matplotlib is imported when somet
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -100,6 +101,10 @@ _LOG_STEPS: Final = (
 
 _LOG_FROM: Final = 2.0
 _TICKS_LEAST: Final = 4
+
+_TICKS_APART: Final = 0.1
+"""Share of an axis between two ticks from which on their labels do not touch."""
+
 _TIME_UNITS_S: Final = {"d": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0}
 
 
@@ -146,14 +151,25 @@ def log_scale(
 
 
 def log_ticks(least: float, most: float, ticks_least: int = _TICKS_LEAST) -> list[float]:
-    """Return round numbers between two values above 0: as few steps in a decade as give enough ticks."""
+    """Return round numbers between two values above 0: as few steps in a decade as give enough ticks.
+
+    Where they end far from the greater value, a finer one follows near it: an axis is read to its end.
+    """
     ticks: list[float] = []
     for steps in _LOG_STEPS:
         everywhere = [step * 10.0**power for power in range(-4, 8) for step in steps]
         ticks = [tick for tick in everywhere if least <= tick <= most]
         if len(ticks) >= ticks_least:
             break
-    return ticks
+    return [*ticks, *_near_the_end(least, most, ticks)]
+
+
+def _near_the_end(least: float, most: float, ticks: Sequence[float]) -> list[float]:
+    """Return the greatest round number up to `most`, if it is far enough from the last tick for both labels."""
+    round_numbers = [step * 10.0**power for power in range(-4, 8) for step in _LOG_STEPS[-1]]
+    greatest = max(number for number in round_numbers if number <= most)
+    last = ticks[-1] if ticks else least
+    return [greatest] if math.log(greatest / last) > _TICKS_APART * math.log(most / least) else []
 
 
 def time_unit(longest_s: float) -> tuple[str, float]:

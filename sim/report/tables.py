@@ -93,7 +93,7 @@ _PARTS = {
 _ALL_THE_SAME = "All of them are the same: nothing in this scenario is left to chance, and one would do."
 _IMPOSSIBLE = {
     "refused_share": "no cap set",
-    "timed_out_share": "no deadline set",
+    "timed_out_share": "no queue.deadline",
     "abandoned_share": "no timeout set",
     "failed_share": "no errors set",
 }
@@ -101,6 +101,10 @@ _IMPOSSIBLE = {
 
 _BUSY_AND_PAID = (
     "Device busy is of the replicas that are ready; replicas and their hours count starting and draining ones too."
+)
+_TIMEOUT_AND_DEADLINE = (
+    "The server has no deadline of its own (queue.deadline): requests that their client gives up (traffic.timeout) are "
+    "in the row abandoned."
 )
 _VERDICT_STYLES = {"met": "green", "missed": "red", "not clear": "yellow", "not known": "yellow"}
 
@@ -162,6 +166,8 @@ def figures_table(forecast: Forecast, scenario: Scenario | None = None) -> Rende
             reasons.append(f"No {label}: {figure.why}.{_known_beyond(name, forecast)}")
     if "replicas.mean" in forecast.figures and _intervals("replicas.mean", forecast["replicas.mean"])[0]:
         reasons.append(_BUSY_AND_PAID)
+    if _is_impossible("timed_out_share", forecast) and not _is_impossible("abandoned_share", forecast):
+        reasons.append(_TIMEOUT_AND_DEADLINE)
     load = None if scenario is None else load_in_words(scenario)
     if load is not None:
         reasons.append(load)
@@ -390,6 +396,11 @@ def impossible(name: str, figure: Figure) -> str:
     """Return why a share is 0 for certain, in a few words; empty of any other figure."""
     is_fixed = figure.prediction is not None and figure.prediction.method == "exact"
     return _IMPOSSIBLE.get(name, "") if is_fixed and figure.value == 0.0 else ""
+
+
+def _is_impossible(name: str, forecast: Forecast) -> bool:
+    """Return whether a share is there, and is 0 for certain."""
+    return name in forecast.figures and bool(impossible(name, forecast[name]))
 
 
 def _intervals(name: str, figure: Figure) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sim.forecast.estimates import Figure
@@ -26,8 +25,8 @@ _COLUMNS = {
 }
 
 
-def versions_table(versions: tuple[VersionForecast, ...]) -> Table:
-    """Return one row for each version; columns in which no version has anything are left out."""
+def versions_table(versions: tuple[VersionForecast, ...]) -> RenderableType:
+    """Return one row for each version, and below why one has no value; columns without any value are left out."""
     shown = {
         name: label
         for name, label in _COLUMNS.items()
@@ -37,7 +36,13 @@ def versions_table(versions: tuple[VersionForecast, ...]) -> Table:
     table = new_table("version", *shown.values())
     for version in versions:
         table.add_row(version.name, *[_cell(name, version[name]) for name in shown])
-    return table
+    reasons = [
+        f"No {label} of {version.name}: {version[name].why}."
+        for version in versions
+        for name, label in shown.items()
+        if version[name].value is None and version[name].why
+    ]
+    return Group(table, *(Text(reason, style="dim") for reason in reasons))
 
 
 def rollout_lines(rollout: RolloutForecast) -> RenderableType:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from sim.errors import ScenarioError
 from sim.forecast.estimates import Figure
 from sim.planner.whatif import WhatIf
 from sim.report.document import Answer, Block, Document, FigureRow, Image, Paragraph, Section, Verdict, blocks_of
-from sim.report.forecast_document import provenance_section
+from sim.report.forecast_document import calibration_section, provenance_section
 from sim.report.question import goals_in_words, scenario_in_words
 from sim.report.units import capital, unit_of
 from sim.report.whatif_figures import refuse_undrawable, whatif_picture
@@ -21,6 +22,11 @@ _HOW = (
     "Every configuration meets the same arrivals and the same dice, run by run, so a difference is that of pairs of "
     "runs; its interval is where it lies in the long run, 95 %."
 )
+
+_WITH_A_CALIBRATION = ("model", "versions")
+"""Sections of a scenario whose keys may name another calibration."""
+
+_OF_BASE = "Of the base case; what varies may have another calibration, or times that are stated."
 
 
 def whatif_document(answer: WhatIf, *, command: str | None = None) -> Document:
@@ -45,10 +51,15 @@ def whatif_document(answer: WhatIf, *, command: str | None = None) -> Document:
 
 
 def _verdict(answer: WhatIf) -> Verdict:
-    """Return whether any configuration meets the goals."""
+    """Return whether all configurations meet the goals, or none does; where only some do, it is neither."""
     if not answer.limits:
         return Verdict.PLAIN
-    return Verdict.GOOD if any(row.goals_met for row in answer.rows) else Verdict.BAD
+    known = {row.goals_met for row in answer.rows if row.refusal is None}
+    if not known or None in known:
+        return Verdict.OPEN
+    if known == {False}:
+        return Verdict.BAD
+    return Verdict.GOOD if all(row.goals_met for row in answer.rows) else Verdict.PLAIN
 
 
 def _sections(answer: WhatIf) -> Iterator[Section]:
@@ -63,7 +74,16 @@ def _sections(answer: WhatIf) -> Iterator[Section]:
     remarks = [*whatif_notes(answer), *why_unknown(answer)]
     blocks: list[Block] = [*blocks_of(whatif_table(answer)), *(Paragraph(remark, quiet=True) for remark in remarks)]
     yield Section("The configurations", tuple(blocks))
-    yield provenance_section(answer.provenance)
+    yield _calibration(answer)
+    yield provenance_section({**answer.provenance, "scenario_hash": answer.rows[answer.base].scenario_hash})
+
+
+def _calibration(answer: WhatIf) -> Section:
+    """Return how right the model is, that of the base case where calibrations may vary."""
+    section = calibration_section(answer.scenario)
+    if not any(axis.key.partition(".")[0] in _WITH_A_CALIBRATION for axis in answer.axes):
+        return section
+    return replace(section, blocks=(Paragraph(_OF_BASE, quiet=True), *section.blocks))
 
 
 def _rows(answer: WhatIf) -> Iterator[FigureRow]:

@@ -19,7 +19,7 @@ from sim.planner.whatif import Row, WhatIf
 from sim.report.figures import Picture
 from sim.report.style import COLOURS, FORECAST, INTERVAL, SMALL, log_scale, log_ticks, look, new_figure
 from sim.report.tables import goal_in_words, label_of
-from sim.report.units import digits_of, unit_of
+from sim.report.units import digits_of, quantity, unit_of
 from sim.scenario.units import parse_rate_per_s, parse_share, parse_time_ns
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def refuse_undrawable(axes: Sequence[Axis], *, grid: bool) -> None:
 def whatif_picture(answer: WhatIf) -> Picture:
     """Return the picture of the first figures that were asked for. Raises ScenarioError as refuse_undrawable does."""
     refuse_undrawable(answer.axes, grid=answer.is_grid)
-    names = [name for name in answer.figures if any(_value(row, name) is not None for row in answer.rows)]
-    names = names[:_PANELS_MOST] or list(answer.figures[:1])
+    names = _drawn(answer)
     draw = _bars if not answer.is_grid else _curve if len(answer.axes) == 1 else _map
     panel_in = _ROW_IN * len(answer.axes) + _AXIS_IN if draw is _bars else _PANEL_IN
     meaning = "\nframe: base case; hatched: goal missed; x: no answer" if draw is _map else ""
@@ -77,6 +76,17 @@ def whatif_picture(answer: WhatIf) -> Picture:
     for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
         draw(axes, answer, name)
     return Picture(figure)
+
+
+def _drawn(answer: WhatIf) -> list[str]:
+    """Return the figures that have a panel: one that is the same everywhere has none, unless all are."""
+    values = {
+        name: {quantity(name, value) for row in answer.rows if (value := _value(row, name)) is not None}
+        for name in answer.figures
+    }
+    changing = [name for name, found in values.items() if len(found) > 1]
+    known = [name for name, found in values.items() if found]
+    return (changing or known or list(answer.figures[:1]))[:_PANELS_MOST]
 
 
 def _curve(axes: Axes, answer: WhatIf, name: str) -> None:

@@ -6,7 +6,7 @@ have no room in it are in the JSON and the CSV, and a line says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -19,7 +19,7 @@ from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.whatif import Row, WhatIf
 from sim.report.as_it_fits import AsItFits
 from sim.report.tables import goal_name, label_of
-from sim.report.units import change, change_span, new_table, quantity, short_keys
+from sim.report.units import about_time, capital, change, change_span, new_table, quantity, short_keys
 from sim.scenario.changes import value_in_words
 from sim.scenario.identity import as_written
 
@@ -45,6 +45,9 @@ _COUNTED = "Quantiles are read from histograms: at most 0.4 % off what servecast
 
 _BY_SHARE = "A goal on a quantile that is not known is judged by the share of answers beyond it, of all runs together."
 
+_OF_A_TIME = ("gpu_hours", "cost")
+"""Figures that grow with the time that is measured."""
+
 _REFUSED = "refused_share"
 _P99 = "latency_ms.p99"
 
@@ -56,12 +59,12 @@ def whatif_report(answer: WhatIf) -> RenderableType:
     """Return what-if for people."""
     lines = [*whatif_notes(answer), *goal_lines(answer), *why_unknown(answer)]
     warned = [Text(f"warning: {sentence}", style="yellow") for sentence in answer.warnings]
-    return Group(Text(whatif_answer(answer), style="bold"), "", _as_it_fits(answer), "", *map(Text, lines), *warned)
+    return Group(Text(whatif_answer(answer), style="bold"), "", whatif_table(answer), "", *map(Text, lines), *warned)
 
 
-def _as_it_fits(answer: WhatIf) -> AsItFits:
-    """Return the table, that on a narrow page is one of figures and one of differences."""
-    table, names = whatif_table(answer), len(answer.axes)
+def whatif_table(answer: WhatIf) -> AsItFits:
+    """Return a row for each configuration; on a narrow page in a table of figures and one of differences."""
+    table, names = _rows_table(answer), len(answer.axes)
     places = [[place] for place in range(names, len(table.columns))]
     figures = len(places) - len(_differences_shown(answer))
     return AsItFits(table, names, [part for part in (places[:figures], places[figures:]) if part])
@@ -69,9 +72,13 @@ def _as_it_fits(answer: WhatIf) -> AsItFits:
 
 def changes_in_words(answer: WhatIf, row: Row) -> str:
     """Return a configuration by the keys that vary, each by its last word where that is no other's."""
+    return _in_words(answer, row.changes) or "the scenario itself"
+
+
+def _in_words(answer: WhatIf, values: Mapping[str, str]) -> str:
+    """Return values of the keys that vary."""
     named = short_keys([axis.key for axis in answer.axes])
-    said = [f"{named[axis.key]} {row.changes[axis.key]}" for axis in answer.axes if axis.key in row.changes]
-    return ", ".join(said) or "the scenario itself"
+    return ", ".join(f"{named[axis.key]} {values[axis.key]}" for axis in answer.axes if axis.key in values)
 
 
 def difference_in_words(name: str, difference: Difference, currency: str | None = None) -> str:
@@ -112,16 +119,29 @@ def whatif_answer(answer: WhatIf) -> str:
         return f"{head}: none of them has an answer."
     name = shown[0]
     known = [(value, row) for row in answer.rows if (value := _value(row, name)) is not None]
-    (least, best), (most, worst) = (pick(known, key=lambda each: each[0]) for pick in (min, max))
+    least, most = (pick(value for value, _ in known) for pick in (min, max))
     unknown = len(answer.rows) - len(known)
     but = f", and not known of {unknown}" if unknown else ""
     if quantity(name, least) == quantity(name, most):
         of = "all of them" if not unknown else f"{len(known)} of them"
         return f"{head}: {label_of(name)} is {quantity(name, least)} in {of}{but}."
     return (
-        f"{head}: {label_of(name)} from {quantity(name, least)} ({changes_in_words(answer, best)}) "
-        f"to {quantity(name, most)} ({changes_in_words(answer, worst)}){but}."
+        f"{head}: {label_of(name)} from {quantity(name, least)} ({_which(answer, name, least)}) "
+        f"to {quantity(name, most)} ({_which(answer, name, most)}){but}."
     )
+
+
+def _which(answer: WhatIf, name: str, value: float) -> str:
+    """Return which configurations have that value, to the digits shown: by the keys that say it, else one of them."""
+    known = {place: at for place, row in enumerate(answer.rows) if (at := _value(row, name)) is not None}
+    rows = [answer.rows[place] for place, at in known.items() if quantity(name, at) == quantity(name, value)]
+    first = next(answer.rows[place] for place, at in known.items() if at == value)
+    alike = {key: said for key, said in first.changes.items() if all(row.changes.get(key) == said for row in rows)}
+    others = [answer.rows[place] for place in known if alike.items() <= answer.rows[place].changes.items()]
+    words = _in_words(answer, alike)
+    if words and len(others) == len(rows) > 1:
+        return words
+    return changes_in_words(answer, first) + (f", and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def whatif_notes(answer: WhatIf) -> list[str]:
@@ -130,7 +150,19 @@ def whatif_notes(answer: WhatIf) -> list[str]:
     recorded = on_recorded_arrivals(answer.scenario, [axis.key for axis in answer.axes])
     by_share = any(goal.slower_than_ms is not None for row in answer.rows for goal in row.goals)
     shares = [_BY_SHARE] if by_share else []
-    return [*_on_differences(answer), *counted, *shares, *recorded, *_on_tries(answer)]
+    return [*_on_costs(answer), *_on_differences(answer), *counted, *shares, *recorded, *_on_tries(answer)]
+
+
+def _on_costs(answer: WhatIf) -> list[str]:
+    """Return of how long a time the costs and hours in the table are; nothing where there are none."""
+    of_time = [name for name in answer.figures if name in _OF_A_TIME]
+    labels = [label_of(name) for name in of_time if any(_value(row, name) is not None for row in answer.rows)]
+    if not labels:
+        return []
+    varies = any(axis.key in ("horizon", "horizon.duration") for axis in answer.axes)
+    lasts = f"{about_time(answer.scenario.horizon.duration)} of traffic"
+    time = "each one's own time (horizon.duration)" if varies else lasts
+    return [f"{capital(' and '.join(labels))}: of {time}."]
 
 
 def _on_tries(answer: WhatIf) -> list[str]:
@@ -176,7 +208,7 @@ def _differences_shown(answer: WhatIf) -> list[str]:
     return names
 
 
-def whatif_table(answer: WhatIf) -> Table:
+def _rows_table(answer: WhatIf) -> Table:
     """Return a row for each configuration: its figures, what became of the goals, and two differences."""
     keys = short_keys([axis.key for axis in answer.axes])
     compared = _differences_shown(answer)

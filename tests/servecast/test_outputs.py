@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from servecast.streams import Talk
 from sim.forecast.estimates import Figure
 from sim.report.document import Answer, Document, FigureRow, Image, Section
 
+DAY = date(2026, 2, 3)
 PNG = b"\x89PNG\r\n"
 
 
@@ -54,7 +56,7 @@ def run() -> Run:
         options = parser.parse(list(arguments))
         assert options is not None
         result = Result()
-        show(options, Talk(), text=result.text, json=result.json, document=result.document)
+        show(options, Talk(), text=result.text, json=result.json, document=result.document, today=lambda: DAY)
         return result
 
     return with_options
@@ -89,3 +91,23 @@ def test_document_is_made_once_for_all_that_need_it(
     assert printed.out.splitlines()[1].startswith("cost,EUR,2.5,")
     assert printed.err == f"The report is written to {page}\nThe figures are written to {rows}\n"
     assert "data:image/png;base64," in page.read_text(encoding="utf-8")
+
+
+def test_page_alone_says_on_which_day_it_was_made(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pages are passed on and kept; rows, Markdown and JSON of the same result stay the same bytes."""
+    page, rows = tmp_path / "page.html", tmp_path / "rows.csv"
+    run("-o", "md", "--html", str(page), "--csv", str(rows))
+    assert "2026-02-03" in page.read_text(encoding="utf-8")
+    assert "2026" not in rows.read_text(encoding="utf-8") + capsys.readouterr().out
+
+
+def test_day_of_a_page_is_today(tmp_path: Path) -> None:
+    """In UTC, unless a test says otherwise."""
+    parser, page, result = Parser(prog="servecast made"), tmp_path / "page.html", Result()
+    add_outputs(parser)
+    options = parser.parse(["--html", str(page)])
+    assert options is not None
+    before = datetime.now(UTC).date()
+    show(options, Talk(quiet=True), text=result.text, json=result.json, document=result.document)
+    told = page.read_text(encoding="utf-8")
+    assert before.isoformat() in told or datetime.now(UTC).date().isoformat() in told

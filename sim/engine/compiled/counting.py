@@ -45,14 +45,28 @@ def count_request(given, t, intended_ns, outcome, delivered_ns):
             set_int(t.longest, bucket, latency_ns)
 
 
+@register_jitable(forceinline=True)
+def _window_begin_ns(measured_ns, windows, window):
+    """Return the first moment of a window since the measured time began, window * measured_ns / windows rounded up.
+
+    That product would not fit into 64 bits: a week in windows of 5 s.
+    """
+    return window * (measured_ns // windows) - (-window * (measured_ns % windows) // windows)
+
+
 @register_jitable
 def _find_window(given, t, intended_ns):
     """Find the window of a moment; most of those that follow are in it, which is quicker to see than to work out."""
     from_ns, run = given.measure_from_ns, t.run
-    measured_ns = given.measure_to_ns - from_ns
-    window = (intended_ns - from_ns) * t.windows // measured_ns
-    run.window_from_ns = from_ns - (-window * measured_ns // t.windows)
-    run.window_to_ns = from_ns - (-(window + 1) * measured_ns // t.windows)
+    measured_ns, since_ns = given.measure_to_ns - from_ns, intended_ns - from_ns
+    least_ns = measured_ns // t.windows  # no window is shorter, so that none further on can be meant
+    window = t.windows - 1
+    if least_ns > 0 and since_ns // least_ns < window:
+        window = since_ns // least_ns
+    while _window_begin_ns(measured_ns, t.windows, window) > since_ns:
+        window -= 1
+    run.window_from_ns = from_ns + _window_begin_ns(measured_ns, t.windows, window)
+    run.window_to_ns = from_ns + _window_begin_ns(measured_ns, t.windows, window + 1)
     run.window_counts = window * (t.outcomes + 1)
     run.window_latencies = int_at(t.batch_of, window) * t.buckets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 
+import numpy as np
 import pytest
 
 from policy.timeline import Outcome
@@ -61,6 +62,38 @@ def test_figures_are_those_of_the_forecast(monkeypatch: pytest.MonkeyPatch, engi
         assert mine.low == pytest.approx(figure.low, rel=0.01 if is_quantile else 1e-9), name
     assert got["refused_share"].value > 0.0
     assert got["breach_share"].value > 0.0
+
+
+@pytest.mark.parametrize("engine", ["process", "compiled"])
+def test_every_request_of_a_month_is_in_its_window(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    """A request every 100 s in windows of 5 s: times that are multiplied by so many windows do not fit into 64 bits."""
+    monkeypatch.setenv(ENGINE_VARIABLE, engine)
+    month = scenario_of(
+        traffic={"arrivals": {"process": "even", "rate": "0.01/s"}},
+        horizon={"duration": "31d", "warm_up": "0s", "runs": 2},
+    )
+    outcomes = count_run(CountedTask(month, 0, 0, None, 0)).counts.outcomes
+    used, counts = np.flatnonzero(outcomes.sum(axis=1)), outcomes.sum(axis=1)
+    assert len(outcomes) == 31 * 86_400 // 5
+    assert set(np.diff(used).tolist()) == {20}
+    assert counts[used].tolist() == [1] * len(used)
+    assert len(used) >= 31 * 864 - 1
+
+
+def test_closed_loop_of_days_is_counted_and_versions_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many requests as the fleet can answer are too many to keep; of two versions a run so long is refused."""
+    loop = {"clients": {"count": 8, "think": "0ms"}}
+    kept = forecast(scenario_of(traffic=loop), workers=1)
+    monkeypatch.setattr("sim.forecast.forecast._KEPT_MAX", 1_000)
+    monkeypatch.setattr("sim.forecast.forecast._KEPT_OF_VERSIONS_MAX", 4_000)
+    counted = forecast(scenario_of(traffic=loop), workers=1)
+    assert kept.breakdown_ms
+    assert not counted.breakdown_ms
+    assert counted["throughput_per_s"].value == pytest.approx(kept["throughput_per_s"].value)
+    several = [{"name": "v1"}, {"name": "v2", "weight": "10%", "fleet": {"replicas": 1}}]
+    said = r"A run of 10s \(horizon\.duration\) would have 0\.007 million requests, and of several versions"
+    with pytest.raises(RefusedToAnswer, match=said):
+        forecast(scenario_of(versions=several), workers=1)
 
 
 def test_long_runs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,3 +99,15 @@ def test_versions_have_no_rate_of_a_replica() -> None:
     assert [cells[0] for cells in rates.rows] == ["fleet"]
     assert [each["of"] for each in csv.DictReader(csv_of(document.figures).splitlines())] == ["fleet"]
     assert "With 1 spare down." in list(capacity_notes(found))
+
+
+def test_saturation_is_explained_wherever_it_is_told() -> None:
+    """The share of it only where there is one: without a rate that is known it is a dash, or no table at all."""
+    share = "The share of it is what the highest rate is of that."
+    first = next(capacity_notes(capacity()))
+    assert first.startswith("Saturation: the rate that full batches on all replicas would just take")
+    assert first.endswith(share)
+    for found in (capacity(rate_per_s=None), capacity(rate_per_s=None, low_per_s=None, high_per_s=None)):
+        first = next(capacity_notes(found))
+        assert first.startswith("Saturation: ")
+        assert share not in first

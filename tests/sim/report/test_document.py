@@ -7,6 +7,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from sim.report.as_it_fits import AsItFits
 from sim.report.document import Column, Paragraph, Table, blocks_of
 from sim.report.units import new_table
 
@@ -34,6 +35,16 @@ def test_only_the_first_table_has_the_caption() -> None:
     """A caption that stood above each of several tables would say nothing."""
     tables = [new_table("a"), new_table("b")]
     assert [block.caption for block in blocks_of(Group(*tables), "first") if isinstance(block, Table)] == ["first", ""]
+
+
+def test_table_that_fits_as_it_can_says_what_it_may_become() -> None:
+    """Whole, with the columns that may stand in a table of their own: a page is to split it where text does."""
+    table = new_table("load", "p50", "p99")
+    table.add_row("30 %", "10 ms", "20 ms")
+    (block,) = blocks_of(Group(AsItFits(table, 1, [[[1]], [[2]]])), "Loads")
+    assert isinstance(block, Table)
+    assert (block.caption, block.rows) == ("Loads", (("30 %", "10 ms", "20 ms"),))
+    assert (block.names, block.parts) == (1, (((1,),), ((2,),)))
 
 
 def test_what_a_report_cannot_show_is_refused() -> None:

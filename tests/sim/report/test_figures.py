@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sim.forecast.forecast import Forecast
+from sim.forecast.goals import GoalResult
 from sim.forecast.latency_curve import LatencyCurve
-from sim.report.figures import LatencyPanel, latency_picture
+from sim.report.figures import LatencyPanel, forecast_panel, latency_picture
+from sim.scenario.spec import Scenario
 
 QUANTILES = np.concatenate([np.linspace(0.01, 0.98, 98), [0.99, 0.995, 0.999]])
 
@@ -47,6 +51,28 @@ def test_measured_curve_is_the_share_of_slower_requests() -> None:
     x, y = axes.lines[0].get_data()
     assert np.asarray(x).tolist() == [1.0, 2.0, 3.0]
     assert np.asarray(y).tolist() == [0.75, 0.5, 0.25]
+
+
+def test_goals_are_dotted_lines_with_their_names() -> None:
+    """Where they can be shown: one of a second beside a distribution of some ms is left out, and squeezes nothing."""
+    panel = replace(panel_of("", 0), goals_ms={"p99": 300.0, "p50": 1000.0})
+    (axes,) = latency_picture([panel]).figure.axes
+    assert [text.get_text() for text in axes.texts] == ["goal p99 300 ms", "forecast, 95 % band of one run"]
+    (line,) = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert list(line.get_xdata()) == [300.0, 300.0]
+    assert 300.0 < axes.get_xlim()[1] < 1000.0
+
+
+def test_panel_of_a_forecast_has_its_goals_on_quantiles(plain: tuple[Scenario, Forecast]) -> None:
+    """One that is judged by the share beyond it has its limit all the same; a mean is no point of a distribution."""
+    goals = [
+        GoalResult("p999", "beyond_goal.p999_share", 0.001, None, None, None, slower_than_ms=500.0),
+        GoalResult("p50", "latency_ms.p50", 100.0, 10.0, 9.0, 11.0),
+        GoalResult("mean", "latency_ms.mean", 100.0, 10.0, 9.0, 11.0),
+        GoalResult("refused", "refused_share", 0.01, 0.0, 0.0, 0.0),
+    ]
+    panel = forecast_panel(replace(plain[1], goals=goals), "a title")
+    assert (panel.title, panel.goals_ms) == ("a title", {"p99.9": 500.0, "p50": 100.0})
 
 
 @pytest.mark.parametrize(("least", "most"), [(15.0, 55.0), (12.0, 420.0), (0.8, 9000.0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import date
 from html.parser import HTMLParser
 
 import pytest
@@ -198,6 +199,13 @@ def test_picture_that_is_a_file_is_an_image(data: bytes, kind: str) -> None:
     assert "<script" not in source
 
 
+def test_day_stands_below_the_title() -> None:
+    """As a day that software reads, too; without one there is no line."""
+    (day,) = Page(page_of(document_of(), made_on=date(2026, 2, 3))).all("time")
+    assert (day.text, day.about) == ("2026-02-03", {"datetime": "2026-02-03"})
+    assert not Page(page_of(document_of())).all("time")
+
+
 def test_control_characters_become_visible() -> None:
     """What no page may hold is shown as unknown, and a line break in text to be copied stays."""
     source = page_of(document_of(Paragraph("a\x00b\x1b[31m"), Code("one\ntwo")))
@@ -225,3 +233,58 @@ def test_heads_of_numbers_stand_over_them() -> None:
         ("60 %", {"scope": "row"}),
     ]
     assert [each.about.get("class") for each in page.all("td")] == [None, "number", "long"]
+
+
+def wide(figures: int, cell: str = "20.5 ms") -> Table:
+    """Return a table of two names, so many figures and a difference, which stands in a table of its own."""
+    heads = ["max_batch", "max_wait", *(f"figure{place}" for place in range(figures)), "p99, difference [95 %]"]
+    columns = tuple(Column(head, is_number=place > 1) for place, head in enumerate(heads))
+    row = ("8", "5ms", *[cell] * figures, "+28.5 ms [+28.4 .. +28.7]")
+    places = [(2 + place,) for place in range(figures)]
+    return Table(columns, (row,), "All", names=2, parts=(tuple(places), ((2 + figures,),)))
+
+
+def heads_of(page: Page) -> list[list[str]]:
+    """Return the heads of each table."""
+    tables: list[list[str]] = []
+    for element in page.elements:
+        if element.tag == "table":
+            tables.append([])
+        if element.about.get("scope") == "col":
+            tables[-1].append(element.text)
+    return tables
+
+
+def test_table_that_fits_stays_one() -> None:
+    """Few figures have room beside their difference."""
+    (heads,) = heads_of(Page(page_of(document_of(wide(3)))))
+    assert heads == ["max_batch", "max_wait", "figure0", "figure1", "figure2", "p99, difference [95 %]"]
+
+
+@pytest.mark.parametrize(("figures", "cell", "tables"), [(8, "20.5 ms", 2), (8, "19.5 .. 20.5 ms", 3)])
+def test_table_too_wide_for_the_page_becomes_several(figures: int, cell: str, tables: int) -> None:
+    """Each names its rows, no column is lost or stands twice, and the caption stands above the first."""
+    page = Page(page_of(document_of(wide(figures, cell))))
+    heads = heads_of(page)
+    assert len(heads) == tables
+    assert all(each[:2] == ["max_batch", "max_wait"] for each in heads)
+    assert heads[-1][2:] == ["p99, difference [95 %]"]
+    assert [head for each in heads[:-1] for head in each[2:]] == [f"figure{place}" for place in range(figures)]
+    assert [each.text for each in page.all("caption")] == ["All"]
+
+
+def test_cell_is_broken_between_a_value_and_its_interval_only() -> None:
+    """Where columns have little room; neither part is broken in itself, and a cell of one part not at all."""
+    page = Page(page_of(document_of(wide(1))))
+    assert [each.text for each in page.all("span") if each.about == {"class": "whole"}] == [
+        "+28.5 ms",
+        "[+28.4 .. +28.7]",
+    ]
+    (style,) = page.all("style")
+    assert "td.number, tbody .number, .whole { white-space: nowrap; }" in style.text
+
+
+def test_what_holds_on_paper_stands_behind_what_holds_everywhere(page: Page) -> None:
+    """A media query outranks nothing: before the rules of the screen, paper would cut tables off as a screen does."""
+    (style,) = page.all("style")
+    assert style.text.rindex("overflow: visible") > style.text.rindex("overflow-x: auto")

@@ -77,9 +77,19 @@ def test_answer_comes_with_cost_goals_edges_and_headroom() -> None:
     ):
         assert part in said
     told = {each.name: (each.value, each.remark) for each in document.highlights}
-    assert told["cost"] == ("4.00 EUR for 2 h", "2.00 EUR/h")
+    assert told["cost of 2 h"] == ("4.00 EUR", "2.00 EUR/h")
     assert told["p99"] == ("80.0 ms", "at most 81.7 ms; the goal is 100 ms")
     assert told["traffic may be"] == ("1.30 times", "1.20 .. 1.40")
+
+
+def test_interval_of_a_cost_is_no_part_of_what_stands_large() -> None:
+    """It is a remark, as those of all other figures; hours of devices have no price by the hour."""
+    priced = replace(row(2, 80.0, State.CONFIRMED), figures={**row(2, 80.0, State.CONFIRMED).figures})
+    priced.figures["cost"] = priced.figures["gpu_hours"] = mean_of_runs([3.9, 4.0, 4.1])
+    ends = "3.75 .. 4.25"
+    for unit, remark in (("EUR", f"{ends}; 2.00 EUR/h"), ("GPU hours", ends)):
+        first = plan_document(asked(rows=(priced,), chosen=0, runners_up=(), frontier=(), unit=unit)).highlights[0]
+        assert (first.name, first.value, first.remark) == ("cost of 2 h", f"4.00 {unit}", remark)
 
 
 def test_headroom_that_is_not_known_is_what_is_met() -> None:

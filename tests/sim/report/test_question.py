@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sim.report.question import goals_in_words, scenario_in_words
+from sim.planner.grid import configurations, parse_axis
+from sim.report.question import configurations_in_words, goals_in_words, scenario_in_words
 from sim.scenario.load import load_scenario
 from sim.scenario.spec import Scenario
 
@@ -196,3 +197,97 @@ def test_trace_says_its_length_and_its_busiest_seconds(tmp_path: Path) -> None:
     twice = scenario_in_words(scenario_of(**arrivals("trace", file=str(file), scale=2)))
     rates = "2 times as many, 8.5/s in the mean, 40.0/s in the busiest 5 s"
     assert twice[0] == f"Requests come as recorded in own.csv (40.2 s), {rates}."
+
+
+MACHINES = {"big": {"gpus": 1, "replica_hour": 9}, "small": {"gpus": 1, "replica_hour": 1}}
+PRICE = {"cost": {"replica_hour": 2.5, "currency": "EUR", "machines": MACHINES}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (PRICE, "A replica costs 2.5 EUR an hour."),
+        (PRICE | {"fleet": {"machine": "big"}}, "A replica costs 9 EUR an hour."),
+        (
+            PRICE | {"versions": [{"name": "v1"}, {"name": "v2", "fleet": {"machine": "big"}}]},
+            "A replica costs 2.5 EUR or 9 EUR an hour.",
+        ),
+    ],
+)
+def test_price_is_that_of_the_machine(changes: dict[str, Any], sentence: str) -> None:
+    """Versions on other machines cost otherwise; without prices there is no sentence."""
+    assert scenario_in_words(scenario_of(**changes))[-1] == sentence
+    assert not any("costs" in each for each in scenario_in_words(scenario_of()))
+
+
+def grid_of(base: dict[str, Any], *axes: str) -> list[Scenario]:
+    """Return the scenarios of a plan."""
+    return [one.scenario for one in configurations({**BASE, **base}, [parse_axis(axis) for axis in axes])]
+
+
+AUTOSCALED = {
+    "fleet": {"autoscaler": {"target": 6, "max_replicas": 4}, "cold_start": {"image": "10s"}},
+}
+PRESETS = "{preset: ray_serve, max_replicas: 4, target: 6},{preset: kubernetes_hpa, max_replicas: 5}"
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        (
+            ["fleet.autoscaler.target=2,6,10"],
+            "One replica serves at the start; an autoscaler keeps 1 to 4 of them and aims at 2, 6 or 10 requests in "
+            "flight for each. A request goes to the next one in turn. A new replica is ready after 10 s.",
+        ),
+        (
+            ["fleet.autoscaler.max_replicas=4,8", "fleet.autoscaler.min_replicas=1,2", "fleet.replicas=2,3"],
+            "2 or 3 replicas serve at the start; an autoscaler keeps 1 to 4 or 8 or 2 to 4 or 8 of them and aims at 6 "
+            "requests in flight for each.",
+        ),
+        (
+            [f"fleet.autoscaler={PRESETS}"],
+            "One replica serves at the start; an autoscaler like ray_serve or kubernetes_hpa keeps 1 to 4 or 5 of them "
+            "and aims at 6 requests in flight for each or 80 % of each one's devices busy. A request goes",
+        ),
+        (
+            ["fleet.autoscaler={preset: ray_serve, max_replicas: 4, target: 6},{target: 6, max_replicas: 4}"],
+            "an autoscaler like ray_serve, or with settings of its own, keeps 1 to 4 of them and aims at 6 requests",
+        ),
+        (
+            ["fleet.autoscaler=none,{target: 3, max_replicas: 5}"],
+            "In some configurations one replica serves all the time. In the others one replica serves at the start; an "
+            "autoscaler keeps 1 to 5 of them and aims at 3 requests in flight for each. A request goes to the next one "
+            "in turn. A new replica is ready after 10 s.",
+        ),
+        (
+            ["fleet.autoscaler.target=2,3,4,5,6"],
+            "an autoscaler keeps 1 to 4 of them and aims at 2, 3 … 6 requests in flight for each.",
+        ),
+    ],
+)
+def test_autoscalers_of_configurations_are_told_with_all_their_values(axes: list[str], words: str) -> None:
+    """Which kind, between how many replicas, and with how many they start: who plans one wants to read of it."""
+    assert words in " ".join(configurations_in_words(grid_of(AUTOSCALED, *axes)))
+
+
+@pytest.mark.parametrize(
+    ("axes", "said", "unsaid"),
+    [
+        (["batching.max_batch=4,8"], ["A batch that is not full waits at most 5 ms for more."], ["share a pass"]),
+        (["batching.max_wait=0ms,2ms"], ["Up to 8 requests share a pass."], ["not full"]),
+        (["batching.max_wait=0ms,2ms", "batching.max_batch=4,8"], [], ["not full", "share a pass"]),
+        (["fleet.replicas=1,2"], ["Up to 8 requests share a pass, and a batch"], ["replica", "serve"]),
+        (["fleet.machine=big,small"], ["A replica costs 9 EUR or 1 EUR an hour."], []),
+    ],
+)
+def test_what_varies_is_left_to_its_key_and_the_rest_stays(axes: list[str], said: list[str], unsaid: list[str]) -> None:
+    """The wait for company is no less a part of the question where the size of a batch varies."""
+    told = " ".join(configurations_in_words(grid_of(PRICE, *axes))).replace("A replica costs 2.5 EUR an hour.", "")
+    assert all(words in told for words in said)
+    assert not any(words in told for words in unsaid)
+
+
+def test_configurations_that_are_alike_are_told_as_one() -> None:
+    """Every sentence of a scenario stands for all of them then, in its order."""
+    alone = scenario_of(**PRICE)
+    assert configurations_in_words([alone, alone]) == scenario_in_words(alone)

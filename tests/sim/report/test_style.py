@@ -107,6 +107,14 @@ def test_ticks_of_logarithms_are_few_round_numbers(least: float, most: float, ti
     assert 3 <= len(found) <= 9
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "last"), [(13.0, 394.0, 350.0), (10.0, 1900.0, 1000.0), (10.0, 5000.0, 5000.0), (1.0, 1.1e4, 1e4)]
+)
+def test_last_tick_of_logarithms_is_near_the_end(least: float, most: float, last: float) -> None:
+    """An axis to 394 whose labels end at 200 is read wrong; one that would touch the label before it is left out."""
+    assert log_ticks(least, most)[-1] == pytest.approx(last)
+
+
 @pytest.mark.parametrize(("longest_s", "unit"), [(0.5, "s"), (179.0, "s"), (180.0, "min"), (86_400.0, "h"), (1e6, "d")])
 def test_time_has_the_unit_that_leaves_few_digits(longest_s: float, unit: str) -> None:
     """A day is told in hours, three minutes in minutes."""

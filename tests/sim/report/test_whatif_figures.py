@@ -64,12 +64,20 @@ def test_one_at_a_time_is_bars_with_the_strongest_key_on_top() -> None:
 
 def test_each_figure_has_a_panel(tmp_path: Path) -> None:
     """Up to four; shares in per cent; the file is written without a display."""
-    answer = asked("batching.max_batch=4,8", figures=("p50", "p90", "busy", "throughput", "mean"))
+    answer = asked("traffic.arrivals.rate=100/s,300/s", figures=("p50", "p90", "busy", "throughput", "mean"))
     picture = whatif_picture(answer)
     labels = ["p50 latency (ms)", "p90 latency (ms)", "device busy (%)", "answered (1/s)"]
     assert [axes.get_ylabel() for axes in picture.figure.axes] == labels
     picture.save(tmp_path / "curves.svg")
     assert (tmp_path / "curves.svg").stat().st_size > 1000
+
+
+def test_figure_that_is_the_same_everywhere_has_no_panel() -> None:
+    """Nothing is refused in either: a panel of noughts would say nothing, and stands only where there is no other."""
+    answer = asked("batching.max_batch=4,8", figures=("refused", "p50"))
+    assert [axes.get_ylabel() for axes in whatif_picture(answer).figure.axes] == ["p50 latency (ms)"]
+    answer = asked("batching.max_batch=4,8", figures=("refused",))
+    assert [axes.get_ylabel() for axes in whatif_picture(answer).figure.axes] == ["refused (%)"]
 
 
 def test_three_keys_of_a_grid_are_refused_before_anything_runs() -> None:

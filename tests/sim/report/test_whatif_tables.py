@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.forecast.estimates import Figure
 from sim.forecast.paired import Difference
 from sim.planner.grid import Axis
 from sim.planner.whatif import WhatIf
@@ -203,3 +204,57 @@ def test_headline_counts_those_of_which_nothing_is_known() -> None:
     assert whatif_answer(asked("traffic.arrivals.rate=100/s,300/s,2000/s", figures=("p50",))).endswith(
         "), and not known of 1."
     )
+
+
+def with_p50(values: dict[tuple[str, str], float | None], *, grid: bool = True) -> WhatIf:
+    """Return what-if of two keys with these p50, in ms, by the values of the keys."""
+    answer = asked("batching.max_batch=4,8", "batching.max_wait=0ms,5ms", figures=("p50",), grid=grid)
+    keys = [axis.key for axis in answer.axes]
+    found = [values[(row.changes.get(keys[0], ""), row.changes.get(keys[1], ""))] for row in answer.rows]
+    rows = (
+        replace(row, figures={"latency_ms.p50": Figure(value)}) for row, value in zip(answer.rows, found, strict=True)
+    )
+    return replace(answer, rows=tuple(rows))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((12.0, 18.0, 12.5, 20.0), "from 12.0 ms (max_batch 4, max_wait 0ms) to 20.0 ms (max_batch 8, max_wait 5ms)."),
+        ((12.0, 18.0, 12.001, 20.0), "from 12.0 ms (max_wait 0ms) to 20.0 ms (max_batch 8, max_wait 5ms)."),
+        ((12.0, 20.0, 12.5, 20.001), "from 12.0 ms (max_batch 4, max_wait 0ms) to 20.0 ms (max_wait 5ms)."),
+        (
+            (12.0, 20.0, 20.0, 12.0),
+            "from 12.0 ms (max_batch 4, max_wait 0ms, and 1 more) to 20.0 ms (max_batch 4, max_wait 5ms, and 1 more).",
+        ),
+        (
+            (12.0, 12.0, 20.0, 12.0),
+            "from 12.0 ms (max_batch 4, max_wait 0ms, and 2 more) to 20.0 ms (max_batch 8, max_wait 0ms).",
+        ),
+        ((12.0, 20.0, None, 20.0), "from 12.0 ms (max_batch 4, max_wait 0ms) to 20.0 ms (max_wait 5ms), and not known"),
+    ],
+)
+def test_headline_names_the_keys_that_matter_or_how_many_are_alike(values: tuple[float | None, ...], said: str) -> None:
+    """None of several that are the same to the digits shown is called the best as if it alone were."""
+    places = [("4", "0ms"), ("4", "5ms"), ("8", "0ms"), ("8", "5ms")]
+    assert said in whatif_answer(with_p50(dict(zip(places, values, strict=True))))
+
+
+def test_headline_of_one_at_a_time_counts_the_scenario_itself() -> None:
+    """It has no value of any key that others could share."""
+    values = {("", ""): 12.0, ("4", ""): 20.0, ("8", ""): 12.0, ("", "0ms"): 12.0, ("", "5ms"): 13.0}
+    said = whatif_answer(with_p50(dict(values), grid=False))
+    assert said.endswith("p50 from 12.0 ms (the scenario itself, and 2 more) to 20.0 ms (max_batch 4).")
+
+
+def test_costs_say_of_how_much_traffic_they_are() -> None:
+    """3 EUR say nothing without it; where the time itself varies, each cost is of its own."""
+    priced = "cost={replica_hour: 3}"
+    both = asked("batching.max_batch=4,8", priced, figures=("gpu_hours", "cost"))
+    assert whatif_notes(both)[0] == "Replica hours and cost: of 4 s of traffic."
+    varied = asked("horizon.duration=4s,8s", priced, figures=("cost",))
+    assert whatif_notes(varied)[0] == "Cost: of each one's own time (horizon.duration)."
+    without_price = asked("batching.max_batch=4,8", figures=("cost",))
+    without_costs = asked("batching.max_batch=4,8", priced, figures=("p50",))
+    for answer in (without_price, without_costs):
+        assert not any("of traffic" in note for note in whatif_notes(answer))
