@@ -62,7 +62,8 @@ def add_arguments(parser: Parser) -> None:
         "--budget",
         type=seconds,
         metavar="TIME",
-        help="of wall time for the runs, with --precision: 60s, say; reading them takes a little more",
+        help="of wall time for the runs, with --precision: 60s, say; horizon.runs are made in any case, and reading "
+        "them takes a little more",
     )
     parser.add_argument("--max-runs", type=count, metavar="N", help="for --precision (default: 400)")
     add_workers(parser)

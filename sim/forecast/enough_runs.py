@@ -131,8 +131,12 @@ Look = Callable[[Sequence[Replication]], Mapping[str, Figure]]
 
 
 def first_runs(precision: Precision, stated: int) -> int:
-    """Return how many runs are made before the first look; `stated` is horizon.runs, which are made in any case."""
-    return min(max(FIRST_RUNS, stated), precision.runs_max)
+    """Return how many runs are made before anything is asked; `stated` is horizon.runs, which are made in any case.
+
+    With a budget they say how long a run takes, and whether there is time for FIRST_RUNS.
+    """
+    least = 2 if precision.budget_s is not None else FIRST_RUNS
+    return min(max(least, stated), precision.runs_max)
 
 
 def runs_after(count: int, excess: float, most: int) -> int:
@@ -175,9 +179,11 @@ def enough_runs(
 
 def _more(count: int, excess: float, precision: Precision, took_s: float) -> int:
     """Return how many runs to add: none if these are precise enough, or as many as are allowed or there is time for."""
-    if excess <= 1.0:
+    more = min(FIRST_RUNS, precision.runs_max) - count  # fewer do not show how precise they are
+    if more <= 0 and excess <= 1.0:
         return 0
-    more = runs_after(count, excess, precision.runs_max) - count
+    if more <= 0:
+        more = runs_after(count, excess, precision.runs_max) - count
     return more if precision.budget_s is None else min(more, _affordable(count, took_s, precision.budget_s))
 
 
@@ -189,7 +195,7 @@ def _affordable(count: int, took_s: float, budget_s: float) -> int:
 def _stopped(precision: Precision, count: int, reached: Mapping[str, float], excesses: Mapping[str, float]) -> Stopped:
     """Return why there are no more than so many runs, and how sure the figures are."""
     missed = [name for name in sorted(excesses, key=lambda name: -excesses[name]) if excesses[name] > 1.0]
-    if missed:
+    if missed or (reached and count < min(FIRST_RUNS, precision.runs_max)):
         why = Why.RUNS if count >= precision.runs_max else Why.TIME
     else:
         why = Why.PRECISE if reached else Why.NOTHING

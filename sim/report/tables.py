@@ -249,6 +249,8 @@ def _precision_words(precision: Mapping[str, Any], *, is_p99_unknown: bool) -> s
         return f"Sampling leaves nothing that counts open by more than the {wanted} that were wanted{but}."
     is_late = precision["stopped"] == Why.TIME
     spent = f"the budget of {precision['budget_s']:g} s is spent" if is_late else "no more were allowed"
+    if not precision["missed"]:
+        return f"So few runs do not show whether the {wanted} that were wanted are reached, and {spent}."
     said = [f"{FIGURE_NAMES[name]} by {_open(name, reached[name])}" for name in precision["missed"]]
     return f"The {wanted} that were wanted are not reached, and {spent}: sampling leaves open {', '.join(said)}."
 

@@ -79,6 +79,14 @@ def test_first_look_is_behind_the_stated_runs(stated: int, most: int, expected: 
     assert first_runs(Precision(runs_max=most), stated) == expected
 
 
+def test_few_runs_that_seem_to_be_precise_are_not_enough(made: list[ReplicationTask]) -> None:
+    """A budget makes the first ones few; it takes FIRST_RUNS to believe them, if there is time."""
+    assert len(runs_for(Precision(0.5, budget_s=1e6)).central) == FIRST_RUNS
+    late = runs_for(Precision(0.5, budget_s=1.0), ticking(2.0))
+    assert late.stopped is not None
+    assert (len(late.central), late.stopped.why, late.stopped.missed) == (2, Why.TIME, ())
+
+
 def test_runs_are_added_until_the_mean_is_as_sure_as_is_wanted(made: list[ReplicationTask]) -> None:
     """Each run once, in order; what is reached is told, and is not missed by much more than the margin."""
     found = runs_for(Precision(0.01))
@@ -110,9 +118,9 @@ def test_no_more_runs_than_are_allowed(made: list[ReplicationTask]) -> None:
 
 
 def test_no_more_runs_than_there_is_time_for(made: list[ReplicationTask]) -> None:
-    """20 runs took 2 s: of 5 s there is time for the 20 more that are asked for, and after 4 s for 10."""
+    """2 runs took 2 s: of 5 s there is time for 3 more, and after 4 s for one."""
     found = runs_for(Precision(0.001, budget_s=5.0), ticking(2.0))
-    assert len(found.central) == 20 + 20 + 10
+    assert len(found.central) == 2 + 3 + 1
     assert found.stopped is not None
     assert found.stopped.why == Why.TIME
 
@@ -130,9 +138,9 @@ def test_forecast_that_is_made_again_looks_at_no_clock(made: list[ReplicationTas
 
 
 def test_budget_that_the_first_runs_spend_is_no_reason_to_have_none(made: list[ReplicationTask]) -> None:
-    """They are made all the same: without them there is no interval at all."""
+    """Those that are stated are made all the same: without them there is no interval at all."""
     found = runs_for(Precision(0.001, budget_s=1.0), ticking(2.0))
-    assert len(found.central) == FIRST_RUNS
+    assert len(found.central) == 2
     assert found.stopped is not None
     assert found.stopped.why == Why.TIME
 
