@@ -194,7 +194,7 @@ def _busy_signal(scenario: Scenario, figures: Figures) -> str | None:
     return (
         f"fleet.autoscaler scales on device busy, which is {100 * busy:.0f} % where the load is {100 * load:.0f} % of "
         f"what {replicas:.3g} replicas can take: small batches keep a device as busy as full ones. Scale on requests "
-        "in flight or on the rate."
+        "in flight (formula: ratio, signal: in_flight) or on the rate, with a target in requests for each replica."
     )
 
 

@@ -88,6 +88,7 @@ class PlanRow:
     binding: str | None  # the figure that is beyond its limit, or the nearest to it, as verdicts.worst_of() has it
     of_limit: float | None  # the upper end of that figure's interval as a share of the limit
     why: str  # it is not the answer
+    seen: float | None = None  # of `binding`, where that is not known: the mean of what the runs show, each by itself
 
     def to_json(self) -> dict[str, object]:
         """Return the row as plain values."""
@@ -100,6 +101,7 @@ class PlanRow:
             "confirmed": self.is_confirmed,
             "binding": self.binding,
             "of_limit": self.of_limit if self.of_limit is not None and math.isfinite(self.of_limit) else None,
+            "seen": self.seen,
             "why": self.why or None,
         }
 
@@ -485,6 +487,12 @@ def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
     except RefusedToAnswer:
         return None
     binding, of_limit = worst_goal(figures, question.limits, question.confidence)
+    seen = None
+    if tried.state == State.MISSED and tried.why in question.limits and figures[tried.why].value is None:
+        # Each run by itself is too short for an interval that can be trusted, and shows much more than is allowed.
+        binding, values = tried.why, [run.figures[tried.why] for run in tried.decisive]
+        seen = math.fsum(values) / len(values)
+        of_limit = seen / question.limits[binding]
     return PlanRow(
         place=tried.candidate.place,
         changes=question.configurations[tried.candidate.place].changes,
@@ -496,6 +504,7 @@ def _row(question: Question, search: Search, tried: Tried) -> PlanRow | None:
         binding=binding,
         of_limit=None if math.isnan(of_limit) else of_limit,
         why=tried.why,
+        seen=seen,
     )
 
 

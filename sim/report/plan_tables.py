@@ -125,6 +125,12 @@ def plan_answer(plan: Plan) -> str:
         return f"{plan.name}: nothing in range meets the goals, by arithmetic alone: {plan.excluded_why}."
     row = plan.rows[plan.closest]
     name = row.binding or next(iter(plan.limits))
+    if row.seen is not None:
+        return (
+            f"{plan.name}: nothing in range meets the goals. The closest is {changes_in_words(row)}: {row.runs} runs, each "
+            f"too short to give its {FIGURE_NAMES[name]} an interval, show {quantity(name, row.seen)} in the mean, "
+            f"and the limit is {quantity(name, plan.limits[name])}."
+        )
     low = lower_end(row.figures[name], plan.confidence)
     figure = row.figures[name]
     got = "not known" if figure.value is None else f"{quantity(name, figure.value)} (at least {quantity(name, low)})"

@@ -265,6 +265,18 @@ def test_what_seems_to_beat_the_answer_is_not_drawn_beside_it() -> None:
     assert _frontier([rows[0], unknown], 1) == ()
 
 
+def test_goal_that_is_missed_binds_though_it_has_no_interval() -> None:
+    """Runs of 12 s are too short for a p99, and every one of them shows one far beyond its limit; refusals are met."""
+    found = planned("batching.max_wait=0ms,1ms", goals={"p99": "25ms", "refused": "50%"})
+    assert found.closest is not None
+    closest = found.rows[found.closest]
+    assert closest.figures["latency_ms.p99"].value is None
+    assert closest.binding == "latency_ms.p99"
+    assert closest.seen is not None
+    assert closest.seen > 25.0
+    assert closest.of_limit == pytest.approx(closest.seen / 25.0)
+
+
 def test_nothing_to_vary_is_refused() -> None:
     """A plan chooses among configurations."""
     with pytest.raises(ScenarioError, match="Nothing varies: give a key several values"):

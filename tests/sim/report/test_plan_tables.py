@@ -139,6 +139,17 @@ def test_warnings_stand_before_what_to_do_next() -> None:
     assert "warning: the fleet grows. The answer as files for Kubernetes" in words
 
 
+def test_goal_that_is_missed_and_has_no_interval_is_told_by_what_the_runs_show() -> None:
+    """Another goal, which is met, is not blamed."""
+    closest = replace(row(1, 150.0, State.MISSED), seen=75.6)
+    words = said(plan(rows=(closest,), chosen=None, closest=0, runners_up=(), frontier=(), headroom=None))
+    assert (
+        "The closest is fleet.replicas=1: 3 runs, each too short to give its p99 latency an interval, show 75.6"
+        in words
+    )
+    assert "ms in the mean; the limit is 100 ms." in words
+
+
 def test_doubt_about_the_answer_stands_behind_it() -> None:
     """Whoever reads the answer reads what it depends on, without an answer too."""
     doubt = "1 cheaper configuration may meet the goals, and its runs do not tell: with fleet.replicas=1, too few."
