@@ -126,10 +126,11 @@ def plan_answer(plan: Plan) -> str:
     row = plan.rows[plan.closest]
     name = row.binding or next(iter(plan.limits))
     if row.seen is not None:
+        seen, limit = quantity(name, row.seen), quantity(name, plan.limits[name])
         return (
-            f"{plan.name}: nothing in range meets the goals. The closest is {changes_in_words(row)}: {row.runs} runs, each "
-            f"too short to give its {FIGURE_NAMES[name]} an interval, show {quantity(name, row.seen)} in the mean, "
-            f"and the limit is {quantity(name, plan.limits[name])}."
+            f"{plan.name}: nothing in range meets the goals. The closest is {changes_in_words(row)}: {row.runs} runs, "
+            f"each too short to give its {FIGURE_NAMES[name]} an interval, show {seen} in the mean, and the limit is "
+            f"{limit}."
         )
     low = lower_end(row.figures[name], plan.confidence)
     figure = row.figures[name]
