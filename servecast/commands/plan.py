@@ -56,7 +56,8 @@ def add_arguments(parser: Parser) -> None:
         "--runs",
         type=count,
         metavar="N",
-        help="runs that confirm the answer, up to 8 times as many where they do not tell (default: horizon.runs)",
+        help="runs that confirm the answer, up to 8 times as many where they do not tell (default: horizon.runs, and "
+        "at least 10 where a fleet scales)",
     )
     parser.add_argument("--picture", type=output_file, metavar="FILE", help="draw cost against p99 (.png, .svg)")
     add_engine(parser)

@@ -56,6 +56,9 @@ _RUNNERS_UP: Final = 3
 _SAME_COST: Final = ".9g"
 """Costs that are alike to so many digits are the same."""
 
+_RUNS_OF_SCALING: Final = 10
+"""Of a fleet that scales fewer runs than so many, unless stated, may show one course alone of several that it takes."""
+
 _FRONTIER_RUNS: Final = 3
 _FRONTIER_MORE: Final = 6
 """So many configurations that cost more than the answer are looked at, to show what more money buys."""
@@ -234,15 +237,17 @@ def plan(
     """Return the cheapest of the configurations of a scenario that meets its goals.
 
     `goals` (p99=200ms,refused=0.1%) go before the scenario's. A goal is met where the one-sided upper end of its figure
-    is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs), up to
-    search.MORE_RUNS_MOST times as many where they do not tell of one that would be cheaper. The cost is that of the
-    measured time at the scenario's prices, or its GPU hours; of several that cost the same the one with the
-    lowest p99 is taken. `progress` is called with the share that is settled, of 1000. Raises ScenarioError for bad
+    is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs, at least 10
+    where a fleet scales), up to search.MORE_RUNS_MOST times as many where they do not tell of one that would be
+    cheaper. The cost is that of the measured time at the scenario's prices, or its GPU hours; of several that cost the
+    same the one with the lowest p99 is taken. `progress` is called with the share that is settled, of 1000. Raises ScenarioError for bad
     input, and RefusedToAnswer if the runs support no configuration's figures.
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     if not question.axes:
         raise ScenarioError("Nothing varies: give a key several values, as in --vary fleet.replicas=1..20.")
+    if runs is None and any(fleet_changes(one.scenario) for one in question.configurations):
+        question = replace(question, runs=max(question.runs, _RUNS_OF_SCALING))
     cost = "cost" if question.first.cost is not None else "gpu_hours"
     scenarios = [one.scenario for one in question.configurations]
     bench = ScenarioBench(

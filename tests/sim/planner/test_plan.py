@@ -277,6 +277,16 @@ def test_goal_that_is_missed_binds_though_it_has_no_interval() -> None:
     assert closest.of_limit == pytest.approx(closest.seen / 25.0)
 
 
+def test_fleet_that_scales_is_confirmed_by_ten_runs_unless_fewer_are_asked_for() -> None:
+    """Five might show one course alone of several that it takes; a fixed fleet takes the stated five."""
+    scaler = {"target": 4, "max_replicas": 4, "tick": "1s", "sample": "500ms", "window": "1s"}
+    content = changed(fleet={"replicas": 1, "autoscaler": scaler})
+    axes = [parse_axis("fleet.autoscaler.target=4,5")]
+    assert plan(content, axes, goals="p90=1s", seed=3).provenance["runs"] == 10
+    assert plan(content, axes, goals="p90=1s", seed=3, runs=4).provenance["runs"] == 4
+    assert planned("fleet.replicas=1..2").provenance["runs"] == 5
+
+
 def test_nothing_to_vary_is_refused() -> None:
     """A plan chooses among configurations."""
     with pytest.raises(ScenarioError, match="Nothing varies: give a key several values"):
