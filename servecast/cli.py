@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from servecast.command_table import COMMANDS, command_named
-from servecast.errors import Exit, UsageError, exit_of
+from servecast.errors import Exit, Terminated, UsageError, exit_of
 
 __all__ = ["main"]
 
@@ -31,7 +31,7 @@ Options:
   --version      the version
 
 Exit codes: 0 done, goals met; 1 goals missed or check out of tolerance; 2 bad input; 3 refused to answer, or check
-not valid; 4 could not run. Example: servecast forecast sentiment
+not valid; 4 could not run; 130 ended by Ctrl-C. Example: servecast forecast sentiment
 """
 
 
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
+    except KeyboardInterrupt as error:
+        code = Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED
     except BrokenPipeError:
         # The interpreter flushes stdout once more when it ends; that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

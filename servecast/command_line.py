@@ -28,6 +28,7 @@ __all__ = [
     "count",
     "output_file",
     "parser_of",
+    "picture_file",
     "rate_per_s",
     "seconds",
     "share",
@@ -39,6 +40,12 @@ Number = TypeVar("Number", int, float)
 
 _FORMS = ("text", "md", "json", "csv")
 """How a result is printed, the usual one first."""
+
+_DIGITS_MAX = 1_000
+"""Python reads a number of more digits only if it is told to."""
+
+_PICTURES = (".png", ".svg", ".pdf")
+"""Endings of a picture's file, which say how it is drawn."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,7 +67,7 @@ class Parser(argparse.ArgumentParser):
 
     def writing(self) -> list[argparse.Action]:
         """Return the options that name a file which is written."""
-        return [action for action in self._actions if action.type is output_file]
+        return [action for action in self._actions if action.type in {output_file, picture_file}]
 
     def error(self, message: str) -> NoReturn:
         """Raise the parser's complaint as a UsageError."""
@@ -107,7 +114,7 @@ def add_scenario(parser: Parser) -> None:
 
 def add_seed(parser: Parser) -> None:
     """Add the seed."""
-    parser.add_argument("--seed", type=count, metavar="N", help="of the dice (default: the scenario's, else 0)")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="of the dice (default: the scenario's, else 0)")
 
 
 def add_workers(parser: Parser) -> None:
@@ -168,6 +175,18 @@ def count(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    """Return a seed from the command line: what a scenario may have, in the same words."""
+    from policy.errors import SettingError
+    from sim.scenario.rules import check_seed
+
+    is_number = text.isdecimal() and text.isascii() and len(text) <= _DIGITS_MAX
+    try:
+        return check_seed(int(text) if is_number else text)
+    except SettingError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("seed ").removesuffix(".")) from None
+
+
 def _workers(text: str) -> int:
     """Return a whole number >= 1 from the command line."""
     if not text.isdecimal() or not text.isascii() or int(text) < 1:
@@ -180,13 +199,34 @@ def output_file(text: str) -> Path:
     path = Path(text)
     if not text:
         raise argparse.ArgumentTypeError("must name a file that is to be written. Got an empty name")
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a directory, and a file is to be written")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} cannot be written: there is no directory {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text} cannot be written: permission denied")
+    try:
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text} is a directory, and a file is to be written")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"{text} cannot be written: there is no directory {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise argparse.ArgumentTypeError(f"{text} cannot be written: permission denied")
+        _try_to_create(path.resolve())
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        reason = str(getattr(error, "strerror", None) or error)
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: {reason[:1].lower()}{reason[1:]}") from None
     return path
+
+
+def picture_file(text: str) -> Path:
+    """Return the path of a picture that can be written and drawn: its ending says how."""
+    path = output_file(text)
+    if path.suffix.lower() not in _PICTURES:
+        endings = f"{', '.join(_PICTURES[:-1])} or {_PICTURES[-1]}"
+        raise argparse.ArgumentTypeError(f"must name a file that ends in {endings}. Got {text}")
+    return path
+
+
+def _try_to_create(path: Path) -> None:
+    """Raise OSError where no file can be made, though rights allow it, as below /proc; none is left behind."""
+    if not path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        path.unlink()
 
 
 def seconds(text: str) -> float:

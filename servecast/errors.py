@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
-__all__ = ["CouldNotRun", "Exit", "OrderRefused", "ServecastError", "UsageError", "exit_of"]
+__all__ = ["CouldNotRun", "Exit", "OrderRefused", "ServecastError", "Terminated", "UsageError", "exit_of"]
 
 
 class Exit(IntEnum):
@@ -26,6 +26,7 @@ class Exit(IntEnum):
     COULD_NOT_RUN = 4
     INTERRUPTED = 130  # Ctrl-C, as shells write it
     BROKEN_PIPE = 141  # the reader of stdout went away, as shells write it
+    TERMINATED = 143  # SIGTERM, as shells write it
 
 
 class ServecastError(Exception):
@@ -42,6 +43,10 @@ class OrderRefused(ServecastError):
 
 class CouldNotRun(ServecastError):
     """Something that the command needs is missing or does not work."""
+
+
+class Terminated(KeyboardInterrupt):
+    """A SIGTERM came: what cleans up after Ctrl-C does so after this."""
 
 
 _EXITS = {

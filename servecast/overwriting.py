@@ -1,7 +1,7 @@
 """Files that a command reads are not written over, and none is written twice: refused before anything runs.
 
-What a command writes are its options of the type `output_file`; what it reads are its scenario with the trace and the
-calibrations in it, and the other files on its command line.
+What a command writes are its options of the types `output_file` and `picture_file`; what it reads are its scenario with
+the trace and the calibrations in it, and the other files on its command line.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, a
 from servecast.commands.plan import add_goals
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
+from servecast.interrupts import nothing_kept
 from servecast.outputs import show
 from servecast.scenarios import tell_of_any_trace
 from servecast.streams import Talk
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
     tell_of_any_trace(options.scenario, options.overrides, talk)
-    with talk.progress("asking how much it can take") as progress:
+    with nothing_kept(talk), talk.progress("asking how much it can take") as progress:
         answer = capacity(
             options.scenario,
             overrides=options.overrides,

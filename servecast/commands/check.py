@@ -33,6 +33,7 @@ from servecast.command_line import (
     add_url,
     count,
     output_file,
+    picture_file,
     seconds,
     shares,
 )
@@ -88,7 +89,7 @@ def add_arguments(parser: Parser) -> None:
     add_json(parser)
     parser.add_argument("--json-file", type=output_file, metavar="FILE", help="write the result as JSON as well")
     parser.add_argument(
-        "--picture", type=output_file, metavar="FILE", help="draw forecast and measured latencies (.png)"
+        "--picture", type=picture_file, metavar="FILE", help="draw forecast and measured latencies (.png, .svg, .pdf)"
     )
     add_quiet(parser)
 

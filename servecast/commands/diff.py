@@ -20,6 +20,7 @@ from servecast.api import diff
 from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, add_workers, count
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
+from servecast.interrupts import nothing_kept
 from servecast.outputs import show
 from servecast.streams import Talk
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     if not options.saved:
         choose_engine(options.engine, talk)
-    with talk.progress(f"comparing {options.a} with {options.b}") as progress:
+    with nothing_kept(talk), talk.progress(f"comparing {options.a} with {options.b}") as progress:
         found = diff(
             options.a,
             options.b,

@@ -27,12 +27,13 @@ from servecast.command_line import (
     add_seed,
     add_workers,
     count,
-    output_file,
+    picture_file,
     seconds,
     share,
 )
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
+from servecast.interrupts import nothing_kept
 from servecast.outputs import show
 from servecast.scenarios import load_scenario, tell_of_trace
 from servecast.streams import Talk
@@ -68,7 +69,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--max-runs", type=count, metavar="N", help="for --precision (default: 400)")
     add_workers(parser)
     parser.add_argument(
-        "--picture", type=output_file, metavar="FILE", help="draw the latency distribution (.png, .svg)"
+        "--picture", type=picture_file, metavar="FILE", help="draw the latency distribution (.png, .svg, .pdf)"
     )
     add_engine(parser)
     add_outputs(parser)
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
     tell_of_trace(scenario, talk)
-    with talk.progress(f"forecasting {scenario.name}") as progress:
+    with nothing_kept(talk), talk.progress(f"forecasting {scenario.name}") as progress:
         answer = forecast(
             scenario,
             seed=options.seed,

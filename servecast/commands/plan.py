@@ -27,11 +27,12 @@ from servecast.command_line import (
     add_scenario,
     add_seed,
     count,
-    output_file,
+    picture_file,
     share,
 )
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit, UsageError
+from servecast.interrupts import nothing_kept
 from servecast.outputs import show
 from servecast.scenarios import tell_of_any_trace
 from servecast.streams import Talk
@@ -59,7 +60,7 @@ def add_arguments(parser: Parser) -> None:
         help="runs that confirm the answer, up to 8 times as many where they do not tell (default: horizon.runs, and "
         "at least 10 where a fleet scales)",
     )
-    parser.add_argument("--picture", type=output_file, metavar="FILE", help="draw cost against p99 (.png, .svg)")
+    parser.add_argument("--picture", type=picture_file, metavar="FILE", help="draw cost against p99 (.png, .svg, .pdf)")
     add_engine(parser)
     add_outputs(parser)
     add_quiet(parser)
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
     tell_of_any_trace(options.scenario, options.overrides, talk)
-    with talk.progress("planning") as progress:
+    with nothing_kept(talk), talk.progress("planning") as progress:
         answer = plan(
             options.scenario,
             options.varied,

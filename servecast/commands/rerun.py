@@ -18,6 +18,7 @@ from typing import Any
 from servecast.command_line import Parser, add_engine, add_quiet, add_workers
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
+from servecast.interrupts import nothing_kept
 from servecast.saved_results import Saved, differences, made_again, read_saved
 from servecast.streams import Talk, as_json, print_json
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> Exit:
     saved = read_saved(options.file)
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
-    with talk.progress(f"making {saved.source} again") as progress:
+    with nothing_kept(talk), talk.progress(f"making {saved.source} again") as progress:
         made = made_again(saved.manifest, workers=options.workers, progress=progress)
     print_json(made)
     sentence, is_same = _verdict(saved, made)

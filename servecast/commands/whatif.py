@@ -20,9 +20,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from servecast.command_line import Parser, add_engine, add_outputs, add_quiet, add_seed, add_workers, count, output_file
+from servecast.command_line import (
+    Parser,
+    add_engine,
+    add_outputs,
+    add_quiet,
+    add_seed,
+    add_workers,
+    count,
+    output_file,
+    picture_file,
+)
 from servecast.engine_choice import choose_engine
 from servecast.errors import Exit
+from servecast.interrupts import orderly
 from servecast.outputs import show
 from servecast.scenarios import tell_of_any_trace
 from servecast.streams import Talk
@@ -48,7 +59,10 @@ def add_arguments(parser: Parser) -> None:
         "--one-at-a-time", dest="grid", action="store_false", help="the scenario itself, then each value alone"
     )
     parser.add_argument(
-        "--figures", metavar="NAMES", help="figures to show, as in p50,p99,refused,cost (default: by goals and costs)"
+        "--figures",
+        type=_names,
+        metavar="NAMES",
+        help="figures to show, as in p50,p99,refused,cost (default: by goals and costs)",
     )
     parser.add_argument(
         "--warnings", action="store_true", help="also try the base case without wait, long queue and bursts, and warn"
@@ -70,11 +84,23 @@ def add_arguments(parser: Parser) -> None:
         help="keep what is finished; started again, it goes on from there",
     )
     parser.add_argument(
-        "--picture", type=output_file, metavar="FILE", help="draw curves, a heat map or sensitivities (.png, .svg)"
+        "--picture",
+        type=picture_file,
+        metavar="FILE",
+        help="draw curves, a heat map or sensitivities (.png, .svg, .pdf)",
     )
     add_engine(parser)
     add_outputs(parser)
     add_quiet(parser)
+
+
+def _names(text: str) -> list[str]:
+    """Return the names of figures from the command line; whether there are such is said where they are read."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        got = f"Got {text}" if text else "Got an empty text"
+        raise argparse.ArgumentTypeError(f"must be names with a comma between any two, as in p50,p99. {got}")
+    return names
 
 
 class _Keeping:
@@ -97,8 +123,8 @@ class _Keeping:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Where Ctrl-C ended the sweep, say what is kept: --quiet silences no answer to that, but that nothing is."""
-        if kind is not KeyboardInterrupt:
+        """Where Ctrl-C or a SIGTERM ended the sweep, say what is kept; --quiet silences that nothing is."""
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
             return
         if self._file is None:
             self._talk.say("Nothing is kept: --save FILE keeps what is finished, and then goes on from there.")
@@ -124,14 +150,18 @@ def run(options: argparse.Namespace) -> Exit:
     talk = Talk(quiet=options.quiet)
     choose_engine(options.engine, talk)
     tell_of_any_trace(options.scenario, (), talk)
-    with talk.progress("comparing configurations") as bar, _Keeping(options.save, talk, bar) as progress:
+    with (
+        orderly(),
+        talk.progress("comparing configurations") as bar,
+        _Keeping(options.save, talk, bar) as progress,
+    ):
         answer = whatif(
             options.scenario,
             options.varied,
             grid=options.grid,
             seed=options.seed,
             runs=options.runs,
-            figures=[name.strip() for name in options.figures.split(",")] if options.figures else (),
+            figures=options.figures or (),
             warnings=options.warnings,
             backend=options.backend,
             cluster=options.cluster,

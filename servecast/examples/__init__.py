@@ -47,6 +47,8 @@ def scenario_source(text: str) -> Path:
 
     Raises UsageError for a bare word that is neither, and for a missing file whose name is like an example's.
     """
+    if not text:
+        raise UsageError("the name of the scenario is empty: name a file, or an example (servecast example lists them)")
     path = Path(text)
     if path.exists() or path.name != text:
         return path

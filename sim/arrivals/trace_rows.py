@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -20,6 +21,9 @@ TEXT_MAX: Final = 10**9
 """The longest text that is read, in characters: what a small compressed file unfolds to may fill any memory."""
 
 LINE_MAX: Final = 10**6
+
+_PART: Final = 1 << 20
+"""Bytes that are read at once."""
 
 _GZIP: Final = b"\x1f\x8b"
 """The first bytes of every gzip file (RFC 1952)."""
@@ -112,15 +116,18 @@ def _numbered_rows(path: Path) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (OSError, EOFError, zlib.error) as error:
         raise ScenarioError(f"The trace {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise ScenarioError(
+            f"The trace {path} is not UTF-8 text: byte {_first_that_is_no_text(path)} is not."
+        ) from None
+    except csv.Error as error:
         raise ScenarioError(f"The trace {path} is not a CSV text: {error}.") from None
 
 
 def _lines(path: Path) -> Iterator[str]:
     """Yield the lines of a file, plain or compressed. Raises csv.Error for one that no trace has."""
     with path.open("rb") as file:
-        unfolded = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
-        text = io.TextIOWrapper(unfolded, encoding="utf-8-sig", newline="")
+        text = io.TextIOWrapper(_unfolded(file), encoding="utf-8-sig", newline="")
         left = TEXT_MAX
         while line := text.readline(LINE_MAX):
             left -= len(line)
@@ -129,3 +136,26 @@ def _lines(path: Path) -> Iterator[str]:
             if left < 0:
                 raise ScenarioError(f"The trace {path} must have at most {TEXT_MAX} characters. It has more.")
             yield line
+
+
+def _unfolded(file: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
+    """Return what an open file holds, its content if it is compressed."""
+    return gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+
+
+def _first_that_is_no_text(path: Path) -> int:
+    """Return the place of the first byte, from 0, that is not UTF-8 in a file that has one."""
+    decoder, before = codecs.getincrementaldecoder("utf-8")(), 0
+    with path.open("rb") as file:
+        unfolded = _unfolded(file)
+        is_last = False
+        while not is_last:
+            part = unfolded.read(_PART)
+            is_last = not part
+            held = len(decoder.getstate()[0])  # of a character that began in the part before
+            try:
+                decoder.decode(part, final=is_last)
+            except UnicodeDecodeError as error:
+                return before - held + error.start
+            before += len(part)
+    return before

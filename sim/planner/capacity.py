@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sim.engine.engines import chosen_engine
-from sim.errors import RefusedToAnswer
+from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
@@ -161,7 +161,12 @@ def capacity(
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     scenario = question.first
-    times_over(scenario, mean_rate_per_s(scenario) or 1.0)  # a closed loop is refused here
+    if scenario.traffic.clients is not None:
+        raise ScenarioError(
+            "traffic.clients is a closed loop, whose rate follows from its answers, so that there is no highest one to "
+            "ask for: servecast whatif --set traffic.clients.count=16,32,64 shows how many clients meet the goals."
+        )
+    times_over(scenario, mean_rate_per_s(scenario) or 1.0)  # traffic that sends nothing is refused here
     times, simulated = 1.0, 0
     is_last = not _may_be_longer(scenario, _LONGER_LEAST)
     while True:

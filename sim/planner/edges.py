@@ -31,6 +31,7 @@ _OF_COSTS: Final = ("fleet.spare", "fleet.machine")
 
 _A_LITTLE: Final = 1.1
 
+_PRICES: Final = "cost."
 _AUTOSCALER: Final = "fleet.autoscaler."
 
 
@@ -66,6 +67,8 @@ def edges_of(
         edge = _edge(axis, changes[axis.key]) if axis.key in changes else None
         if edge is None or (axis.key == REPLICAS and not edge.is_smallest) or _is_idle(axis.key, answer):
             continue
+        if axis.key.startswith(_PRICES):  # what a machine holds and costs is its owner's to say
+            continue
         beyond = _beyond(edge, axis)
         if any(_is_possible(source, {**common, **changes, axis.key: value}, limits) for value in beyond):
             found.append(replace(edge, is_cheapest=_is_cheapest(edge, source, {**common, **changes})))
@@ -82,7 +85,7 @@ def _is_idle(key: str, scenario: Scenario) -> bool:
 
 def _is_cheapest(edge: Edge, source: Source, changes: Mapping[str, str]) -> bool:
     """Return whether a fixed fleet costs the least that it can: its count does not vary, or none of them can go."""
-    if edge.key in (REPLICAS, *_OF_COSTS) or edge.key.startswith("cost."):
+    if edge.key in (REPLICAS, *_OF_COSTS):
         return False
     scenario = _made(source, changes).scenario
     if fleet_changes(scenario) or len(scenario.versions) > 1:

@@ -32,8 +32,10 @@ _FORMS: Final = "batching.max_batch=4,8,16, batching.max_wait=0ms..10ms:5 or fle
 _NUMBER = r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})"
 _UNIT = r"(?: ?/ ?[A-Za-z]+| ?[A-Za-zµ]+| ?%)?"
 _RANGE = re.compile(rf"({_NUMBER})({_UNIT})\.\.({_NUMBER})({_UNIT})(?::(.*))?", re.DOTALL)
+_COUNT = re.compile("[0-9]{1,9}")
 _WITH_A_DASH = re.compile("[0-9]+-[0-9]+(?::.*)?")
-_BEGINS_AS_RANGE = re.compile(rf"{_NUMBER}{_UNIT}\.\.")
+_LIKE_A_RANGE = re.compile(rf"{_NUMBER}{_UNIT}\.\.|\.\.+{_NUMBER}{_UNIT}(?::.*)?$")
+"""How one begins, and one without its lower end; a path such as ../gpu.json is none."""
 
 _DIGITS = 6
 """Digits of a step's size to which values between the ends are rounded where they never end: 1/3, for example."""
@@ -78,7 +80,7 @@ def parse_axis(text: str) -> Axis:
         raise ScenarioError(f"A varied key must be like {_FORMS}. Got {in_words(text)}.")
     if _WITH_A_DASH.fullmatch(written):
         raise ScenarioError(f"{key} must have a range written with two dots: {written.replace('-', '..')}.")
-    return Axis(key, tuple(_values_of_range(key, written) if _BEGINS_AS_RANGE.match(written) else _listed(written)))
+    return Axis(key, tuple(_values_of_range(key, written) if _LIKE_A_RANGE.match(written) else _listed(written)))
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,12 @@ def _check_keys(axes: Sequence[Axis]) -> None:
     """Raise ScenarioError where two keys change the same thing; a section may be set as a whole before its parts."""
     for place, axis in enumerate(axes):
         for other in axes[:place]:
+            if axis.key == other.key and (len(axis.values) == 1) is not (len(other.values) == 1):
+                stated = axis if len(axis.values) == 1 else other
+                raise ScenarioError(
+                    f"{axis.key} must be either set or varied. Got both: it is set to {shown(stated.values[0])}, and "
+                    "varied too."
+                )
             if axis.key == other.key:
                 raise ScenarioError(f"{axis.key} must be given once, with all its values. Got it twice.")
             is_part = axis.key.startswith(f"{other.key}.")
@@ -193,8 +201,9 @@ def _listed(written: str) -> list[str]:
 def _values_of_range(key: str, written: str) -> list[str]:
     """Return the values of `lo..hi:n` or `lo..hi`."""
     found = _RANGE.fullmatch(written)
-    if found is None:
-        raise ScenarioError(f"{key} must be a range like 0ms..10ms:5. Got {in_words(written)}.")
+    is_wrong = found is None or "..." in written or (found[5] is not None and not _COUNT.fullmatch(found[5]))
+    if found is None or is_wrong:
+        raise ScenarioError(f"{key} must be a range like 1..5 or 0ms..10ms:5. Got {in_words(written)}.")
     low, unit_low, high, unit_high = (found[group].strip() for group in range(1, 5))
     count: str | None = found[5]
     unit = unit_high or unit_low
@@ -213,8 +222,8 @@ def _values_of_range(key: str, written: str) -> list[str]:
                 f"{key} must say how many values its range has, as in {written}:5; only one of whole numbers need not."
             )
         values = int(last - first) + 1
-    elif not re.fullmatch("[0-9]{1,9}", count) or int(count) < 2:
-        raise ScenarioError(f"{key} must have a range of at least 2 values. Got {in_words(count)} of them.")
+    elif int(count) < 2:
+        raise ScenarioError(f"{key} must have a range of at least 2 values. Got {in_words(written)}.")
     else:
         values = int(count)
     if values > CONFIGURATIONS_MAX:

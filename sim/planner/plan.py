@@ -240,8 +240,8 @@ def plan(
     is within the limit at a `confidence` from 0.5 to 0.999, over `runs` fresh runs (None: horizon.runs, at least 10
     where a fleet scales), up to search.MORE_RUNS_MOST times as many where they do not tell of one that would be
     cheaper. The cost is that of the measured time at the scenario's prices, or its GPU hours; of several that cost the
-    same the one with the lowest p99 is taken. `progress` is called with the share that is settled, of 1000. Raises ScenarioError for bad
-    input, and RefusedToAnswer if the runs support no configuration's figures.
+    same the one with the lowest p99 is taken. `progress` is called with the share that is settled, of 1000. Raises
+    ScenarioError for bad input, and RefusedToAnswer if the runs support no configuration's figures.
     """
     question = asked(source, axes, goals=goals, confidence=confidence, runs=runs, seed=seed)
     if not question.axes:

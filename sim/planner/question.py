@@ -108,6 +108,8 @@ def asked(
             and one.scenario.cost.currency != first.cost.currency
         ):
             raise ScenarioError("cost.currency must be the same in all configurations.")
+    for axis in axes:
+        _refuse_no_choice(axis)
     count = check_runs(first.horizon.runs if runs is None else runs)
     varied = tuple(axis for axis in axes if len(axis.values) > 1)
     keys = {key for axis in varied for key in axis.key.split(_TOGETHER)}
@@ -116,6 +118,26 @@ def asked(
     )
     seed = (first.seed or 0) if seed is None else seed
     return Question(varied, tuple(shown), limits, confidence, count, seed, tuple(left_out))
+
+
+def _refuse_no_choice(axis: Axis) -> None:
+    """Raise ScenarioError where an axis varies nothing that can be chosen: a name, or a price by itself."""
+    keys = [key.strip() for key in axis.key.split(_TOGETHER)]
+    if len(axis.values) == 1 or not all(_is_no_choice(key) for key in keys):
+        return
+    if set(keys) == {"name"}:
+        raise ScenarioError("name must be the same in all configurations: it changes nothing that serves.")
+    raise ScenarioError(
+        f"{axis.key} must vary together with what has that price, as in "
+        f"--vary model.profile{_TOGETHER}cost.replica_hour=t4.json{_TOGETHER}0.35,l4.json{_TOGETHER}0.71: by itself a "
+        "price is no choice."
+    )
+
+
+def _is_no_choice(key: str) -> bool:
+    """Return whether a key alone makes no other configuration; how many replicas fit on a machine does."""
+    section, _, last = key.partition(".")
+    return key == "name" or (section == "cost" and not last.endswith(".gpus"))
 
 
 def _made(source: Source, axes: Sequence[Axis]) -> tuple[list[Configuration], list[str]]:

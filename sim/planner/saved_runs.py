@@ -89,7 +89,7 @@ class SavedRuns:
         for key, asked in head.items():
             if found.get(key) != asked:
                 raise ScenarioError(
-                    f"{self._path} holds runs of another sweep: its {key} is {found.get(key)}, and here it is {asked}. "
+                    f"{self._path} holds another sweep, with {key}: {found.get(key)}, and this one has {key}: {asked}. "
                     "Name another file for --save."
                 )
 

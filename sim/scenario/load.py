@@ -37,6 +37,18 @@ _MEANT = re.compile(r" Did you mean (\w+)\?$")
 _NAME_MAX = 100
 """So much of its file's name is that of a scenario which states none."""
 
+_OF_SERVECAST = "servecast-"
+_SWEEP_BEGINS = '{"format": "servecast-sweep/'
+"""How the version begins of what servecast writes, and the file of a sweep, which is JSON line by line."""
+
+_TAKEN_BY = {
+    "forecast": "servecast rerun or diff takes it",
+    "whatif": "servecast rerun takes it",
+    "plan": "servecast rerun takes it",
+    "capacity": "servecast rerun takes it",
+}
+"""What takes the saved result of a command; nothing takes the others."""
+
 _OF_ONE_RATE = ("even", "poisson", "gamma")
 """Arrival processes that need a rate and nothing else."""
 
@@ -124,11 +136,30 @@ def _read_file(path: Path) -> dict[str, object]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ScenarioError(f"{path} must be a scenario file that ends in .yaml, .yml, .toml or .json.")
-    content = reader(_read_text(path), str(path))
+    text = _read_text(path)
+    if text.startswith(_SWEEP_BEGINS):
+        raise ScenarioError(f"{path} holds the runs of a sweep and no scenario: servecast whatif --save takes it.")
+    content = reader(text, str(path))
     if not isinstance(content, dict):
         got = "nothing" if content is None else in_words(content)
         raise ScenarioError(f"{path} must hold a mapping with traffic, model and batching. Got {got}.")
+    _refuse_saved(content, path)
     return content
+
+
+def _refuse_saved(content: Mapping[str, object], path: Path) -> None:
+    """Raise ScenarioError for what servecast itself has written, and say what takes it."""
+    kind, taken_by = str(content.get("version", content.get("format", ""))).partition("/")[0], ""
+    if not kind.startswith(_OF_SERVECAST):
+        return
+    command = kind.removeprefix(_OF_SERVECAST)
+    if command == "calibration":
+        what, taken_by = "a calibration", "model.profile of a scenario takes it"
+    elif command == "manifest":
+        what, taken_by = "the manifest of a saved result", "servecast rerun takes it"
+    else:
+        what, taken_by = f"a saved result of servecast {command}", _TAKEN_BY.get(command, "")
+    raise ScenarioError(f"{path} is {what} and no scenario{taken_by and f': {taken_by}'}.")
 
 
 def _read_text(path: Path) -> str:

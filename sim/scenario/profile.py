@@ -246,6 +246,8 @@ def _load(path: Path, changed_ns: int) -> Profile:
         content = json.loads(data)
     except OSError as error:
         raise ScenarioError(f"The calibration {path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"The calibration {path} is not UTF-8 text: byte {error.start} is not.") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, ScenarioError):
             raise

@@ -33,10 +33,12 @@ from sim.scenario.profile import Draw
 from sim.scenario.spec import Autoscaler, Fleet, Scenario
 from sim.scenario.traces import recorded_sizes
 
-__all__ = ["RUNS_MAX", "ServingRules", "check_rules", "serving_rules"]
+__all__ = ["RUNS_MAX", "SEED_MAX", "ServingRules", "check_rules", "check_seed", "serving_rules"]
 
 RUNS_MAX: Final = 10_000
 """The most runs of one configuration."""
+
+SEED_MAX: Final = 2**63 - 1
 
 
 class ServingRules(NamedTuple):
@@ -116,7 +118,14 @@ def check_rules(scenario: Scenario) -> None:
         check_count("traffic.clients.count", traffic.clients.count)
         time_table(traffic.clients.think, "traffic.clients.think")
     if scenario.seed is not None:
-        check_count("seed", scenario.seed, 0, 2**63 - 1)
+        check_seed(scenario.seed)
+
+
+def check_seed(seed: int | str) -> int:
+    """Return a seed, or raise SettingError for a number out of range and for a text, which is none."""
+    if isinstance(seed, str):
+        raise SettingError("seed", f"a whole number from 0 to {SEED_MAX}", seed)
+    return check_count("seed", seed, 0, SEED_MAX)
 
 
 def _autoscaler(written: Autoscaler | None) -> AutoscalingRule:

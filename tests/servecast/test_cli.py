@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from servecast.cli import main
+from servecast.command_line import output_file
 from servecast.command_table import COMMANDS
 from servecast.errors import Exit
 
+SEEDS = "must be a whole number from 0 to 9223372036854775807"
 HEAVY = ("numpy", "scipy", "simpy", "pydantic", "yaml", "rich", "matplotlib", "aiohttp", "numba", "torch")
 
 
@@ -57,7 +59,26 @@ def test_command_help_has_an_example(command: str, capsys: pytest.CaptureFixture
         (["forecast", "x.yaml", "--sed", "1"], "forecast has no option --sed: did you mean --seed?"),
         (["schema", "twice"], "schema takes no further argument twice: servecast schema --help lists them."),
         (["forecast"], "forecast: the following arguments are required: SCENARIO."),
-        (["forecast", "x.yaml", "--seed", "-1"], "forecast: argument --seed: must be a whole number >= 0. Got -1."),
+        (["forecast", "x.yaml", "--seed", "-1"], f"forecast: argument --seed: {SEEDS}. Got -1."),
+        (["forecast", "x.yaml", "--seed", str(2**63)], f"forecast: argument --seed: {SEEDS}. Got {2**63}."),
+        (["forecast", "x.yaml", "--seed", "9" * 5000], f"forecast: argument --seed: {SEEDS}. Got {'9' * 5000}."),
+        (["forecast", "x.yaml", "--runs", "-1"], "forecast: argument --runs: must be a whole number >= 0. Got -1."),
+        (
+            ["forecast", ""],
+            "the name of the scenario is empty: name a file, or an example (servecast example lists them).",
+        ),
+        (
+            ["diff", "sentiment", ""],
+            "the name of the scenario is empty: name a file, or an example (servecast example lists them).",
+        ),
+        (
+            ["whatif", "sentiment", "--figures", ""],
+            "whatif: argument --figures: must be names with a comma between any two, as in p50,p99. Got an empty text.",
+        ),
+        (
+            ["whatif", "sentiment", "--figures", "p50,"],
+            "whatif: argument --figures: must be names with a comma between any two, as in p50,p99. Got p50,.",
+        ),
         (["forecast", "x.yaml", "--se", "1"], "forecast has no option --se: did you mean --set?"),
         (
             ["forecast", "x.yaml", "-o", "report.html"],
@@ -103,6 +124,51 @@ def test_output_file_that_may_not_be_written_is_refused_before_the_run(
     assert main(["forecast", "sentiment", option, str(tmp_path)]) == Exit.BAD_INPUT
     assert "is a directory" in capsys.readouterr().err
     assert not (tmp_path / "new.html").exists()
+
+
+@pytest.mark.parametrize("file", ["/proc/x.jsonl", "x" * 300])
+def test_output_file_that_no_file_can_be_is_refused_before_the_run(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the rights say: /proc is writable to root and takes no file, and names may be too long."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["whatif", "sentiment", "--save", file]) == Exit.BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith(f"servecast: whatif: argument --save: {file} cannot be written: ")
+    assert said.count("\n") == 1
+
+
+def test_output_file_is_not_made_before_the_run(tmp_path: Path) -> None:
+    """It is tried whether it can be, and nothing is left of that; what is there stays as it is."""
+    old, link = tmp_path / "old.csv", tmp_path / "link.csv"
+    old.write_text("old", encoding="utf-8")
+    link.symlink_to(tmp_path / "new.csv")
+    assert [output_file(str(path)) for path in (old, link)] == [old, link]
+    assert old.read_text(encoding="utf-8") == "old"
+    assert sorted(tmp_path.iterdir()) == [link, old]
+
+
+@pytest.mark.parametrize("command", ["forecast", "whatif", "plan", "check"])
+@pytest.mark.parametrize("file", ["foo", "foo.bmp", ".png"])
+def test_picture_that_cannot_be_drawn_is_refused_before_the_run(
+    command: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without an ending one of .png would be added, behind the back of whatever looks after names of files."""
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "sentiment", "--picture", file]) == Exit.BAD_INPUT
+    said = f"argument --picture: must name a file that ends in .png, .svg or .pdf. Got {file}.\n"
+    assert capsys.readouterr().err == f"servecast: {command}: {said}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".PNG"])
+def test_picture_is_drawn_by_its_ending(ending: str, shop: str, tmp_path: Path) -> None:
+    """Each ending that is taken is one that can be drawn."""
+    file = tmp_path / f"picture{ending}"
+    arguments = ["--set", "horizon={duration: 5s, warm_up: 1s, runs: 2}", "--quiet", "--picture", str(file)]
+    assert main(["forecast", shop, *arguments]) == Exit.DONE
+    begin = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[ending.lower()]
+    assert file.read_bytes().startswith(begin)
 
 
 def test_unexpected_error_is_one_sentence_and_a_traceback_on_demand(

@@ -14,7 +14,7 @@ VARY = ["--vary", "batching.max_batch=4,8"]
 
 @pytest.fixture
 def folder(shop: str, profile_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the working directory: shop.yaml, day.yaml with a trace and a calibration, old.json, link.yaml."""
+    """Return the working directory: shop.yaml, day.yaml with a trace and a calibration, old.json, link.png."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "trace.csv").write_text("timestamp\n0\n1\n2\n", encoding="utf-8")
     (tmp_path / "day.yaml").write_text(
@@ -24,7 +24,7 @@ def folder(shop: str, profile_file: Path, tmp_path: Path, monkeypatch: pytest.Mo
         encoding="utf-8",
     )
     (tmp_path / "old.json").write_bytes(profile_file.read_bytes())
-    (tmp_path / "link.yaml").symlink_to(Path(shop).name)
+    (tmp_path / "link.png").symlink_to(Path(shop).name)
     return tmp_path
 
 
@@ -33,7 +33,7 @@ def folder(shop: str, profile_file: Path, tmp_path: Path, monkeypatch: pytest.Mo
     [
         (["forecast", "shop.yaml", "--csv", "shop.yaml"], "--csv shop.yaml would write over the scenario itself"),
         (["forecast", "shop.yaml", "--html", "./shop.yaml"], "--html shop.yaml would write over the scenario itself"),
-        (["forecast", "shop.yaml", "--picture", "link.yaml"], "--picture link.yaml would write over the scenario"),
+        (["forecast", "shop.yaml", "--picture", "link.png"], "--picture link.png would write over the scenario"),
         (
             ["forecast", "day.yaml", "--csv", "trace.csv"],
             "--csv trace.csv would write over the trace of day.yaml (traffic.arrivals.file)",
@@ -54,17 +54,17 @@ def folder(shop: str, profile_file: Path, tmp_path: Path, monkeypatch: pytest.Mo
             "--save shop.yaml would write over the scenario itself",
         ),
         (
-            ["whatif", "day.yaml", *VARY, "--picture", "profile.json"],
-            "--picture profile.json would write over the calibration of day.yaml (model.profile)",
+            ["whatif", "day.yaml", *VARY, "--html", "profile.json"],
+            "--html profile.json would write over the calibration of day.yaml (model.profile)",
         ),
         (
-            ["plan", "shop.yaml", "--vary", "model.profile=profile.json,old.json", "--picture", "old.json"],
-            "--picture old.json would write over the calibration of shop.yaml (model.profile)",
+            ["plan", "shop.yaml", "--vary", "model.profile=profile.json,old.json", "--html", "old.json"],
+            "--html old.json would write over the calibration of shop.yaml (model.profile)",
         ),
         (["check", "shop.yaml", "--json-file", "shop.yaml"], "--json-file shop.yaml would write over the scenario"),
         (
-            ["check", "shop.yaml", "--calibration", "old.json", "--picture", "old.json"],
-            "--picture old.json would write over the calibration that is used",
+            ["check", "shop.yaml", "--calibration", "old.json", "--json-file", "old.json"],
+            "--json-file old.json would write over the calibration that is used",
         ),
         (["calibrate", "shop.yaml", "-o", "shop.yaml"], "--output shop.yaml would write over the scenario itself"),
         (
@@ -95,7 +95,10 @@ def test_what_is_read_is_not_written_over(
             ["forecast", "shop.yaml", "--picture", "x.png", "--csv", "x.png"],
             "--picture and --csv would both write x.png",
         ),
-        (["whatif", "shop.yaml", *VARY, "--save", "x", "--picture", "x"], "--save and --picture would both write x"),
+        (
+            ["whatif", "shop.yaml", *VARY, "--save", "x.png", "--picture", "x.png"],
+            "--save and --picture would both write x.png",
+        ),
     ],
 )
 def test_one_file_is_not_written_twice(

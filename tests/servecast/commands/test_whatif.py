@@ -148,5 +148,5 @@ def test_file_of_another_sweep_is_refused(shop: str, tmp_path: Path, capsys: pyt
     before = path.read_bytes()
     capsys.readouterr()
     assert main([*arguments, "--seed", "7"]) == Exit.BAD_INPUT
-    assert "holds runs of another sweep: its seed is 0, and here it is 7" in capsys.readouterr().err
+    assert "holds another sweep, with seed: 0, and this one has seed: 7. Name another file" in capsys.readouterr().err
     assert path.read_bytes() == before

@@ -167,7 +167,9 @@ def test_column_without_a_known_name_is_read_when_it_is_the_only_one(tmp_path: P
             "auto",
             "line 2: ContextTokens must be a whole number of 0 or more. Got 'x'.",
         ),
-        (b"\xff\xfe\x00\x01", "auto", "is not a CSV text"),
+        (b"\xff\xfe\x00\x01", "auto", "is not UTF-8 text: byte 0 is not."),
+        (gzip.compress(b"timestamp\n1\n\xff\n"), "auto", "is not UTF-8 text: byte 12 is not."),
+        (b"timestamp\n1\n\xe2\x82", "auto", "is not UTF-8 text: byte 12 is not."),  # it ends inside a letter
         (b"timestamp\n\x001\n", "auto", "line 2: a timestamp must be a number of seconds, or a date such as 2026-"),
         (
             b"timestamp\nyesterday\n",
@@ -191,6 +193,16 @@ def test_file_that_is_no_trace_is_refused_in_one_sentence(content: bytes, form: 
     with pytest.raises(ScenarioError, match=re.escape(said)) as error:
         read_trace_file(path, form, None, None)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("before", [8191, 3 * 2**20 - 1])
+def test_byte_that_is_no_text_is_counted_from_the_begin_of_the_file(before: int, tmp_path: Path) -> None:
+    """Not from that of the part that was being read; letters of two bytes stand where parts meet."""
+    path = tmp_path / "trace.csv"
+    path.write_bytes((("é" * 500 + "\n") * 4000).encode()[:before].rpartition(b"\n")[0] + b"\n\xff\n")
+    place = path.stat().st_size - 2
+    with pytest.raises(ScenarioError, match=rf"is not UTF-8 text: byte {place} is not\."):
+        read_trace_file(path, "timestamps", None, None)
 
 
 @pytest.mark.parametrize(

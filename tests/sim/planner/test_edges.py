@@ -73,6 +73,14 @@ def test_edge_beyond_which_nothing_is_cheaper_is_known(
     assert found.is_cheapest is is_cheapest
 
 
+def test_what_a_machine_holds_has_no_edge() -> None:
+    """Without one replica more on a node of the answer it would be another kind of node, which nobody may sell."""
+    axis = parse_axis("cost.machines.a.gpus=1,2")
+    cost = {"replica_hour": 1, "machines": {"a": {"replica_hour": 1}}}
+    content = changed(cost=cost, fleet={"machine": "a", "replicas": 2})
+    assert edges_of(content, [], [axis], {axis.key: "2"}, {P90: 70.0}) == ()
+
+
 def test_keys_that_change_together_have_no_edge() -> None:
     """A kind of machine and its pass time are no number; a fixed pair is part of every configuration."""
     kinds = parse_axis("fleet.machine+model.pass_time=a+{base: 20ms},b+{base: 10ms}")

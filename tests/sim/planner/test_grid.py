@@ -63,9 +63,13 @@ def test_axis_is_read_as_people_write_it(text: str, key: str, values: tuple[str,
         ("a=", "a must have values, with a comma between any two: one is empty."),
         ("a=4,,8", "a must have values, with a comma between any two: one is empty."),
         ("a=4,8,4", "a must have each value once. Got 4 twice."),
-        ("a=1..4:1", "a must have a range of at least 2 values. Got '1' of them."),
-        ("a=1..4:x", "a must have a range of at least 2 values. Got 'x' of them."),
-        ("a=1..4:", "a must have a range of at least 2 values. Got '' of them."),
+        ("a=1..4:1", "a must have a range of at least 2 values. Got '1..4:1'."),
+        ("a=1..4:x", "a must be a range like 1..5 or 0ms..10ms:5. Got '1..4:x'."),
+        ("a=1..4:", "a must be a range like 1..5 or 0ms..10ms:5. Got '1..4:'."),
+        ("a=1..4:2.5", "a must be a range like 1..5 or 0ms..10ms:5. Got '1..4:2.5'."),
+        ("a=1...5", "a must be a range like 1..5 or 0ms..10ms:5. Got '1...5'."),  # and not from 1 to .5
+        ("a=..5", "a must be a range like 1..5 or 0ms..10ms:5. Got '..5'."),
+        ("a=..10ms:5", "a must be a range like 1..5 or 0ms..10ms:5. Got '..10ms:5'."),
         ("a=4..1", "a must have a range from its lower to its higher end, as in 1..4. Got '4..1'."),
         ("a=10ms..0:5", "a must have a range from its lower to its higher end, as in 0..10ms:5. Got '10ms..0:5'."),
         ("a=4ms..4ms:3", "a must have a range from its lower to its higher end. Got '4ms..4ms:3'."),
@@ -73,8 +77,8 @@ def test_axis_is_read_as_people_write_it(text: str, key: str, values: tuple[str,
         ("a=0.5..2", "a must say how many values its range has, as in 0.5..2:5; "),
         ("a=1ms..2s:3", "a must have one unit at both ends of its range. Got '1ms..2s:3'."),
         ("a=1-4", "a must have a range written with two dots: 1..4."),
-        ("a=1..", "a must be a range like 0ms..10ms:5. Got '1..'."),
-        ("a=1..2..3", "a must be a range like 0ms..10ms:5. Got '1..2..3'."),
+        ("a=1..", "a must be a range like 1..5 or 0ms..10ms:5. Got '1..'."),
+        ("a=1..2..3", "a must be a range like 1..5 or 0ms..10ms:5. Got '1..2..3'."),
         ("a=1..999999999", f"a must have at most {CONFIGURATIONS_MAX} values. Got 999999999."),
     ],
 )
@@ -83,6 +87,11 @@ def test_axis_that_cannot_be_read_is_refused(text: str, said: str) -> None:
     with pytest.raises(ScenarioError) as error:
         parse_axis(text)
     assert str(error.value).startswith(said)
+
+
+def test_path_of_a_folder_above_is_no_range() -> None:
+    """Two dots begin it, and no number follows."""
+    assert parse_axis("model.profile=../t4.json").values == ("../t4.json",)
 
 
 def test_range_of_one_value_is_that_value() -> None:
@@ -158,6 +167,12 @@ def test_no_axis_gives_the_scenario_itself() -> None:
             "With traffic.arrivals.rte=4/s: traffic.arrivals.rte is not a known key: did you mean traffic.arrivals.rat",
         ),
         (["batching.max_batch=4", "batching.max_batch=8"], "batching.max_batch must be given once, "),
+        (["batching.max_batch=4,8", "batching.max_batch=2,3"], "batching.max_batch must be given once, "),
+        (
+            ["batching.max_batch=2", "batching.max_batch=4,8"],
+            "batching.max_batch must be either set or varied. Got both: it is set to 2, and varied too.",
+        ),
+        (["batching.max_batch=4,8", "batching.max_batch=2"], "batching.max_batch must be either set or varied. "),
         (
             ["traffic.arrivals={process: even, rate: 9/s},{process: even, rate: 8/s}", "traffic.arrivals.rate=1/s"],
             "traffic.arrivals.rate and traffic.arrivals must not both be varied: one stands inside the other.",

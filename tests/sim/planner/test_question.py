@@ -18,6 +18,9 @@ CONTENT: dict[str, Any] = {
 }
 
 
+PRICED = {"replica_hour": 1, "machines": {"t4": {"replica_hour": 1}, "l4": {"replica_hour": 2}}}
+
+
 def question(*varied: str, goals: str | None = "p99=50ms", confidence: float = 0.95, **content: object) -> Question:
     """Return a question about the small scenario."""
     axes = [parse_axis(text) for text in varied]
@@ -98,13 +101,39 @@ def test_what_is_no_goal_is_refused(said: str, arguments: dict[str, Any]) -> Non
         ("fleet.machine+fleet.spare=t4+0,l4", "fleet.machine+fleet.spare must have 2 values with + between. Got 'l4'."),
         ("cost=null,{replica_hour: 1}", "cost must be stated for all configurations or for none."),
         ("cost.currency=USD,EUR", "cost.currency must be the same in all configurations."),
+        ("name=a,b", "name must be the same in all configurations: it changes nothing that serves."),
+        ("cost.replica_hour=1,2", "cost.replica_hour must vary together with what has that price, as in "),
+        ("cost={replica_hour: 1},{replica_hour: 2}", "cost must vary together with what has that price, "),
+        (
+            "cost.machines.t4.replica_hour+name=1+a,2+b",
+            "cost.machines.t4.replica_hour+name must vary together with what has that price, ",
+        ),
     ],
 )
 def test_configurations_that_are_no_choice_are_refused(varied: str, said: str) -> None:
     """An unknown key with the nearest match, a value that is not allowed, what would change the question."""
     with pytest.raises(ScenarioError) as error:
-        question(varied)
+        question(varied, **({} if varied.startswith("cost=null") else {"cost": PRICED}))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        "model.pass_time+cost.replica_hour={base: 20ms}+1,{base: 9ms}+2",
+        "fleet.machine+name=t4+of t4,l4+of l4",
+        "cost.machines.t4.gpus=1,2",
+    ],
+)
+def test_price_or_name_may_vary_with_what_has_it(varied: str) -> None:
+    """A machine costs what it costs; nodes of other sizes are other nodes."""
+    assert len(question(varied, cost=PRICED).configurations) == 2
+
+
+def test_price_may_be_set() -> None:
+    """In all configurations, as anything may."""
+    found = question("cost.replica_hour=3", "fleet.replicas=1,2", cost=PRICED)
+    assert {one.scenario.cost.replica_hour for one in found.configurations if one.scenario.cost} == {3.0}
 
 
 def test_bounds_that_leave_the_stated_replicas_outside_say_how_both_move() -> None:

@@ -96,7 +96,7 @@ def test_file_of_another_sweep_is_refused_by_what_differs(tmp_path: Path) -> Non
     """The sentence says what the file has, and what was asked for."""
     path = tmp_path / "sweep.jsonl"
     before = finished(path, ONE)
-    with pytest.raises(ScenarioError, match="another sweep: its seed is 0, and here it is 3"):
+    with pytest.raises(ScenarioError, match="holds another sweep, with seed: 0, and this one has seed: 3"):
         SavedRuns(path, {**QUESTION, "seed": 3})
     assert path.read_bytes() == before
 

@@ -143,7 +143,7 @@ def test_saved_sweep_goes_on_and_may_grow(tmp_path: Path, monkeypatch: pytest.Mo
     assert path.read_bytes().startswith(before)
     assert len(path.read_bytes().splitlines()) == 4
     assert grown.to_json() == asked("batching.max_batch=4,8,16", runs=2).to_json()
-    with pytest.raises(ScenarioError, match="another sweep: its seed is 0, and here it is 5"):
+    with pytest.raises(ScenarioError, match="holds another sweep, with seed: 0, and this one has seed: 5"):
         asked("batching.max_batch=4,8", runs=2, seed=5, save=path)
 
 

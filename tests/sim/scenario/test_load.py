@@ -274,6 +274,44 @@ def test_file_that_is_no_scenario_is_refused(name: str, text: str, said: str, tm
     assert complaint(file).startswith(f"{file} {said}")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '{"version": "servecast-forecast/1", "name": "x"}',
+            "is a saved result of servecast forecast and no scenario: servecast rerun or diff takes it.",
+        ),
+        (
+            '{"version": "servecast-plan/1"}',
+            "is a saved result of servecast plan and no scenario: servecast rerun takes it.",
+        ),
+        ('{"version": "servecast-check/2"}', "is a saved result of servecast check and no scenario."),
+        (
+            '{"version": "servecast-manifest/1"}',
+            "is the manifest of a saved result and no scenario: servecast rerun takes it.",
+        ),
+        (
+            '{"format": "servecast-calibration/2"}',
+            "is a calibration and no scenario: model.profile of a scenario takes it.",
+        ),
+        (
+            '{"format": "servecast-sweep/1", "seed": 0}\n{"configuration": "x"}\n',
+            "holds the runs of a sweep and no scenario: servecast whatif --save takes it.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["saved.json", "saved.yaml"])
+def test_file_that_servecast_saved_is_refused_with_what_takes_it(
+    name: str, text: str, said: str, tmp_path: Path
+) -> None:
+    """And not with that its version is an unknown key."""
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as error:
+        load_scenario(path)
+    assert str(error.value) == f"{path} {said}"
+
+
 def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A missing file, a folder, and bytes that are no text each get their reason."""
     assert complaint(tmp_path / "no.yaml").endswith("no.yaml cannot be read: No such file or directory.")

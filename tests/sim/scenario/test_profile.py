@@ -101,7 +101,7 @@ def test_wrong_content_is_refused_with_its_key(changes: dict[str, Any], said: st
     [
         ("{", "is not JSON: "),
         ("[1]", "must hold a mapping with format servecast-calibration/2."),
-        ("\udcff", "is not JSON: "),
+        ('{"\udcff', "is not UTF-8 text: byte 2 is not."),
     ],
 )
 def test_file_that_is_no_calibration_is_refused(text: str, said: str, tmp_path: Path) -> None:
