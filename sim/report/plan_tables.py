@@ -195,6 +195,8 @@ def about_answer(plan: Plan) -> Iterator[str]:
         yield _edge_words(plan.edges)
     if plan.headroom is not None:
         yield from _headroom_lines(plan.headroom, f"{100 * plan.confidence:g} %")
+    elif plan.scenarios[row.place].traffic.clients is not None:
+        yield "Headroom: a closed loop has no rate to be higher; --vary traffic.clients.count asks for more clients."
     spare = plan.provenance["spare"]
     if spare:
         yield f"The goals hold with {spare} {'replica' if spare == 1 else 'replicas'} down; the cost counts all."

@@ -77,8 +77,14 @@ def value_between(name: str, value: float, low: float | None, high: float | None
 
 def _digits_apart(name: str, low: float, high: float) -> int:
     """Return three digits, or four where those alone tell two ends apart."""
-    same = {digits: quantity(name, low, digits) == quantity(name, high, digits) for digits in (3, 4)}
+    same = {digits: _shown(name, low, digits) == _shown(name, high, digits) for digits in (3, 4)}
     return 4 if same[3] and not same[4] else 3
+
+
+def _shown(name: str, value: float, digits: int) -> str:
+    """Return the number that stands for a value, the same for 100 and 100.0."""
+    number = _number(quantity(name, value, digits))
+    return number.rstrip("0").rstrip(".") if "." in number else number
 
 
 def change(name: str, value: float) -> str:

@@ -47,6 +47,12 @@ def test_value_lies_between_the_ends_of_its_interval(low: float, value: float, h
     assert span("latency_ms.p99", 59.0, 61.0) == "59.0 .. 61.0 ms"
 
 
+def test_share_that_would_be_rounded_to_all_is_told_from_it() -> None:
+    """100.0 and 100 are one number."""
+    assert span("within_goal_share", 0.99953, 1.0) == "99.95 .. 100.0 %"
+    assert span("within_goal_share", 1.0, 1.0) == "100 .. 100 %"
+
+
 @pytest.mark.parametrize(
     ("time_ns", "words"),
     [
