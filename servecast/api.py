@@ -124,7 +124,7 @@ def export(
     *,
     overrides: Sequence[str] = (),
     name: str | None = None,
-    image: str | None = None,
+    image: str | Mapping[str, str] | None = None,
     import_path: str | None = None,
     metric_name: str | None = None,
     prometheus: str | None = None,
@@ -132,9 +132,10 @@ def export(
     """Return a scenario as the configuration of the system that is to run it: its files, and notes on them.
 
     `to` is kubernetes, keda, argo-rollouts, knative, ray-serve, triton, torchserve or tf-serving. The other texts stand
-    in the files of some of them: the name of the model and its objects, the container's image, the application that Ray
-    Serve imports, the metric that is scaled on, the address of Prometheus. None stands for the scenario's name, or a
-    placeholder. Raises ScenarioError for bad input, and RefusedToAnswer where the files would say something else.
+    in the files of some of them: the name of the model and its objects, the container's image (of the stable version,
+    or a mapping by the names of versions), the application that Ray Serve imports, the metric that is scaled on, the
+    address of Prometheus. None stands for the scenario's name, or a placeholder. Raises ScenarioError for bad input,
+    and RefusedToAnswer where the files would say something else.
     """
     from sim.exports.export import export as write
     from sim.exports.names import Names

@@ -2,31 +2,35 @@
 
 Formats: kubernetes, keda, argo-rollouts, knative, ray-serve, triton, torchserve, tf-serving; without --to it says which
 of them fit the scenario. What a format cannot say stands in a comment of its files, and on stderr. Exit code 3 where it
-would say something else, with the formats that can say it.
+would say something else, with the formats that can say it. A file that was edited, or is another's, is not written over
+without --force.
 
 Examples:
   servecast export scenario.yaml
   servecast export scenario.yaml --to triton > config.pbtxt
   servecast export step-hpa --to kubernetes --image registry.example.com/sentiment:3 --output deploy/
+  servecast export canary --to argo-rollouts --image v1=example.com/shop:1 --image v2=example.com/shop:2
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servecast.api import export
 from servecast.command_line import Parser, add_quiet, add_scenario
-from servecast.errors import Exit
+from servecast.errors import Exit, UsageError
 from servecast.overwriting import refuse_overwriting
 from servecast.scenarios import load_scenario
 from servecast.streams import Talk
 from sim.exports.formats import FORMATS, close_format
+from sim.exports.seal import is_as_written
 
 if TYPE_CHECKING:
+    from sim.exports.export import Exported
     from sim.scenario.spec import Scenario
 
 __all__ = ["add_arguments", "run"]
@@ -41,7 +45,15 @@ def add_arguments(parser: Parser) -> None:
         "-o", "--output", type=_folder, metavar="DIR", help="the folder for its files; - prints them (the default)"
     )
     parser.add_argument("--name", metavar="NAME", help="of the model and its objects (default: the scenario's)")
-    parser.add_argument("--image", metavar="IMAGE", help="of the server's container (default: a placeholder)")
+    parser.add_argument(
+        "--image",
+        type=_image,
+        action="append",
+        default=[],
+        metavar="[VERSION=]IMAGE",
+        help="of the server's container; each version has one, no VERSION is the stable one (default: a placeholder)",
+    )
+    parser.add_argument("--force", action="store_true", help="write over files in --output that were edited")
     parser.add_argument(
         "--import-path", metavar="MODULE:APP", help="of the application in Ray Serve (default: a placeholder)"
     )
@@ -56,6 +68,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> Exit:
     """Export and write, or say which formats fit."""
+    if options.force and options.output is None:
+        raise UsageError("--force writes over files of --output DIR, and there is none")
     scenario = load_scenario(options.scenario, options.overrides)
     if options.to is None:
         _print_fits(scenario)
@@ -64,23 +78,21 @@ def run(options: argparse.Namespace) -> Exit:
         scenario,
         options.to,
         name=options.name,
-        image=options.image,
+        image=_by_version(options.image),
         import_path=options.import_path,
         metric_name=options.metric_name,
         prometheus=options.prometheus,
     )
+    written: list[str] = []
+    if options.output is not None:
+        refuse_overwriting("--output", [options.output / name for name in exported.files], options)
+        written = _write_files(exported.files, options.output, is_forced=options.force)
     seen = options.output is None and sys.stdout.isatty()  # the notes stand in the files
     talk = Talk(quiet=options.quiet or seen)
-    for note in exported.notes:
+    for note in (*exported.notes, *written):
         talk.say(note)
     if options.output is None:
         _print_files(exported.files)
-        return Exit.DONE
-    refuse_overwriting("--output", [options.output / name for name in exported.files], options)
-    options.output.mkdir(exist_ok=True)
-    for name, text in exported.files.items():
-        (options.output / name).write_text(text, encoding="utf-8")
-        talk.say(f"Written: {options.output / name}")
     return Exit.DONE
 
 
@@ -89,8 +101,56 @@ def _print_fits(scenario: Scenario) -> None:
     from sim.exports.export import fitting
 
     for fit in fitting(scenario):
-        verdict = "fits" if fit.exported is not None else f"does not fit: {fit.refusal}"
+        verdict = f"does not fit: {fit.refusal}" if fit.exported is None else _fits(fit.exported)
         sys.stdout.write(f"{fit.format.name:<13}  {fit.format.summary:<36}  {verdict}\n")
+
+
+def _fits(exported: Exported) -> str:
+    """Return that a format fits, and for which versions it has no file."""
+    from sim.exports.telling import listed
+
+    if not exported.without:
+        return "fits"
+    return f"fits but for {listed(exported.without)}, of which there is nothing in its files"
+
+
+def _write_files(files: Mapping[str, str], folder: Path, *, is_forced: bool) -> list[str]:
+    """Write the files into a folder; return what there is to say of them. Raises UsageError before any is written."""
+    paths = {folder / name: text for name, text in files.items()}
+    try:
+        there = [path for path in paths if path.exists()]
+        edited = [path for path in there if not is_as_written(path.read_text(encoding="utf-8", errors="replace"))]
+        if edited and not is_forced:
+            raise UsageError(
+                f"--output {edited[0]} was edited, or not written by servecast export: name another folder, or write "
+                "over it with --force"
+            )
+        folder.mkdir(exist_ok=True)
+        for path, text in paths.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--output {folder} cannot be written: {error.strerror}") from None
+    return [f"Written{' over' if path in there else ''}: {path}" for path in paths]
+
+
+def _by_version(images: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
+    """Return the images by version. Raises UsageError for a second one of the same."""
+    versions = [version for version, _ in images]
+    for place, version in enumerate(versions):
+        if version in versions[:place]:
+            given = f"of {version} " if version else ""
+            raise UsageError(f"--image {given}is given twice: name each version, like --image v2={images[place][1]}")
+    return dict(images) or None
+
+
+def _image(text: str) -> tuple[str, str]:
+    """Return a version and its image; without a version the stable one's."""
+    from sim.exports.names import STABLE
+
+    version, equals, image = text.rpartition("=")
+    if not image or (equals and not version):
+        raise argparse.ArgumentTypeError(f"must be IMAGE or VERSION=IMAGE. Got {text or 'nothing'}")
+    return version or STABLE, image
 
 
 def _print_files(files: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from policy.rollout import SHARE_ONE, Against, Counted, FailureScope, Metric, No
 from policy.settings import COUNT_MAX
 from policy.versions import WEIGHT_ONE
 from sim.exports.kubernetes import note_what_no_pod_says, pod_template
-from sim.exports.names import Names
+from sim.exports.names import Image, Names
 from sim.exports.stated import stated_of_fleet, stated_of_others, stated_of_versions
 from sim.exports.telling import Draft, Telling
 from sim.exports.texts import number, prometheus_span, yaml_text
@@ -30,6 +30,11 @@ _MIRROR: Final = "mirror"
 _ERROR_RETRY_NS: Final = 10 * _S
 """From a measurement of Argo's without a result to the next one."""
 
+_WITHOUT_ROLLOUT: Final = (
+    "no --set alone helps, since it takes versions, of which one has the role canary, and a rollout (servecast "
+    "example canary prints one)"
+)
+
 _TOO_MUCH: Final = "1e6"
 """What no limit lets pass."""
 
@@ -41,9 +46,9 @@ def write(scenario: Scenario, names: Names) -> Draft:
     others = {**stated_of_versions(scenario), **stated_of_others(scenario, stable, canary)}
     telling = Telling("Argo Rollouts", {**stated_of_fleet(scenario, stable), **others})
     if rules.rollout is None:
-        telling.refuse("rollout", "Argo Rollouts leads one")
+        telling.refuse("rollout", "Argo Rollouts leads one", hint=_WITHOUT_ROLLOUT)
     of_canary = Telling("Argo Rollouts", stated_of_fleet(scenario, canary))
-    name, alone = names.of(scenario), each_version(scenario)
+    name, alone, images = names.of(scenario), each_version(scenario), names.images(scenario)
     scaled = serving_rules(alone[stable]).autoscaler
     telling.say("fleet.replicas", f"versions.{canary}")
     if scaled.formula != Formula.FIXED:
@@ -55,14 +60,15 @@ def write(scenario: Scenario, names: Names) -> Draft:
         "spec": {
             "replicas": alone[stable].fleet.replicas,
             "selector": {"matchLabels": {"app": name}},
-            "template": pod_template(name, scaled, names),
+            "template": pod_template(name, scaled, images[stable]),
             **_deadline(rules.rollout, telling),
             "strategy": {"canary": _canary(name, rules.rollout, alone[canary].fleet.replicas, telling)},
         },
     }
     of_canary.say("fleet.replicas")
     for account in (telling, of_canary):
-        note_what_no_pod_says(scaled, account, names)
+        note_what_no_pod_says(scaled, account, images[stable])
+    _note_the_image(name, images[canary], images[stable].version, telling)
     documents = [rollout]
     if any(rules.rollout.step_analysis):
         documents.append(_template(name, rules.rollout, names, telling))
@@ -72,6 +78,15 @@ def write(scenario: Scenario, names: Names) -> Draft:
     )
     telling.note("Argo Rollouts deals out requests: what keeps a user with a version is the router's", "split.users")
     return telling.draft({"argo-rollouts.yaml": yaml_text(*documents)}, of_canary)
+
+
+def _note_the_image(name: str, image: Image, stable: str, telling: Telling) -> None:
+    """Tell that the Rollout has one image, and that the canary's is what begins its steps."""
+    telling.remark(
+        f"The Rollout has the image of {stable}. Once its pods are up, `kubectl argo rollouts set image {name} "
+        f"server={image.given or 'IMAGE'}` begins the steps with {image.version}, which needs an image of its own"
+        f"{'' if image.given else f' (--image {image.version}=IMAGE)'}."
+    )
 
 
 def _deadline(rule: RolloutRule, telling: Telling) -> dict[str, Any]:
@@ -93,7 +108,7 @@ def _canary(name: str, rule: RolloutRule, replicas: int, telling: Telling) -> di
         "trafficRouting": routing,
     }
     if rule.ready_share < WEIGHT_ONE:
-        percent = _whole_percent("rollout.ready_share", rule.ready_share, telling)
+        percent = telling.whole_percent("rollout.ready_share", rule.ready_share)
         strategy["replicaProgressThreshold"] = {"type": "Percent", "value": percent}
     telling.say("rollout.ready_share", "rollout.steps", "rollout.steps.copies")
     steps, first_analysed = _steps(name, rule, telling)
@@ -116,12 +131,18 @@ def _steps(name: str, rule: RolloutRule, telling: Telling) -> tuple[list[dict[st
             steps.append({"setMirrorRoute": _mirror(key, shadow, telling)})
         if rule.step_weight[place] != weight or place == 0:
             weight = rule.step_weight[place]
-            steps.append({"setWeight": _whole_percent(f"{key}.weight", weight, telling)})
+            steps.append({"setWeight": telling.whole_percent(f"{key}.weight", weight)})
         pause_ns, is_checked = rule.step_pause_ns[place], rule.step_analysis[place] == 1
         if is_checked and rule.check_count == 0:
             first = len(steps) if first is None else first
         elif first is not None and pause_ns > 0:
-            telling.refuse("rollout.steps", "an analysis in the background goes on from its first step to the last")
+            checked = {
+                f"rollout.steps.{later}.analysis": "true"
+                for later in range(place, rule.step_count)
+                if not rule.step_analysis[later]
+            }
+            why = "an analysis in the background goes on from its first step to the last"
+            telling.refuse("rollout.steps", why, checked)
         if is_checked and rule.check_count > 0:
             steps.append({"analysis": {"templates": [{"templateName": name}]}})
             if pause_ns != NEVER_NS:
@@ -138,18 +159,8 @@ def _mirror(key: str, shadow: int, telling: Telling) -> dict[str, Any]:
     """Return the route of copies; one without a match is taken away."""
     if shadow == 0:
         return {"name": _MIRROR}
-    percent = _whole_percent(f"{key}.copies", shadow, telling)
+    percent = telling.whole_percent(f"{key}.copies", shadow)
     return {"name": _MIRROR, "percentage": percent, "match": [{"path": {"prefix": "/"}}]}
-
-
-def _whole_percent(key: str, share: int, telling: Telling) -> int:
-    """Return a share in whole per cent, at least one of a share that is not none, and tell if it was rounded."""
-    percent = max(round(100 * share / WEIGHT_ONE), min(share, 1))
-    if percent * WEIGHT_ONE != 100 * share:
-        telling.remark(
-            f"{key} is {100 * share / WEIGHT_ONE:g}%: rounded to {percent}%, for Argo Rollouts counts in whole ones."
-        )
-    return percent
 
 
 def _template(name: str, rule: RolloutRule, names: Names, telling: Telling) -> dict[str, Any]:

@@ -6,19 +6,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from textwrap import fill
+from typing import Final
 
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.exports.formats import FORMATS, Format, close_format
 from sim.exports.names import Names
+from sim.exports.seal import sealed
 from sim.exports.telling import DoesNotFit, Draft, listed
 from sim.scenario.identity import scenario_hash
 from sim.scenario.spec import Scenario
 from sim.scenario.units import shown
+from sim.scenario.versions import each_version, version_names, version_rules
 
-__all__ = ["Exported", "Fit", "export", "fitting"]
+__all__ = ["Exported", "Fit", "best_fit", "export", "fitting"]
 
 _WIDTH = 110
 """Columns of the comment above a file."""
+
+_OF_PRESETS: Final = {
+    "kubernetes_hpa": "kubernetes",
+    "kubernetes_hpa_behavior": "kubernetes",
+    "keda": "keda",
+    "knative": "knative",
+    "ray_serve": "ray-serve",
+}
+"""The formats of the systems whose defaults an autoscaler can have; target tracking has none."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Exported:
     format: str
     files: Mapping[str, str]  # text by name
     notes: tuple[str, ...]  # what the files say otherwise, or not at all: sentences, which stand in them too
+    without: tuple[str, ...] = ()  # the versions that are in none of the files
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Fit:
     format: Format
     exported: Exported | None  # None: it does not fit
     refusal: str = ""  # then why
+    said: frozenset[str] = frozenset()  # keys of the scenario that the files say, or that were said before the refusal
 
 
 def export(scenario: Scenario, to: str, names: Names | None = None) -> Exported:
@@ -47,7 +61,7 @@ def export(scenario: Scenario, to: str, names: Names | None = None) -> Exported:
     """
     chosen, given = _format_named(to), names or Names()
     _refuse_useless_names(chosen, given)
-    fit = _fit(chosen, scenario, _drafts(scenario, given))
+    fit = _fit(chosen, scenario, given, _drafts(scenario, given))
     if fit.exported is None:
         raise RefusedToAnswer(fit.refusal)
     return fit.exported
@@ -55,21 +69,68 @@ def export(scenario: Scenario, to: str, names: Names | None = None) -> Exported:
 
 def fitting(scenario: Scenario) -> tuple[Fit, ...]:
     """Return what becomes of a scenario in each format. Raises ScenarioError where it contradicts itself."""
-    drafts = _drafts(scenario, Names())
-    return tuple(_fit(one, scenario, drafts) for one in FORMATS)
+    names = Names()
+    drafts = _drafts(scenario, names)
+    return tuple(_fit(one, scenario, names, drafts) for one in FORMATS)
 
 
-def _fit(one: Format, scenario: Scenario, drafts: Mapping[str, Draft | DoesNotFit]) -> Fit:
+def best_fit(scenario: Scenario) -> Fit:
+    """Return the format that suits a scenario best, of those that run a fleet; the nearest, refused, where none fits.
+
+    That is the one that says all versions, then that of the autoscaler's preset, then the one that says most of the
+    autoscaler and the rollout; among equals Kubernetes goes first. Raises ScenarioError.
+    """
+    written = each_version(scenario)[version_rules(scenario).weights.stable].fleet.autoscaler
+    of_preset = None if written is None or written.preset is None else _OF_PRESETS.get(written.preset)
+
+    def rank(fit: Fit) -> tuple[bool, int, bool, int]:
+        without = fit.exported.without if fit.exported else ()
+        said = sum("autoscaler." in key or key.startswith("rollout.") for key in fit.said)
+        return fit.exported is not None, -len(without), fit.format.name == of_preset, said
+
+    return max((fit for fit in fitting(scenario) if fit.format.runs_fleets), key=rank)
+
+
+def _fit(one: Format, scenario: Scenario, names: Names, drafts: Mapping[str, Draft | DoesNotFit]) -> Fit:
     """Return what became of a format, with what the others can say."""
     said = {name: draft.said for name, draft in drafts.items()}
     draft = drafts[one.name]
     if isinstance(draft, Draft):
-        notes = (*draft.notes, *_left_over(draft.left, one, said))
-        return Fit(one, Exported(one.name, _with_heads(draft.files, scenario, one, notes), notes))
+        left = dict(draft.left)
+        absent = {
+            key: left.pop(key)
+            for key in [f"versions.{place}" for place in range(len(scenario.versions))]
+            if key in left
+        }
+        about_names = (*_renamed(one, scenario, names), *_without(one, absent, scenario, said))
+        notes = (*about_names, *draft.notes, *_left_over(left, one, said))
+        files = _with_heads(draft.files, scenario, one, notes)
+        return Fit(one, Exported(one.name, files, notes, tuple(absent.values())), said=draft.said)
     able = [name for name, keys in said.items() if draft.key in keys]
     advice = [f"--to {listed(able, 'or')} can say it"] if able else []
     advice += [draft.hint] if draft.hint else []
-    return Fit(one, None, ": ".join([draft.why, *(["; ".join(advice)] if advice else [])]) + ".")
+    advice = advice or ["no other format can say it, and no --set helps"]
+    return Fit(one, None, f"{draft.why}: {'; '.join(advice)}.", draft.said)
+
+
+def _renamed(one: Format, scenario: Scenario, names: Names) -> list[str]:
+    """Return a sentence where the name in the files is not the scenario's."""
+    if "name" not in one.takes or names.name is not None or names.of(scenario) == scenario.name:
+        return []
+    return [f"name is {shown(scenario.name)}: the files have {names.of(scenario)}, and --name says another."]
+
+
+def _without(
+    one: Format, absent: Mapping[str, str], scenario: Scenario, said: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """Return a sentence on the versions that are in none of the files, by key, and on who has them."""
+    if not absent:
+        return []
+    there = [name for name in version_names(scenario) if name not in absent.values()]
+    able = [name for name, keys in said.items() if keys.issuperset(absent)]
+    has = f"; --to {listed(able, 'or')} has all" if able else ""
+    verb = "is" if len(absent) == 1 else "are"
+    return [f"{listed(absent.values())} {verb} in none of the files of {one.name}, only {listed(there)}{has}."]
 
 
 def _format_named(name: str) -> Format:
@@ -139,9 +200,9 @@ def _with_heads(files: Mapping[str, str], scenario: Scenario, chosen: Format, no
     source = f"{shown(scenario.name)} ({scenario_hash(scenario)[:12]})"
     made = f"Written by servecast export --to {chosen.name} from {source}."
     first = next(iter(files))
+    elsewhere = f"What is to be known of it stands in {first}."
     return {
-        name: _comment((made, *notes) if name == first else (made, f"What is to be known of it stands in {first}."))
-        + text
+        name: sealed(_comment([made]), _comment(notes if name == first else [elsewhere]) + text)
         for name, text in files.items()
     }
 

@@ -12,9 +12,11 @@ class Format(NamedTuple):
     """One format; `module` holds write(scenario, names) -> Draft."""
 
     name: str
+    system: str  # what it is called
     module: str
     summary: str
     takes: tuple[str, ...]  # which of sim.exports.names.Names its files hold
+    runs_fleets: bool = True  # not only one server
 
 
 _ON_KUBERNETES = ("name", "image")
@@ -22,17 +24,33 @@ _ON_KUBERNETES = ("name", "image")
 FORMATS: Final = (
     Format(
         "kubernetes",
+        "Kubernetes",
         "sim.exports.kubernetes",
         "Deployment, HorizontalPodAutoscaler",
         (*_ON_KUBERNETES, "metric_name"),
     ),
-    Format("keda", "sim.exports.keda", "Deployment, ScaledObject", (*_ON_KUBERNETES, "metric_name", "prometheus")),
-    Format("argo-rollouts", "sim.exports.argo_rollouts", "Rollout, AnalysisTemplate", (*_ON_KUBERNETES, "prometheus")),
-    Format("knative", "sim.exports.knative", "Service with its KPA", _ON_KUBERNETES),
-    Format("ray-serve", "sim.exports.ray_serve", "config of serve deploy", ("name", "import_path")),
-    Format("triton", "sim.exports.triton", "config.pbtxt", ("name",)),
-    Format("torchserve", "sim.exports.torchserve", "model-config.yaml, config.properties", ()),
-    Format("tf-serving", "sim.exports.tf_serving", "batching parameters", ()),
+    Format(
+        "keda", "KEDA", "sim.exports.keda", "Deployment, ScaledObject", (*_ON_KUBERNETES, "metric_name", "prometheus")
+    ),
+    Format(
+        "argo-rollouts",
+        "Argo Rollouts",
+        "sim.exports.argo_rollouts",
+        "Rollout, AnalysisTemplate",
+        (*_ON_KUBERNETES, "prometheus"),
+    ),
+    Format("knative", "Knative", "sim.exports.knative", "Service with its KPA", _ON_KUBERNETES),
+    Format("ray-serve", "Ray Serve", "sim.exports.ray_serve", "config of serve deploy", ("name", "import_path")),
+    Format("triton", "Triton", "sim.exports.triton", "config.pbtxt", ("name",), runs_fleets=False),
+    Format(
+        "torchserve",
+        "TorchServe",
+        "sim.exports.torchserve",
+        "model-config.yaml, config.properties",
+        (),
+        runs_fleets=False,
+    ),
+    Format("tf-serving", "TensorFlow Serving", "sim.exports.tf_serving", "batching parameters", (), runs_fleets=False),
 )
 
 _ALSO_CALLED: Final = {

@@ -10,7 +10,14 @@ from typing import Any, Final
 from policy.autoscaling_rule import AutoscalingRule, Direction, Formula, NotReady, Select, Stabilisation
 from sim.exports.telling import Telling
 
-__all__ = ["behavior", "note_what_no_hpa_says", "quantity", "refuse_other_rules"]
+__all__ = [
+    "behavior",
+    "note_what_no_hpa_says",
+    "quantity",
+    "refuse_other_rules",
+    "settings_of_an_hpa",
+    "settings_of_total",
+]
 
 _TOLERANCE: Final = 0.1
 """The controller manager's default, which holds where an HPA states none of its own."""
@@ -25,13 +32,32 @@ _FLAG: Final = "the controller manager of a cluster sets it for every HPA"
 
 def refuse_other_rules(rule: AutoscalingRule, telling: Telling) -> None:
     """Raise DoesNotFit for an autoscaler that works its number out in another way than an HPA does."""
+    settings = settings_of_an_hpa(rule, telling)
     if rule.formula == Formula.GAIN:
-        telling.refuse(f"{_A}formula", "an HPA goes all of the way to what the load asks for")
+        telling.refuse(f"{_A}formula", "an HPA goes all of the way to what the load asks for", settings)
     if rule.panic_window_ns > 0:
-        telling.refuse(f"{_A}panic_window", "an HPA knows no panic")
+        telling.refuse(f"{_A}panic_window", "an HPA knows no panic", settings)
     if telling.has(f"{_A}not_ready") and rule.not_ready != NotReady.IDLE:
-        telling.refuse(f"{_A}not_ready", "an HPA takes starting pods for idle ones")
+        telling.refuse(f"{_A}not_ready", "an HPA takes starting pods for idle ones", settings)
     telling.say(f"{_A}formula", f"{_A}not_ready")
+
+
+def settings_of_an_hpa(rule: AutoscalingRule, telling: Telling) -> dict[str, str]:
+    """Return what has to be set for an autoscaler to work its number out as an HPA does."""
+    settings = settings_of_total(rule) if rule.formula == Formula.GAIN else {}
+    if rule.panic_window_ns > 0:
+        settings[f"{_A}panic_window"] = "0s"
+    if telling.has(f"{_A}not_ready") and rule.not_ready != NotReady.IDLE:
+        settings[f"{_A}not_ready"] = "idle"
+    return settings
+
+
+def settings_of_total(rule: AutoscalingRule) -> dict[str, str]:
+    """Return what has to be set for the load of all pods to be divided by the target; none where it is."""
+    if rule.formula == Formula.TOTAL:
+        return {}
+    gains = {f"{_A}gain_{side}": "1" for side, one in (("up", rule.up), ("down", rule.down)) if one.gain != 1.0}
+    return {f"{_A}formula": "total", **gains}
 
 
 def behavior(rule: AutoscalingRule, telling: Telling) -> dict[str, Any] | None:
@@ -83,7 +109,7 @@ def quantity(key: str, value: float, telling: Telling) -> str:
     """
     thousandths = round(1000 * value)
     if thousandths < 1:
-        telling.refuse(key, "a target of an HPA is a whole number of thousandths")
+        telling.refuse(key, "a target of an HPA is a whole number of thousandths", {key: "0.001"})
     telling.say(key)
     text = f"{thousandths // 1000}" if thousandths % 1000 == 0 else f"{thousandths}m"
     if thousandths / 1000 != value:

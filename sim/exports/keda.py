@@ -5,11 +5,18 @@ KEDA looks at the trigger at its polls and goes to none and back; between, the H
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from policy.autoscaling_rule import Activation, AutoscalingRule, Formula, Signal, ZeroFrom
-from sim.exports.hpa import behavior, note_what_no_hpa_says, quantity, refuse_other_rules
-from sim.exports.kubernetes import deployment, each_fleet
+from sim.exports.hpa import (
+    behavior,
+    note_what_no_hpa_says,
+    quantity,
+    refuse_other_rules,
+    settings_of_an_hpa,
+    settings_of_total,
+)
+from sim.exports.kubernetes import VersionFleet, deployment, each_fleet
 from sim.exports.names import Names
 from sim.exports.stated import stated_of_versions
 from sim.exports.telling import Draft, Telling
@@ -26,25 +33,32 @@ _MS: Final = 10**6
 
 def write(scenario: Scenario, names: Names) -> Draft:
     """Return keda.yaml. Raises DoesNotFit for an autoscaler that is none of KEDA's, ScenarioError for a name."""
-    documents, tellings, is_scaled = [], [], False
-    for name, alone, telling in each_fleet(scenario, names, "KEDA"):
-        rule = serving_rules(alone).autoscaler
-        documents.append(deployment(name, alone, rule, names, telling))
+    documents, fleets = [], each_fleet(scenario, names, "KEDA")
+    rules = [serving_rules(fleet.alone).autoscaler for fleet in fleets]
+    if all(rule.formula == Formula.FIXED for rule in rules):
+        _refuse_fixed(scenario, fleets)
+    for (name, alone, image, telling), rule in zip(fleets, rules, strict=True):
+        documents.append(deployment(name, alone, rule, image, telling))
         if rule.formula != Formula.FIXED:
             documents.append(_scaled_object(name, rule, names, telling))
-            is_scaled = True
-        tellings.append(telling)
     sharing = Telling("keda", stated_of_versions(scenario))
-    if not is_scaled:
-        sharing.refuse("fleet.autoscaler", "KEDA is for a fleet that has one")
     sharing.say(*(f"versions.{place}" for place in range(len(scenario.versions))))
-    return sharing.draft({"keda.yaml": yaml_text(*documents)}, *tellings)
+    return sharing.draft({"keda.yaml": yaml_text(*documents)}, *(fleet.telling for fleet in fleets))
+
+
+def _refuse_fixed(scenario: Scenario, fleets: list[VersionFleet]) -> NoReturn:
+    """Raise DoesNotFit, with an autoscaler of KEDA's that has room for the replicas that there are."""
+    most = max(10, *(fleet.alone.fleet.replicas for fleet in fleets))
+    autoscaler = f"{{preset: keda, target: {scenario.batching.max_batch}, max_replicas: {most}}}"
+    telling = fleets[0].telling
+    telling.refuse("fleet.autoscaler", "KEDA is for a fleet that has one", {"fleet.autoscaler": autoscaler})
 
 
 def _scaled_object(name: str, rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:
     """Return the ScaledObject of one version. Raises DoesNotFit."""
     if rule.formula != Formula.TOTAL:
-        telling.refuse(f"{_A}formula", "KEDA divides the load of all pods by the target")
+        settings = {**settings_of_total(rule), **settings_of_an_hpa(rule, telling)}
+        telling.refuse(f"{_A}formula", "KEDA divides the load of all pods by the target", settings)
     refuse_other_rules(rule, telling)
     spec: dict[str, Any] = {"scaleTargetRef": {"name": name}, **_to_none(rule, telling), **_bounds(rule, telling)}
     limits = behavior(rule, telling)
@@ -106,12 +120,12 @@ def _query(rule: AutoscalingRule, series: str, telling: Telling) -> str:
     """Return the load in the language of Prometheus: the latest level or its mean, or how fast a counter moves."""
     scrape = "Prometheus must scrape so often"
     if rule.signal in (Signal.RATE, Signal.BUSY):
-        telling.note(f"{_A}sample", scrape)
+        telling.note(scrape, f"{_A}sample")
         if rule.window_ns == 0:
             return f"sum(irate({series}[5m]))"
         return f"sum(rate({series}[{_span('window', rule.window_ns, telling)}]))"
     if rule.window_ns == 0:
-        telling.note(f"{_A}sample", scrape)
+        telling.note(scrape, f"{_A}sample")
         return f"sum({series})"
     telling.say(f"{_A}mean")
     window, step = _span("window", rule.window_ns, telling), _span("sample", rule.sample_ns, telling)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from policy.autoscaling_rule import AutoscalingRule, Formula
 from sim.exports.hpa import behavior, note_what_no_hpa_says, quantity, refuse_other_rules
-from sim.exports.names import Names, label
+from sim.exports.names import Image, Names, label
 from sim.exports.stated import COLD_START, stated_of_fleet, stated_of_versions
 from sim.exports.telling import Draft, Telling
 from sim.exports.texts import yaml_text
@@ -14,7 +14,15 @@ from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version, version_names
 
-__all__ = ["deployment", "each_fleet", "note_what_no_pod_says", "pod_template", "write"]
+__all__ = [
+    "VersionFleet",
+    "deployment",
+    "each_fleet",
+    "note_what_no_pod_says",
+    "pod_template",
+    "version_labels",
+    "write",
+]
 
 _A = "fleet.autoscaler."
 
@@ -22,12 +30,21 @@ _VERSION_MOST: Final = 20
 """Letters of a version in the names of its objects, which with that of the model may have 63."""
 
 
+class VersionFleet(NamedTuple):
+    """What serves one version."""
+
+    name: str  # of its objects
+    alone: Scenario  # that the version would be
+    image: Image
+    telling: Telling  # its account
+
+
 def write(scenario: Scenario, names: Names) -> Draft:
     """Return kubernetes.yaml. Raises DoesNotFit for an autoscaler that is no HPA's, ScenarioError for a name."""
     documents, tellings = [], []
-    for name, alone, telling in each_fleet(scenario, names, "an HPA"):
+    for name, alone, image, telling in each_fleet(scenario, names, "an HPA"):
         rule = serving_rules(alone).autoscaler
-        documents.append(deployment(name, alone, rule, names, telling))
+        documents.append(deployment(name, alone, rule, image, telling))
         if rule.formula != Formula.FIXED:
             documents.append(_autoscaler(name, rule, names, telling))
         tellings.append(telling)
@@ -36,30 +53,36 @@ def write(scenario: Scenario, names: Names) -> Draft:
     return sharing.draft({"kubernetes.yaml": yaml_text(*documents)}, *tellings)
 
 
-def each_fleet(scenario: Scenario, names: Names, system: str) -> list[tuple[str, Scenario, Telling]]:
-    """Return of each version the name of its objects, the scenario that it would be alone, and its account."""
-    name, versions = names.of(scenario), version_names(scenario)
-    labels = [label(version, _VERSION_MOST) for version in versions]
-    if len(set(labels)) < len(labels):
-        labels = [f"{text}-{place}" for place, text in enumerate(labels)]
+def each_fleet(scenario: Scenario, names: Names, system: str) -> list[VersionFleet]:
+    """Return what serves each version. Raises ScenarioError for a name or an image."""
+    name, labels, images = names.of(scenario), version_labels(scenario), names.images(scenario)
     return [
-        (
+        VersionFleet(
             f"{name}-{labels[place]}" if scenario.versions else name,
             alone,
+            images[place],
             Telling(system, stated_of_fleet(scenario, place)),
         )
         for place, alone in enumerate(each_version(scenario))
     ]
 
 
-def deployment(name: str, alone: Scenario, rule: AutoscalingRule, names: Names, telling: Telling) -> dict[str, Any]:
+def version_labels(scenario: Scenario) -> list[str]:
+    """Return what the versions are called in the names of objects, each otherwise."""
+    labels = [label(version, _VERSION_MOST) for version in version_names(scenario)]
+    if len(set(labels)) < len(labels):
+        labels = [f"{text}-{place}" for place, text in enumerate(labels)]
+    return labels
+
+
+def deployment(name: str, alone: Scenario, rule: AutoscalingRule, image: Image, telling: Telling) -> dict[str, Any]:
     """Return the Deployment of one version."""
     telling.say("fleet.replicas")
     if rule.formula != Formula.FIXED:
         telling.remark(
             "spec.replicas is what the fleet starts with: take it out once it runs, or each apply sets it back."
         )
-    note_what_no_pod_says(rule, telling, names)
+    note_what_no_pod_says(rule, telling, image)
     if (alone.fleet.replicas if rule.formula == Formula.FIXED else rule.replicas_min) == 1:
         telling.remark(
             "There may be one pod: while it is replaced or lost, nobody answers. With fleet.spare a plan keeps more."
@@ -76,23 +99,23 @@ def deployment(name: str, alone: Scenario, rule: AutoscalingRule, names: Names, 
         "spec": {
             "replicas": alone.fleet.replicas,
             "selector": {"matchLabels": {"app": name}},
-            "template": pod_template(name, rule, names),
+            "template": pod_template(name, rule, image),
         },
     }
 
 
-def pod_template(name: str, rule: AutoscalingRule, names: Names) -> dict[str, Any]:
+def pod_template(name: str, rule: AutoscalingRule, image: Image) -> dict[str, Any]:
     """Return the template of the pods; with a target of use, one device stands as one CPU."""
-    container: dict[str, Any] = {"name": "server", "image": names.container_image()}
+    container: dict[str, Any] = {"name": "server", "image": image.text}
     if rule.formula == Formula.UTILISATION:
         container["resources"] = {"requests": {"cpu": "1"}}
     return {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
 
 
-def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling, names: Names) -> None:
+def note_what_no_pod_says(rule: AutoscalingRule, telling: Telling, image: Image) -> None:
     """Tell what the template of the pods lacks: an image, the time of a start, probes, what a node has to have."""
-    if names.image is None:
-        telling.remark("The image is a placeholder: --image says another.")
+    if image.lacking:
+        telling.remark(image.lacking)
     telling.note("no object sets how long a start takes; a startupProbe has to allow for it", *COLD_START)
     lacking = "probes, no limits and no memory" if rule.formula == Formula.UTILISATION else "probes and no resources"
     telling.remark(

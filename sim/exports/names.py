@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from policy.autoscaling_rule import Signal
 from sim.errors import ScenarioError
 from sim.scenario.spec import Scenario
 from sim.scenario.units import in_words
+from sim.scenario.versions import version_names, version_rules
 
-__all__ = ["Names", "label"]
+__all__ = ["STABLE", "Image", "Names", "label"]
 
 _LABEL = "[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
 _METRIC = "[A-Za-z_:][A-Za-z0-9_:]*"
@@ -24,12 +27,42 @@ _OF_A_POD = {
 _SERIES = {**_OF_A_POD, Signal.RATE: "requests_total", Signal.BUSY: "device_busy_seconds_total"}
 
 
+STABLE: Final = ""
+"""Stands for the stable version, whatever it is called, among the images by version."""
+
+_PLACEHOLDER: Final = "registry.example.com/YOUR-IMAGE:TAG"
+
+
+class Image(NamedTuple):
+    """The image of the server of one version."""
+
+    version: str  # "" where there is only one
+    given: str | None  # None: a placeholder
+
+    @property
+    def text(self) -> str:
+        """Return what stands in the file."""
+        return self.given or _PLACEHOLDER
+
+    @property
+    def lacking(self) -> str:
+        """Return a sentence that a placeholder needs, nothing of an image that was given."""
+        if self.given is not None:
+            return ""
+        if not self.version:
+            return "The image is a placeholder: --image says another."
+        return (
+            f"The image of {self.version} is a placeholder, since each version needs one of its own: "
+            f"--image {self.version}=IMAGE says it."
+        )
+
+
 @dataclass(frozen=True)
 class Names:
     """What is not in the scenario. None: the default, which for the first is the scenario's name."""
 
     name: str | None = None
-    image: str | None = None
+    image: str | Mapping[str, str] | None = None  # of the stable version, or by version
     import_path: str | None = None
     metric_name: str | None = None
     prometheus: str | None = None
@@ -43,9 +76,18 @@ class Names:
             raise ScenarioError(f"name must be {allowed}. Got {in_words(self.name)}.")
         return self.name
 
-    def container_image(self) -> str:
-        """Return the image of the server."""
-        return self.image or "registry.example.com/YOUR-IMAGE:TAG"
+    def images(self, scenario: Scenario) -> tuple[Image, ...]:
+        """Return the image of each version; one without a name is the stable version's. Raises ScenarioError."""
+        versions = version_names(scenario)
+        stable = versions[version_rules(scenario).weights.stable]
+        given = self.image if isinstance(self.image, Mapping) else {} if self.image is None else {STABLE: self.image}
+        for version in given:
+            if version not in (STABLE, *versions):
+                raise ScenarioError(f"image must be of a version ({', '.join(versions)}). Got {in_words(version)}.")
+        if STABLE in given and stable in given:
+            raise ScenarioError(f"image must be given once for {stable}, the stable version. Got two.")
+        chosen = {**given, stable: given.get(stable, given.get(STABLE))}
+        return tuple(Image(version if len(versions) > 1 else "", chosen.get(version)) for version in versions)
 
     def application(self) -> str:
         """Return where Ray Serve imports the application from."""

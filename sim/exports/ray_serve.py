@@ -16,6 +16,7 @@ from sim.exports.telling import Draft, Telling
 from sim.exports.texts import yaml_text
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
+from sim.scenario.units import write_time
 
 __all__ = ["RULE", "write"]
 
@@ -32,6 +33,8 @@ _TICK_NS: Final = 100 * 10**6
 """Of Ray Serve's control loop, unless the cluster says otherwise."""
 
 _PUSH_S: Final = 10.0
+_LOOK_BACK_NS: Final = 30 * _S
+"""Ray Serve's own."""
 
 
 def write(scenario: Scenario, names: Names) -> Draft:
@@ -63,7 +66,7 @@ def _replicas(alone: Scenario, rule: AutoscalingRule, telling: Telling) -> dict[
     telling.say("fleet.replicas")
     if rule.formula == Formula.FIXED:
         return {"num_replicas": alone.fleet.replicas}
-    _refuse_other_rules(rule, telling)
+    _refuse_other_rules(alone, rule, telling)
     keys = ("min_replicas", "max_replicas", "scale_to_zero", "gain_up", "gain_down", "delay_up", "delay_down", "idle")
     telling.say(*(f"{_A}{key}" for key in keys))
     config: dict[str, Any] = {
@@ -85,18 +88,20 @@ def _replicas(alone: Scenario, rule: AutoscalingRule, telling: Telling) -> dict[
     return {"autoscaling_config": {**config, **_push(rule, telling)}}
 
 
-def _refuse_other_rules(rule: AutoscalingRule, telling: Telling) -> None:
+def _refuse_other_rules(alone: Scenario, rule: AutoscalingRule, telling: Telling) -> None:
     """Raise DoesNotFit for an autoscaler that works its number out in another way than Ray Serve's does."""
+    settings = _settings(alone, rule)
     if rule.formula != Formula.GAIN:
         telling.refuse(
-            f"{_A}formula", "Ray Serve goes from where the fleet is to the load over the target, by its factors"
+            f"{_A}formula",
+            "Ray Serve goes from where the fleet is to the load over the target, by its factors",
+            settings,
         )
     if rule.signal != Signal.IN_FLIGHT:
-        telling.refuse(f"{_A}signal", "Ray Serve counts ongoing requests, those that wait included (in_flight)")
+        why = "Ray Serve counts ongoing requests, those that wait included (in_flight)"
+        telling.refuse(f"{_A}signal", why, settings)
     if rule.window_ns == 0:
-        telling.refuse(
-            f"{_A}window", "Ray Serve looks back for a while: --set fleet.autoscaler.window says for how long"
-        )
+        telling.refuse(f"{_A}window", "Ray Serve looks back for a while", settings)
     telling.say(*(f"{_A}{key}" for key in ("formula", "signal", "target", "window")))
     fixed = (
         ("mean", rule.mean == Mean.TIME, "Ray Serve takes the mean over time"),
@@ -109,6 +114,21 @@ def _refuse_other_rules(rule: AutoscalingRule, telling: Telling) -> None:
         if holds:
             telling.say(f"{_A}{key}")
         telling.note(why, f"{_A}{key}")
+
+
+def _settings(alone: Scenario, rule: AutoscalingRule) -> dict[str, str]:
+    """Return all that has to be set for an autoscaler to work its number out as Ray Serve's does."""
+    is_other, sides = rule.formula != Formula.GAIN, (("up", rule.up), ("down", rule.down))
+    changes: tuple[tuple[str, bool, str], ...] = (
+        ("formula", is_other, "gain"),
+        *((f"dead_band_{side}", direction.dead_band > 0.0, "0") for side, direction in sides),
+        ("panic_window", rule.panic_window_ns > 0, "0s"),
+        ("signal", rule.signal != Signal.IN_FLIGHT, "in_flight"),
+        # A target in another unit says nothing of requests.
+        ("target", rule.signal != Signal.IN_FLIGHT, str(alone.batching.max_batch)),
+        ("window", rule.window_ns == 0, write_time(_LOOK_BACK_NS)),
+    )
+    return {f"{_A}{key}": text for key, is_off, text in changes if is_off}
 
 
 def _push(rule: AutoscalingRule, telling: Telling) -> dict[str, float]:

@@ -37,7 +37,6 @@ def refuse_other_batching(telling: Telling, stated: Mapping[str, Stated], server
     others |= {key: off for key, off in _OFF.items() if key in stated and key not in rule}
     if others:
         key, value = next(iter(others.items()))
-        settings = " ".join(f"--set {key}={value}" for key, value in others.items())
         has = "has one for each instance" if key == "batching.slots" else f"has {value} there"
-        telling.refuse(key, f"{server} {has}", f"{settings} is what {server} does")
+        telling.refuse(key, f"{server} {has}", others)
     telling.say(*rule)

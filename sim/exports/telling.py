@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import NoReturn
 
+from policy.versions import WEIGHT_ONE
 from sim.errors import RefusedToAnswer
 from sim.exports.stated import Stated
 from sim.scenario.units import write_time
@@ -52,8 +54,14 @@ class Telling:
         return key in self._stated
 
     def spelled(self, key: str) -> str:
-        """Return a key as its author finds it in the scenario."""
-        return self._stated[key].key if key in self._stated else key
+        """Return a key as its author finds it in the scenario; one that is not stated, beside those of its section."""
+        if key in self._stated:
+            return self._stated[key].key
+        section = f"{key.partition('.')[0]}."
+        for beside, stated in self._stated.items():
+            if beside.startswith(section):
+                return f"{stated.key.removesuffix(beside)}{key}"
+        return key
 
     def say(self, *keys: str) -> None:
         """Take keys off the account that stand in the files, or hold there without a word."""
@@ -71,10 +79,16 @@ class Telling:
         """Say something else that a reader of the files has to know."""
         self._notes.append(sentence)
 
-    def refuse(self, key: str, why: str, hint: str = "") -> NoReturn:
-        """Raise DoesNotFit: of what the scenario states of that key, the files would say something else."""
-        stated = self._stated.get(key, Stated(key, "none"))
-        raise DoesNotFit(stated.key, f"{stated.key} is {stated.words}, and {why}", hint, frozenset(self._said))
+    def refuse(self, key: str, why: str, settings: Mapping[str, str] | None = None, hint: str = "") -> NoReturn:
+        """Raise DoesNotFit: of what the scenario states of that key, the files would say something else.
+
+        `settings` are all that a user has to change, in values that the system takes; `hint` what else helps.
+        """
+        spelled, words = self.spelled(key), self._stated[key].words if key in self._stated else "none"
+        if settings:
+            changes = (quote(f"{self.spelled(one)}={value}") for one, value in settings.items())
+            hint = f"{' '.join(f'--set {change}' for change in changes)} is what {self._system} takes"
+        raise DoesNotFit(spelled, f"{spelled} is {words}, and {why}", hint, frozenset(self._said))
 
     def whole(self, key: str, time_ns: int, unit: str, unit_ns: int, least: int = 0, most: int | None = None) -> int:
         """Return a time in whole units, rounded to the nearest, and tell if it was; the key is said.
@@ -83,11 +97,19 @@ class Telling:
         """
         units = max((time_ns + unit_ns // 2) // unit_ns, least)
         if most is not None and units > most:
-            self.refuse(key, f"{self._system} takes {most} {unit} at most")
+            self.refuse(key, f"{self._system} takes {most} {unit} at most", {key: f"{most}{unit}"})
         self.say(key)
         if units * unit_ns != time_ns:
             self._notes.append(f"{self.spelled(key)} is {write_time(time_ns)}: rounded to {units} {unit}.")
         return units
+
+    def whole_percent(self, key: str, share: int) -> int:
+        """Return a share, parts of WEIGHT_ONE, in whole per cent, at least one of any, and tell if it was rounded."""
+        percent = max(round(100 * share / WEIGHT_ONE), min(share, 1))
+        if percent * WEIGHT_ONE != 100 * share:
+            exact = f"{100 * share / WEIGHT_ONE:g}%"
+            self.remark(f"{key} is {exact}: rounded to {percent}%, for {self._system} counts in whole ones.")
+        return percent
 
     def draft(self, files: Mapping[str, str], *others: Telling) -> Draft:
         """Return the draft that these files are, with what other accounts of the same files hold."""

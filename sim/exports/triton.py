@@ -34,8 +34,11 @@ def write(scenario: Scenario, names: Names) -> Draft:
         telling, {key: value for key, value in stated.items() if "preferred" not in key}, "Triton", RULE
     )
     telling.say("batching.max_batch")
+    name = names.of(scenario)
+    if name != scenario.name:
+        telling.remark(f"The folder of the model must be called {name}, as `name` says.")
     config = {
-        "name": names.of(scenario),
+        "name": name,
         "max_batch_size": alone.batching.max_batch,
         "dynamic_batching": _dynamic_batching(alone, telling),
         "instance_group": _instance_group(alone, telling),

@@ -30,16 +30,14 @@ from sim.report.goal_words import goals_table, limits_words
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import (
     FRONTIER_TITLE,
-    TO_GO_ON,
     about_answer,
     answer_table,
     answer_title,
     changes_in_words,
     cost_ends,
-    export_command,
     frontier_table,
+    going_on,
     how_found,
-    left_to_the_server,
     plan_answer,
 )
 from sim.report.question import configurations_in_words
@@ -138,9 +136,9 @@ def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
         title = "The closest" if plan.chosen is None else "The answer and what comes next"
         yield Section(title, blocks_of(table, capital(answer_title(plan))))
     if plan.answer is not None:
-        command = Code(export_command(plan, plan.answer, scenario))
-        left = (Paragraph(line) for line in left_to_the_server(plan.answer))
-        yield Section("To go on", (Paragraph(TO_GO_ON), command, *left))
+        files = going_on(plan, plan.answer, scenario)
+        left = (Paragraph(line) for line in files.left)
+        yield Section("To go on", (Paragraph(files.sentence), *map(Code, files.commands), *left))
     if plan.frontier:
         yield Section("Cost against p99", tuple(_frontier(plan)))
     yield Section("How it was found", tuple(_how(plan)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sim.exports.export import Fit, best_fit, fitting
 from sim.forecast.estimates import Figure
 from sim.planner.arithmetic import REPLICAS
 from sim.planner.edges import Edge
@@ -20,27 +21,26 @@ from sim.report.as_it_fits import AsItFits
 from sim.report.goal_words import goal_words, is_seen, nearness_words
 from sim.report.tables import FIGURE_NAMES, label_of
 from sim.report.units import about_time, digits_of, new_table, quantity, requests_in_words, short_keys, span
+from sim.scenario.spec import Scenario
 
 __all__ = [
     "FRONTIER_TITLE",
-    "TO_GO_ON",
+    "GoingOn",
     "about_answer",
     "answer_table",
     "answer_title",
     "changes_in_words",
     "cost_ends",
     "cost_words",
-    "export_command",
     "frontier_table",
+    "going_on",
     "how_found",
-    "left_to_the_server",
     "plan_answer",
     "plan_report",
 ]
 
 _P99: Final = "latency_ms.p99"
 FRONTIER_TITLE: Final = "cost against p99: nothing that is known to keep the goals is cheaper and faster"
-TO_GO_ON: Final = "The answer as files for Kubernetes (servecast forecast takes it too, without --to):"
 _ABOVE_ONE: Final = 1.005
 """A factor below it is told as 1.00 times the traffic, which is no headroom."""
 
@@ -79,8 +79,9 @@ def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
     parts += [Text(line) for line in about_answer(plan)]
     parts += [Text(f"warning: {sentence}", style="yellow") for sentence in plan.warnings]
     if plan.answer is not None:
-        command = Text(export_command(plan, plan.answer, scenario), no_wrap=True, overflow="ignore")
-        parts += ["", Text(TO_GO_ON), command, *map(Text, left_to_the_server(plan.answer))]
+        files = going_on(plan, plan.answer, scenario)
+        commands = [Text(command, no_wrap=True, overflow="ignore") for command in files.commands]
+        parts += ["", Text(files.sentence), *commands, *map(Text, files.left)]
     for title, table in ((answer_title(plan), answer_table(plan)), (FRONTIER_TITLE, frontier_table(plan))):
         parts += [] if table is None else ["", Text(title), table]
     return Group(*parts, "", *notes)
@@ -143,17 +144,42 @@ def plan_answer(plan: Plan) -> str:
     )
 
 
-def export_command(plan: Plan, row: PlanRow, scenario: str) -> str:
-    """Return what writes the answer as files, for a shell."""
+class GoingOn(NamedTuple):
+    """How an answer becomes files, in the format that suits it best."""
+
+    sentence: str  # what the command writes, or why there is none
+    commands: tuple[str, ...]  # for a shell: one, none where no format fits
+    left: tuple[str, ...]  # what the files do not say
+
+
+def going_on(plan: Plan, row: PlanRow, scenario: str) -> GoingOn:
+    """Return how the answer becomes files; `scenario` is the file as its user gave it."""
+    answer = plan.scenarios[row.place]
+    fit = best_fit(answer)
+    if fit.exported is None:
+        return GoingOn(f"servecast export has no files for this answer: {fit.refusal}", (), ())
     settings = [part for key, value in {**plan.fixed, **row.changes}.items() for part in ("--set", f"{key}={value}")]
-    return shlex.join(["servecast", "export", scenario, *settings, "--to", "kubernetes"])
+    command = shlex.join(["servecast", "export", scenario, *settings, "--to", fit.format.name])
+    sentence = f"The answer as files for {fit.format.system} (servecast forecast takes it too, without --to):"
+    return GoingOn(sentence, (command,), tuple(_left_to_the_server(row, fit, answer)))
 
 
-def left_to_the_server(row: PlanRow) -> Iterator[str]:
-    """Yield which settings of an answer no Kubernetes object has a word for."""
-    named = [f"{key}={value}" for key, value in row.changes.items() if key.partition(".")[0] in ("batching", "queue")]
-    if named:
-        yield f"{', '.join(named)} must be set in the server: Kubernetes has no word for it, --to triton, say, has."
+def _left_to_the_server(row: PlanRow, fit: Fit, answer: Scenario) -> Iterator[str]:
+    """Yield which settings of the server the files do not say, and which other format does."""
+    of_server = [key for key in row.changes if key.partition(".")[0] in ("batching", "queue")]
+    keys = [key for key in of_server if not _says(fit, key)]
+    if keys:
+        able = [
+            other.format.name for other in fitting(answer) if other.exported and all(_says(other, key) for key in keys)
+        ]
+        has = f"; --to {' or '.join(able)} has" if able else ""
+        named = ", ".join(f"{key}={row.changes[key]}" for key in keys)
+        yield f"{named} must be set in the server: {fit.format.system} has no word for it{has}."
+
+
+def _says(fit: Fit, key: str) -> bool:
+    """Return whether the files of a format say a key, or something in its section."""
+    return any(said == key or said.startswith(f"{key}.") for said in fit.said)
 
 
 def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:

@@ -177,6 +177,7 @@ def class_text(kind: str) -> bytes:
 
 READERS: dict[str, Callable[[str, Mapping[str, Any]], tuple[Any, str]]] = {
     **dict.fromkeys(("kubernetes.yaml", "keda.yaml", "knative.yaml", "argo-rollouts.yaml"), on_kubernetes),
+    **dict.fromkeys(("knative-1-v1.yaml", "knative-2-v2.yaml"), on_kubernetes),
     "serve_config.yaml": of_ray_serve,
     "config.pbtxt": of_triton,
     "batching_parameters.txt": of_tf_serving,

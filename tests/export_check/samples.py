@@ -151,6 +151,23 @@ SAMPLES = (
         },
     ),
     Sample(
+        "knative",
+        "two versions as revisions",
+        {"name": "shop", "versions": [{"name": "v1"}, {"name": "v2", "weight": "10%"}]},
+        {
+            "knative-1-v1.yaml": {
+                "0.spec.template.metadata.name": "shop-v1",
+                "0.spec.traffic": [{"revisionName": "shop-v1", "percent": 100}],
+            },
+            "knative-2-v2.yaml": {
+                "0.spec.template.metadata.name": "shop-v2",
+                "0.spec.traffic.0.percent": 90,
+                "0.spec.traffic.1.revisionName": "shop-v2",
+                "0.spec.traffic.1.percent": 10,
+            },
+        },
+    ),
+    Sample(
         "argo-rollouts",
         "checks at each step, errors and p99",
         {

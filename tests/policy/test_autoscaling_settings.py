@@ -49,7 +49,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"panic_window_ns": S, "formula": "gain", "window_ns": 9 * S},
         "formula must be total where there is a panic_window",
     ),
-    ({"panic_window_ns": 9 * S, "window_ns": 9 * S}, "panic_window must be shorter than window"),
+    (
+        {"panic_window_ns": 9 * S, "window_ns": 9 * S},
+        "panic_window must be shorter than fleet.autoscaler.window (9s). Got 9s.",
+    ),
+    (
+        {"panic_window_ns": 6 * S},
+        "panic_window must be shorter than fleet.autoscaler.window (none: state a longer one too). Got 6s.",
+    ),
     ({"panic_threshold": 0.5}, "panic_threshold must be a number from 1"),
     (
         {"formula": "utilisation"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,64 @@ def test_without_a_format_it_says_which_fit(shop: str, capsys: pytest.CaptureFix
         "tf-serving",
     ]
     (row,) = [row for row in rows if row.startswith("argo-rollouts")]
-    assert row.endswith("does not fit: rollout is none, and Argo Rollouts leads one.")
+    assert "does not fit: rollout is none, and Argo Rollouts leads one: no --set alone helps" in row
+
+
+def test_formats_that_leave_a_version_out_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a canary Triton has one version, and fits no other way."""
+    assert main(["export", "canary"]) == Exit.DONE
+    (row,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("triton")]
+    assert row.endswith("  fits but for v2, of which there is nothing in its files")
+
+
+def test_each_version_has_its_image(capsys: pytest.CaptureFixture[str]) -> None:
+    """Given by its name; one without a name is the stable version's, and the other's a placeholder that is told of."""
+    both = ["--image", "v1=shop:1", "--image", "v2=shop:2"]
+    for images, image, told in ((both, "shop:2", False), (["--image", "shop:1"], "registry.example.com/", True)):
+        assert main(["export", "canary", "--to", "kubernetes", *images]) == Exit.DONE
+        out, err = capsys.readouterr()
+        first, second = (
+            document["spec"]["template"]["spec"]["containers"][0]["image"] for document in yaml.safe_load_all(out)
+        )
+        assert first == "shop:1"
+        assert second.startswith(image)
+        lacking = "The image of v2 is a placeholder, since each version needs one of its own: --image v2=IMAGE says it."
+        assert (lacking in err) == told
+
+
+@pytest.mark.parametrize("edit", [lambda text: text.replace("replicas: 1", "replicas: 3"), lambda _: "replicas: 3"])
+def test_edited_file_is_written_over_with_force_alone(
+    edit: Callable[[str], str], shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One as it was written gives place to another scenario's; one that was edited, or is another's, is kept."""
+    arguments = ["export", shop, "--to", "kubernetes", "--output", str(tmp_path), "--quiet"]
+    path = tmp_path / "kubernetes.yaml"
+    assert main(arguments) == Exit.DONE
+    assert main([*arguments, "--set", "fleet.replicas=2"]) == Exit.DONE
+    assert main(arguments) == Exit.DONE
+    edited = edit(path.read_text(encoding="utf-8"))
+    path.write_text(edited, encoding="utf-8")
+    assert main(arguments) == Exit.BAD_INPUT
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"servecast: --output {path} was edited, or not written by servecast export: name another folder, or write "
+        "over it with --force.\n"
+    )
+    assert path.read_text(encoding="utf-8") == edited
+    assert main([*arguments[:-1], "--force"]) == Exit.DONE
+    assert f"Written over: {path}\n" in capsys.readouterr().err
+    assert path.read_text(encoding="utf-8") != edited
+
+
+def test_no_file_is_written_where_one_was_edited(shop: str, tmp_path: Path) -> None:
+    """TorchServe has two, of which the first would no longer be of the second's scenario."""
+    overrides = ["--set", "batching.timer_origin=collect", "--set", "batching.collector=exclusive"]
+    (tmp_path / "config.properties").write_text("own", encoding="utf-8")
+    arguments = ["export", shop, "--to", "torchserve", "--output", str(tmp_path), *overrides]
+    assert main(arguments) == Exit.BAD_INPUT
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".properties"] == ["config.properties"]
+    assert not (tmp_path / "model-config.yaml").exists()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +146,16 @@ def test_without_a_format_it_says_which_fit(shop: str, capsys: pytest.CaptureFix
             Exit.REFUSED,
             "batching.timer_origin is enqueue, and @serve.batch has collect there: --to ",
         ),
-        (["--to", "keda"], Exit.REFUSED, "fleet.autoscaler is none, and KEDA is for a fleet that has one."),
+        (["--to", "keda"], Exit.REFUSED, "fleet.autoscaler is none, and KEDA is for a fleet that has one: --set '"),
+        (["--force"], Exit.BAD_INPUT, "--force writes over files of --output DIR, and there is none."),
+        (
+            ["--to", "kubernetes", "--image", "a:1", "--image", "a:2"],
+            Exit.BAD_INPUT,
+            "--image is given twice: name each version, like --image v2=a:2.",
+        ),
+        (["--to", "kubernetes", "--image", "=a:1"], Exit.BAD_INPUT, "must be IMAGE or VERSION=IMAGE. Got =a:1."),
+        (["--to", "kubernetes", "--image", "v9=a:1"], Exit.BAD_INPUT, "image must be of a version (v1). Got 'v9'."),
+        (["--to", "triton", "--output", "/proc/x"], Exit.BAD_INPUT, "--output /proc/x cannot be written: "),
     ],
 )
 def test_bad_input_and_refusals_are_one_sentence(

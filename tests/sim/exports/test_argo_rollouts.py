@@ -111,6 +111,23 @@ def test_canary_keeps_the_replicas_of_its_fleet() -> None:
     assert rollout["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:2"
 
 
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        ({"v1": "shop:1", "v2": "shop:2"}, "server=shop:2` begins the steps with v2, which needs an image of its own."),
+        ("shop:1", "server=IMAGE` begins the steps with v2, which needs an image of its own (--image v2=IMAGE)."),
+    ],
+)
+def test_image_of_the_canary_begins_the_steps(images: str | dict[str, str], told: str) -> None:
+    """A Rollout has one image: that of the stable version, until the canary's is set."""
+    given_scenario = rolled_out({"steps": [{"weight": "20%", "pause": "1min"}]})
+    exported = export(given_scenario, "argo-rollouts", Names(image=images))
+    assert "image: shop:1\n" in exported.files["argo-rollouts.yaml"]
+    (note,) = [note for note in exported.notes if "The Rollout has the image of v1." in note]
+    assert note.endswith(told)
+    assert not [note for note in exported.notes if "placeholder" in note]
+
+
 def test_routes_of_copies_are_managed_and_match_everything() -> None:
     """A route without a match would be taken away, which is what copies of 0 % are."""
     steps = [{"weight": "0%", "copies": "30%", "pause": "1min"}, {"weight": "5%", "pause": "1min"}]
@@ -209,5 +226,5 @@ def test_checks_that_leave_a_later_step_out_are_refused() -> None:
 
 def test_scenario_without_a_rollout_is_refused() -> None:
     """There is nothing to lead."""
-    with pytest.raises(RefusedToAnswer, match=r"^rollout is none, and Argo Rollouts leads one\.$"):
+    with pytest.raises(RefusedToAnswer, match=r"^rollout is none, and Argo Rollouts leads one: no --set alone helps"):
         export(scenario(), "argo-rollouts")

@@ -302,11 +302,38 @@ def test_server_without_pods_names_the_cold_start_as_left_over() -> None:
     assert note == "fleet.cold_start.load (40s): triton has no word for that, nor has any other format that fits."
 
 
-def test_what_another_format_would_say_of_another_scenario_is_not_denied() -> None:
-    """Argo Rollouts has weights, but leads a rollout: of a scenario without one it fits not, and says none."""
+def test_weight_of_a_version_names_who_has_weights() -> None:
+    """Knative has shares of revisions; Argo Rollouts leads a rollout, and of a scenario without one says none."""
     weighed = load_scenario({**content(), **with_versions({}, weight="5%")[1]})
     (note,) = [note for note in export(weighed, "kubernetes").notes if "weight" in note]
-    assert note == "versions.1.weight (5%): kubernetes has no word for that, nor has any other format that fits."
+    assert note == "versions.1.weight (5%): kubernetes has no word for that; --to knative has."
+
+
+@pytest.mark.parametrize(
+    ("to", "without", "told"),
+    [
+        ("triton", ("v2", "v3"), "v2 and v3 are in none of the files of triton, only v1; --to kubernetes has all."),
+        ("knative", ("v3",), "v3 is in none of the files of knative, only v1 and v2; --to kubernetes has all."),
+        ("kubernetes", (), ""),
+    ],
+)
+def test_version_that_is_in_no_file_is_named(to: str, without: tuple[str, ...], told: str) -> None:
+    """As a whole, and not only by its weight; a shadow has no weight, and Knative no word for copies."""
+    versions = [{"name": "v1"}, {"name": "v2", "weight": "5%"}, {"name": "v3", "role": "shadow", "copies": "5%"}]
+    exported = export(load_scenario({**content(), "versions": versions}), to)
+    assert exported.without == without
+    assert [note for note in exported.notes if "none of the files" in note] == ([told] if told else [])
+
+
+@pytest.mark.parametrize("to", ["kubernetes", "knative", "triton"])
+def test_another_name_in_the_files_is_told_once(to: str) -> None:
+    """Not where it is the scenario's, or was given; Triton finds a model by the name of its folder."""
+    named = load_scenario({**content(), "name": "My Model_1"})
+    told = [note for note in export(named, to).notes if "my-model-1" in note]
+    folder = ["The folder of the model must be called my-model-1, as `name` says."] if to == "triton" else []
+    assert told == ["name is My Model_1: the files have my-model-1, and --name says another.", *folder]
+    assert not [note for note in export(named, to, Names(name="shop")).notes if "--name" in note]
+    assert not [note for note in export(scenario(), to).notes if "name" in note]
 
 
 def test_name_of_a_scenario_cannot_leave_the_comment() -> None:

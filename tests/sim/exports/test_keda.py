@@ -112,9 +112,10 @@ def test_other_formulas_are_refused(autoscaler: dict[str, Any], refused: str) ->
 
 
 def test_fleet_without_an_autoscaler_is_refused() -> None:
-    """KEDA has nothing to do there."""
-    with pytest.raises(RefusedToAnswer, match=r"^fleet\.autoscaler is none, and KEDA is for a fleet that has one\.$"):
-        export(scenario(), "keda")
+    """KEDA has nothing to do there; the autoscaler advised has room for the replicas that there are."""
+    refused = r"^fleet\.autoscaler is none, and KEDA is for a fleet that has one: --set '.*, max_replicas: 12\}' is "
+    with pytest.raises(RefusedToAnswer, match=refused):
+        export(scenario("fleet.replicas=12"), "keda")
 
 
 @pytest.mark.parametrize(

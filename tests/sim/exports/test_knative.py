@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import RefusedToAnswer
-from sim.exports.export import export
+from sim.exports.export import Exported, export
+from sim.exports.names import Names
+from sim.scenario.load import load_scenario
 from tests.sim.exports.reading import exported_kinds, knative_rule, rule_of, scaled
-from tests.sim.scenario.example import scenario
+from tests.sim.scenario.example import content, scenario
 
 
 @st.composite
@@ -123,3 +126,73 @@ def test_target_above_what_a_pod_takes_is_refused() -> None:
 def test_what_knative_does_otherwise_is_told(own: dict[str, Any], told: str) -> None:
     """One sentence for each."""
     assert told in " ".join(export(scaled({"preset": "knative", **own}), "knative").notes)
+
+
+def of_versions(*versions: dict[str, Any], names: Names | None = None, **sections: Any) -> Exported:
+    """Return the export of several versions."""
+    return export(load_scenario({**content(), "versions": list(versions), **sections}), "knative", names)
+
+
+def service_of(exported: Exported, file: str) -> dict[str, Any]:
+    """Return the Service of a file."""
+    service: dict[str, Any] = next(iter(yaml.safe_load_all(exported.files[file])))
+    return service
+
+
+def test_each_version_is_a_revision_that_gets_its_share_once_it_is_there() -> None:
+    """Traffic names no revision that an earlier file did not make; the last file has the weights of the scenario."""
+    images = Names(image={"v1": "shop:1", "v2": "shop:2"})
+    exported = of_versions(
+        {"name": "v1"}, {"name": "v2", "weight": "10%"}, {"name": "v3", "weight": "30%"}, names=images
+    )
+    assert list(exported.files) == ["knative-1-v1.yaml", "knative-2-v2.yaml", "knative-3-v3.yaml"]
+    services = [service_of(exported, file) for file in exported.files]
+    assert {service["metadata"]["name"] for service in services} == {"scenario"}
+    made = [service["spec"]["template"]["metadata"]["name"] for service in services]
+    assert made == ["scenario-v1", "scenario-v2", "scenario-v3"]
+    shares = [{one["revisionName"]: one["percent"] for one in service["spec"]["traffic"]} for service in services]
+    assert shares == [
+        {"scenario-v1": 100},
+        {"scenario-v1": 90, "scenario-v2": 10},
+        {"scenario-v1": 60, "scenario-v2": 10, "scenario-v3": 30},
+    ]
+    containers = [service["spec"]["template"]["spec"]["containers"][0]["image"] for service in services]
+    assert containers == ["shop:1", "shop:2", "registry.example.com/YOUR-IMAGE:TAG"]
+    notes = " ".join(exported.notes)
+    assert "Apply the files in their order" in notes
+    assert "The image of v3 is a placeholder" in notes
+    assert "weight" not in notes
+
+
+def test_version_without_a_weight_gets_no_revision() -> None:
+    """A shadow or a canary that waits for its rollout: nothing of Knative's sends it requests."""
+    exported = of_versions({"name": "v1"}, {"name": "v2", "role": "shadow", "copies": "5%"})
+    assert list(exported.files) == ["knative.yaml"]
+    assert "traffic" not in service_of(exported, "knative.yaml")["spec"]
+    assert exported.without == ("v2",)
+
+
+def test_stable_version_is_applied_first_wherever_it_stands() -> None:
+    """All requests are its own until the others are there."""
+    exported = of_versions({"name": "new", "weight": "5%"}, {"name": "old", "role": "stable"})
+    assert list(exported.files) == ["knative-1-old.yaml", "knative-2-new.yaml"]
+
+
+@pytest.mark.parametrize(("weight", "percents"), [("2.6%", [97, 3]), ("0.2%", [99, 1])])
+def test_shares_of_revisions_are_whole_per_cent(weight: str, percents: list[int]) -> None:
+    """Rounded and told, and never to none; together they stay all of the requests."""
+    exported = of_versions({"name": "v1"}, {"name": "v2", "weight": weight})
+    traffic = service_of(exported, "knative-2-v2.yaml")["spec"]["traffic"]
+    assert [one["percent"] for one in traffic] == percents
+    told = f"versions.1.weight is {weight}: rounded to {percents[1]}%, for Knative counts in whole ones."
+    assert told in exported.notes
+
+
+def test_rates_of_the_cluster_are_those_of_the_first_version() -> None:
+    """There is one ConfigMap, which stands in the first file; another version's own rates are told."""
+    first, second = ({"autoscaler": {"preset": "knative", "rate_up": rate}} for rate in (5, 7))
+    exported = of_versions({"name": "v1", "fleet": first}, {"name": "v2", "weight": "5%", "fleet": second})
+    texts = list(exported.files.values())
+    assert "max-scale-up-rate: '5'" in texts[0]
+    assert "ConfigMap" not in texts[1]
+    assert "versions.1.fleet.autoscaler.rate_up is 7 and" in " ".join(exported.notes)

@@ -7,7 +7,8 @@ import pytest
 from policy.autoscaling_rule import Signal
 from sim.errors import ScenarioError
 from sim.exports.names import Names, label
-from tests.sim.scenario.example import scenario
+from sim.scenario.load import load_scenario
+from tests.sim.scenario.example import content, scenario
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,18 @@ def test_other_names_are_bad_input(name: str) -> None:
     """They would not be names of objects."""
     with pytest.raises(ScenarioError, match="name must be 1 to 40 lower-case letters"):
         Names(name=name).of(scenario())
+
+
+def test_image_without_a_version_is_the_stable_ones() -> None:
+    """Others have their own or a placeholder; beside one by the name of the stable version it is a second one."""
+    two = load_scenario({**content(), "versions": [{"name": "v1"}, {"name": "v2", "role": "stable"}]})
+    given = [[image.given for image in Names(image=image).images(two)] for image in (None, "a", {"v1": "b", "": "a"})]
+    assert given == [[None, None], [None, "a"], ["b", "a"]]
+    assert [image.given for image in Names(image={"v1": "a"}).images(scenario())] == ["a"]
+    with pytest.raises(ScenarioError, match=r"^image must be given once for v2, the stable version\. Got two\.$"):
+        Names(image={"v2": "a", "": "b"}).images(two)
+    with pytest.raises(ScenarioError, match=r"^image must be of a version \(v1, v2\)\. Got 'v3'\.$"):
+        Names(image={"v3": "a"}).images(two)
 
 
 @pytest.mark.parametrize("name", ["", "1x", "a-b", 'a"} or vector(1)'])

@@ -132,7 +132,7 @@ def test_batches_that_grow_while_the_device_is_busy_are_refused() -> None:
         export(scenario(), "ray-serve")
     assert str(refusal.value) == (
         "batching.timer_origin is enqueue, and @serve.batch has collect there: --to triton or tf-serving can say it; "
-        "--set batching.timer_origin=collect --set batching.freeze=timer is what @serve.batch does."
+        "--set batching.timer_origin=collect --set batching.freeze=timer is what Ray Serve takes."
     )
 
 

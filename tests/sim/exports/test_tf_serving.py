@@ -98,5 +98,5 @@ def test_deadline_and_preferred_sizes() -> None:
     """It gives up nobody, which is told; it closes no batch at a preferred size, which would be another rule."""
     notes = export(scenario("queue.deadline=2s"), "tf-serving").notes
     assert "queue.deadline is 2s: TensorFlow Serving gives up no request that waits." in notes
-    with pytest.raises(RefusedToAnswer, match=r"preferred_sizes is \[4\], .*: --to triton can say it; --set batch"):
+    with pytest.raises(RefusedToAnswer, match=r"preferred_sizes is \[4\], .*: --to triton can say it; --set 'batch"):
         export(scenario("batching.preferred_sizes=[4]"), "tf-serving")

@@ -86,5 +86,5 @@ def test_default_batching_is_refused_with_the_settings_that_torchserve_has() -> 
         export(scenario(), "torchserve")
     assert str(refusal.value) == (
         "batching.timer_origin is enqueue, and TorchServe has collect there: --to triton or tf-serving can say it; "
-        "--set batching.timer_origin=collect --set batching.collector=exclusive is what TorchServe does."
+        "--set batching.timer_origin=collect --set batching.collector=exclusive is what TorchServe takes."
     )

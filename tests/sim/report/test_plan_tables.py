@@ -47,7 +47,7 @@ def plan(**changes: object) -> Plan:
     made = Plan(
         name="shop",
         axes=(),
-        scenarios=(load_scenario(PLAIN),),
+        scenarios=(load_scenario(PLAIN),) * 4,
         limits={P99: 100.0, "refused_share": 0.01},
         confidence=0.95,
         unit="EUR",
@@ -187,7 +187,43 @@ def test_what_kubernetes_has_no_word_for_is_told_behind_its_command() -> None:
     rows = plan().rows
     changes = {"fleet.replicas": "2", "batching.max_batch": "16"}
     found = plan(rows=(replace(rows[0], changes=changes), *rows[1:]), chosen=0)
-    assert "batching.max_batch=16 must be set in the server: Kubernetes has no word for it" in said(found)
+    told = (
+        "batching.max_batch=16 must be set in the server: Kubernetes has no word for it; --to triton or tf-serving has."
+    )
+    assert told in said(found)
+
+
+AS_RAY = {"max_batch": 16, "max_wait": "5ms", "timer_origin": "collect", "freeze": "timer"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "batching", "words"),
+    [
+        (
+            {"preset": "knative"},
+            {},
+            "The answer as files for Knative (servecast forecast takes it too, without --to): servecast export "
+            "SCENARIO --set batching.max_batch=16 --to knative batching.max_batch=16 must be set in the server: ",
+        ),
+        ({"preset": "ray_serve"}, {"batching": AS_RAY}, "--set batching.max_batch=16 --to ray-serve"),
+        (
+            {"preset": "target_tracking", "target": 5, "max_replicas": 9},
+            {},
+            "servecast export has no files for this answer: fleet.autoscaler.not_ready is alike, and an HPA takes "
+            "starting pods for idle ones: --set fleet.autoscaler.not_ready=idle is what an HPA takes.",
+        ),
+    ],
+)
+def test_answer_goes_to_the_format_that_takes_its_autoscaler(
+    preset: dict[str, object], batching: dict[str, object], words: str
+) -> None:
+    """Kubernetes would refuse all of these; where each format would, the nearest says why, in place of a command."""
+    answer = load_scenario({**PLAIN, **batching, "fleet": {"autoscaler": preset}})
+    chosen = replace(row(0, 80.0, State.CONFIRMED), changes={"batching.max_batch": "16"})
+    found = said(plan(rows=(chosen,), scenarios=(answer,), chosen=0, runners_up=(), frontier=()))
+    assert words in found
+    assert ("servecast export SCENARIO" in found) == ("no files" not in words)
+    assert ("must be set in the server" in found) == (preset["preset"] == "knative")
 
 
 def test_narrower_gaps_are_no_matter_of_a_fixed_fleet() -> None:
