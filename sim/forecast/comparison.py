@@ -25,6 +25,9 @@ __all__ = ["DIFF_VERSION", "FigureChange", "ForecastDiff", "ForecastResult", "Go
 DIFF_VERSION: Final = "servecast-diff/1"
 
 _NOT_FIGURES: Final = ("manifest", "provenance")
+_OF_GOALS: Final = ("within_goal_share", "breach_share")
+"""Figures that the goals on p99 and on refusals define."""
+
 _ENDS: Final = frozenset({"value", "low", "high"})
 
 
@@ -173,9 +176,17 @@ def _change(name: str, a: ForecastResult, b: ForecastResult) -> FigureChange:
     one, other = a.figures[name], b.figures[name]
     if name == "cost" and a.currency != b.currency:
         return FigureChange(one, other, None, why=f"A counts in {a.currency}, B in {b.currency}")
+    if name in _OF_GOALS and _goals(a) != _goals(b):
+        return FigureChange(one, other, None, why="the goals that it is about are others in A and B")
     whys = [f"{side}: {figure.why}" for side, figure in (("A", one), ("B", other)) if figure.why]
     difference = figure_difference(one, other, same_seed=a.like(b))
     return FigureChange(one, other, difference, why="; ".join(whys) or None)
+
+
+def _goals(side: ForecastResult) -> tuple[object, ...]:
+    """Return the goals that define figures, of a side that tells its scenario."""
+    goals = {} if side.manifest is None else side.manifest.scenario.get("goals") or {}
+    return goals.get("p99"), goals.get("refused")
 
 
 def _by_chance(difference: Difference | None) -> TypeGuard[Difference]:

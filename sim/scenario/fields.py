@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, cast, get_origin
 
 from pydantic import (
     BaseModel,
@@ -249,18 +249,19 @@ class OrNone:
 
 
 class EmptyIfNone:
-    """Metadata of a section that the word none, or nothing at all, leaves empty: `--set goals=none`."""
+    """Metadata of a section, or a list, that the word none or nothing at all leaves empty: `--set goals=none`."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read the word as a section without a key."""
+        """Read the word as a section without a key, or as a list without an entry."""
+        empty: object = () if get_origin(source) is tuple else {}
         return core_schema.no_info_before_validator_function(
-            lambda value: {} if value is None or value == "none" else value, handler(source)
+            lambda value: empty if value is None or value == "none" else value, handler(source)
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Allow the word and null beside the section."""
+        """Allow the word and null beside what is allowed anyway."""
         return {"anyOf": [handler(schema), {"type": "null"}, {"const": "none"}]}
 
 

@@ -233,7 +233,7 @@ class Scenario(Section):
     queue: Queue = Field(default_factory=Queue, description="Who may wait, and how long.")
     front_end: FrontEnd = Field(default_factory=FrontEnd, description="The station before and behind the queue.")
     fleet: Fleet = Field(default_factory=Fleet, description="What serves.")
-    versions: Annotated[tuple[Version, ...], Field(max_length=VERSIONS_MAX)] = Field(
+    versions: Annotated[tuple[Version, ...], Field(max_length=VERSIONS_MAX), EmptyIfNone] = Field(
         (), description="Versions of the model that are loaded side by side. Default: one, v1."
     )
     split: Split = Field(default_factory=Split, description="Whether a user stays with a version.")

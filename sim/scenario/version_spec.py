@@ -88,7 +88,10 @@ class Version(Section):
         True, description="Whether its replicas are there from the start, or when a rollout or an operator starts them."
     )
     model: Model | None = Field(None, description="What a pass of it costs. Default: as `model`.")
-    fleet: Fleet | None = Field(None, description="What serves it, a pool of its own. Default: as `fleet`.")
+    fleet: Fleet | None = Field(
+        None,
+        description="What serves it, a pool of its own, of which nothing holds that `fleet` says. Default: as `fleet`.",
+    )
 
 
 class Split(Section):

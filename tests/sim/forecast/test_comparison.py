@@ -174,6 +174,17 @@ def test_costs_in_two_currencies_are_not_compared() -> None:
     assert (found.difference, found.why) == (None, "A counts in EUR, B in USD")
 
 
+def test_shares_that_goals_define_are_compared_under_equal_goals_alone() -> None:
+    """Within 30 ms in one and within 60 ms in the other are two things; other goals do not define them."""
+    loose, strict, named = (
+        saved(scenario(*SHORT, f"goals={goals}")) for goals in ("{p99: 60ms}", "{p99: 30ms}", "{p99: 60ms, p50: 9ms}")
+    )
+    for name in ("within_goal_share", "breach_share"):
+        found = between(loose, strict).figures[name]
+        assert (found.difference, found.why) == (None, "the goals that it is about are others in A and B")
+        assert between(loose, named).figures[name].difference is not None
+
+
 def test_forecast_without_manifest_is_compared_as_far_as_it_goes(before: dict[str, Any]) -> None:
     """Of an older servecast: no input, no runs; figures by their intervals."""
     older = copy.deepcopy(before)

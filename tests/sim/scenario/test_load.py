@@ -237,6 +237,7 @@ def test_no_goals_may_be_said() -> None:
         assert load_scenario(wanted, [nothing]).goals == Goals()
     assert load_scenario(wanted, ["goals=none", "goals.p50=9ms"]).goals == Goals(p50="9ms")
     assert load_scenario({**content(), "cost": {"replica_hour": 1.0}}, ["cost=none"]).cost is None
+    assert load_scenario({**content(), "versions": [{"name": "v1"}]}, ["versions=none"]).versions == ()
     assert complaint(content(), "goals=fast") == "goals must be a mapping of keys. Got 'fast'."
 
 
