@@ -357,8 +357,8 @@ def _too_few(worth: float, q: float) -> str:
     about = f"{math.ceil(10 * times) / 10:.1f}" if times < 10 else f"{times:.0f}"
     return (
         f"a run shows {worth * (1.0 - q):.1f} independent answers beyond it, and {EXCEEDANCES_MIN:.0f} are needed, "
-        f"in runs about {about} times as long (horizon.duration, if the load does not change over time; of a trace "
-        "with traffic.arrivals.repeat)"
+        f"in runs about {about} times as long, some of that to spare (horizon.duration, if the load does not change "
+        "over time; of a trace with traffic.arrivals.repeat)"
     )
 
 

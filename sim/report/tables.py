@@ -390,7 +390,7 @@ def _more_runs(forecast: Forecast) -> Iterator[Text]:
     """Yield what would tell of goals that are not clear, or not known."""
     needed = runs_that_tell(forecast.goals, forecast.figures, forecast.provenance["runs"])
     if needed is not None:
-        about = f"about {digits_of(needed, 2)}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
+        about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
         yield Text(f"More runs would tell, {about} of them: --runs or --precision.", style="dim")
 
 
