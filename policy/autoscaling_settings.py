@@ -24,7 +24,7 @@ from policy.autoscaling_rule import (
 )
 from policy.errors import SettingError
 from policy.recommendation import ceil_replicas
-from policy.settings import COUNT_MAX, check_count, check_name, check_time_ns, time_in_words
+from policy.settings import COUNT_MAX, check_count, check_name, check_time_ns, exact_time
 
 __all__ = ["ENTRIES_MAX", "PERIOD_MIN_NS", "autoscaling_in_words", "autoscaling_rule", "fixed_fleet", "target_in_words"]
 
@@ -174,9 +174,9 @@ def autoscaling_rule(
     if panic_window_ns > 0 and chosen != Formula.TOTAL:
         raise SettingError(f"{KEY}.formula", "total where there is a panic_window", formula)
     if panic_window_ns > 0 and panic_window_ns >= window_ns:
-        window = time_in_words(window_ns) if window_ns else "none: state a longer one too"
+        window = exact_time(window_ns) if window_ns else "none: state a longer one too"
         allowed = f"shorter than {KEY}.window ({window})"
-        raise SettingError(f"{KEY}.panic_window", allowed, time_in_words(panic_window_ns))
+        raise SettingError(f"{KEY}.panic_window", allowed, exact_time(panic_window_ns))
     goal = float(target)
     if chosen == Formula.UTILISATION:
         goal = _whole_percent(of_signal, signal, goal)

@@ -51,7 +51,7 @@ __all__ = [
     "routing_in_words",
     "routing_rule",
     "rules_in_words",
-    "time_in_words",
+    "exact_time",
 ]
 
 TIME_MAX_NS = 31 * 86_400 * 10**9
@@ -81,8 +81,8 @@ Name = TypeVar("Name", bound=IntEnum)
 def check_time_ns(key: str, value: int, least_ns: int = 0, most_ns: int = TIME_MAX_NS) -> int:
     """Return a time in nanoseconds that lies in [least_ns, most_ns], or raise SettingError."""
     if not least_ns <= value <= most_ns:
-        allowed = f"a time from {time_in_words(least_ns)} to {time_in_words(most_ns)}"
-        raise SettingError(key, allowed, time_in_words(value))
+        allowed = f"a time from {exact_time(least_ns)} to {exact_time(most_ns)}"
+        raise SettingError(key, allowed, exact_time(value))
     return int(value)
 
 
@@ -282,8 +282,8 @@ def pass_time_rule(
     largest = padded[-1] if padded else max_batch
     variable_ns = (per_item_ns + per_unit_ns * size_max) * largest
     if variable_ns > PASS_PART_MAX_NS:
-        limit = time_in_words(PASS_PART_MAX_NS)
-        raise SettingError(key, f"at most {limit} for the largest batch and request", time_in_words(variable_ns))
+        limit = exact_time(PASS_PART_MAX_NS)
+        raise SettingError(key, f"at most {limit} for the largest batch and request", exact_time(variable_ns))
     points = dict(table or {})
     sizes = _ascending(f"{key}.table", sorted(points), TABLE_POINTS_MAX)
     times = [check_time_ns(f"{key}.table.{size}", points[size], 0, PASS_PART_MAX_NS) for size in sizes]
@@ -320,7 +320,7 @@ def _filled(values: Sequence[int], length: int) -> tuple[int, ...]:
     return tuple(values) + (0,) * (length - len(values))
 
 
-def time_in_words(time_ns: int) -> str:
+def exact_time(time_ns: int) -> str:
     """Return a time as a user writes it, in the largest unit that leaves it short."""
     for unit, unit_ns in (("d", 86_400 * 10**9), ("h", 3_600 * 10**9), ("s", 10**9), ("ms", 10**6), ("us", 10**3)):
         if time_ns and abs(time_ns) >= unit_ns:

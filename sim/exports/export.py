@@ -74,11 +74,12 @@ def fitting(scenario: Scenario) -> tuple[Fit, ...]:
     return tuple(_fit(one, scenario, names, drafts) for one in FORMATS)
 
 
-def best_fit(scenario: Scenario) -> Fit:
+def best_fit(scenario: Scenario, fits: Iterable[Fit] | None = None) -> Fit:
     """Return the format that suits a scenario best, of those that run a fleet; the nearest, refused, where none fits.
 
     That is the one that says all versions, then that of the autoscaler's preset, then the one that says most of the
-    autoscaler and the rollout; among equals Kubernetes goes first. Raises ScenarioError.
+    autoscaler and the rollout; among equals Kubernetes goes first. `fits` are what fitting() returns, where that is
+    there already. Raises ScenarioError.
     """
     written = each_version(scenario)[version_rules(scenario).weights.stable].fleet.autoscaler
     of_preset = None if written is None or written.preset is None else _OF_PRESETS.get(written.preset)
@@ -88,7 +89,7 @@ def best_fit(scenario: Scenario) -> Fit:
         said = sum("autoscaler." in key or key.startswith("rollout.") for key in fit.said)
         return fit.exported is not None, -len(without), fit.format.name == of_preset, said
 
-    return max((fit for fit in fitting(scenario) if fit.format.runs_fleets), key=rank)
+    return max((fit for fit in fits or fitting(scenario) if fit.format.runs_fleets), key=rank)
 
 
 def _fit(one: Format, scenario: Scenario, names: Names, drafts: Mapping[str, Draft | DoesNotFit]) -> Fit:

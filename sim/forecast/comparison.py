@@ -14,9 +14,10 @@ from sim.errors import ScenarioError
 from sim.forecast.estimates import FLEET_METRICS, METRICS, Figure
 from sim.forecast.forecast import FORECAST_VERSION
 from sim.forecast.intervals import LEVEL
-from sim.forecast.manifest import SEED_MAX, Manifest, unlike_conditions
+from sim.forecast.manifest import Manifest, unlike_conditions
 from sim.forecast.paired import Difference, beyond_noise_together, figure_difference
 from sim.scenario.changes import Change, changes
+from sim.scenario.fields import SEED_MAX
 from sim.scenario.rules import RUNS_MAX
 from sim.scenario.units import in_words, shown
 

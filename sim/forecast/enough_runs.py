@@ -18,6 +18,7 @@ from typing import Any
 
 from sim.errors import ScenarioError
 from sim.forecast.estimates import Figure
+from sim.forecast.intervals import MORE_THAN_NEEDED
 from sim.forecast.replications import Replication
 from sim.forecast.settling import RunBatch, settled_runs
 from sim.scenario.rules import RUNS_MAX
@@ -39,9 +40,6 @@ FIRST_RUNS = 20
 
 _STEP = 10
 """The fewest runs between two looks."""
-
-_MARGIN = 1.3
-"""How many times the runs that seem to be needed are asked for."""
 
 _POINTS = 0.001
 """A share is precise enough where it is known to 0.1 points, if that is more than the wanted part of it."""
@@ -145,7 +143,7 @@ def runs_after(count: int, excess: float, most: int) -> int:
     Its width falls with the root of the number of runs. The number is doubled at most: what few runs show of the spread
     is not worth a longer leap.
     """
-    needed = math.ceil(_MARGIN * count * min(excess, 2.0) ** 2)
+    needed = math.ceil(MORE_THAN_NEEDED * count * min(excess, 2.0) ** 2)
     return min(max(min(needed, 2 * count), count + _STEP), most)
 
 

@@ -14,12 +14,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from policy.timeline import Outcome
 from sim.forecast.intervals import (
     EXCEEDANCES_MIN,
     LEVEL,
+    MORE_THAN_NEEDED,
     Bounds,
     PredictionBounds,
     confidence,
@@ -46,10 +47,6 @@ __all__ = [
     "requests_of",
     "tree_of",
 ]
-
-
-_LONGER: Final = 1.3
-"""How many times as long as is needed runs are asked for: few answers say roughly what more of them will be worth."""
 
 
 @dataclass(frozen=True)
@@ -353,7 +350,7 @@ def _with_unseen(
 
 def _too_few(worth: float, q: float) -> str:
     """Say how far the runs are from supporting a quantile."""
-    times = _LONGER * EXCEEDANCES_MIN / max(worth * (1.0 - q), 1e-9)
+    times = MORE_THAN_NEEDED * EXCEEDANCES_MIN / max(worth * (1.0 - q), 1e-9)
     about = f"{math.ceil(10 * times) / 10:.1f}" if times < 10 else f"{times:.0f}"
     return (
         f"a run shows {worth * (1.0 - q):.1f} independent answers beyond it, and {EXCEEDANCES_MIN:.0f} are needed, "

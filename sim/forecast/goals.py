@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sim.forecast.estimates import Figure
 from sim.forecast.goal_metrics import judged_by, quantile_of
-from sim.forecast.intervals import EXCEEDANCES_MIN
+from sim.forecast.intervals import EXCEEDANCES_MIN, MORE_THAN_NEEDED
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.scenario.spec import Goals
 
@@ -27,9 +27,6 @@ _FIGURES = {
     "breach": "breach_share",
 }
 """The figure that each goal is about."""
-
-_MORE_THAN_NEEDED = 1.3
-"""Times the runs that seem to be needed: the spread that few runs show is not exact."""
 
 _RUNS_MOST = 1e9
 
@@ -119,7 +116,7 @@ def runs_that_tell(goals: Sequence[GoalResult], figures: Mapping[str, Figure], m
         times = max(times, (width / room) ** (1 if is_unseen else 2) if room else math.inf)
     if times == 0.0:
         return None
-    return math.ceil(round(min(_MORE_THAN_NEEDED * times * made, _RUNS_MOST), 6))
+    return math.ceil(round(min(MORE_THAN_NEEDED * times * made, _RUNS_MOST), 6))
 
 
 def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:

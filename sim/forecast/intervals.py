@@ -21,6 +21,7 @@ from sim.outcome.latencies import BATCHES_PER_RUN, BatchMeans, batch_means
 __all__ = [
     "EMPIRICAL_DRAWS_MIN",
     "EXCEEDANCES_MIN",
+    "MORE_THAN_NEEDED",
     "LEVEL",
     "Bounds",
     "PredictionBounds",
@@ -40,6 +41,9 @@ LEVEL = 0.95
 
 EXCEEDANCES_MIN = 20.0
 """A q-quantile is given if a run is worth so many independent values beyond it: effective samples * (1 - q)."""
+
+MORE_THAN_NEEDED = 1.3
+"""How many times the runs, or their length, that seem to be needed are asked for: few show roughly what more will."""
 
 EMPIRICAL_DRAWS_MIN = 200
 """From so many draws on, a prediction interval is read off the draws themselves."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from sim.errors import ScenarioError
 from sim.forecast.provenance import host, versions
+from sim.scenario.fields import SEED_MAX
 from sim.scenario.identity import as_written, content_hash, named_files, put, scenario_hash
 from sim.scenario.load import load_scenario
 from sim.scenario.rules import RUNS_MAX
@@ -27,14 +28,13 @@ from sim.scenario.units import in_words, shown
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["MANIFEST_VERSION", "SEED_MAX", "Manifest", "NamedFile", "manifest_of", "read_as", "unlike_conditions"]
+__all__ = ["MANIFEST_VERSION", "Manifest", "NamedFile", "manifest_of", "read_as", "unlike_conditions"]
 
 MANIFEST_VERSION: Final = "servecast-manifest/1"
 
 _TRACE_MAX_BYTES: Final = 100_000
 """The longest trace that a manifest holds."""
 
-SEED_MAX: Final = 2**63 - 1
 
 Kind = TypeVar("Kind")
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sim.engine.engines import chosen_engine
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.estimates import Figure, tree_of
+from sim.forecast.intervals import MORE_THAN_NEEDED
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.settling import is_steady
@@ -51,9 +52,8 @@ CAPACITY_VERSION: Final = "servecast-capacity/1"
 _PRECISION: Final = 0.005
 """Of a rate: it is searched no more closely."""
 
-_LONGER: Final = 1.3
 _LONGER_LEAST: Final = 2.0
-"""How many times as long as is needed runs are made where they were too short, and at the least."""
+"""How many times as long runs are made at the least where they were too short."""
 
 _LONGER_MOST: Final = 30.0
 _REQUESTS_MOST: Final = 5_000_000
@@ -174,7 +174,7 @@ def capacity(
         try:
             return search.answer(scenario, already=simulated)
         except TooShort as error:
-            longer = times * max(_LONGER * error.times, _LONGER_LEAST)
+            longer = times * max(MORE_THAN_NEEDED * error.times, _LONGER_LEAST)
             is_last = not _may_be_longer(scenario, longer)
             times, simulated = times if is_last else longer, simulated + search.simulated
 

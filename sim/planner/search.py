@@ -20,10 +20,9 @@ from typing import Final, Protocol
 
 from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
-from sim.forecast.intervals import spread
+from sim.forecast.intervals import MORE_THAN_NEEDED, spread
 from sim.planner.verdicts import (
     LONGER_RUNS,
-    MORE_THAN_NEEDED,
     Prospect,
     one_sided_t,
     prospect,

@@ -153,19 +153,22 @@ def _use(engine: Engine) -> None:
 
 
 _writing = Lock()
-_own_folders: Final[list[tempfile.TemporaryDirectory[str]]] = []
 
 
 def _folder(files: Files) -> Path:
-    """Return a folder of this process, removed when the process ends, that holds the files; each is written once."""
+    """Return a folder of this process that holds the files; each is written once."""
     with _writing:  # a Dask worker may have several threads
-        if not _own_folders:
-            _own_folders.append(tempfile.TemporaryDirectory(prefix="servecast-"))
-        path = Path(_own_folders[0].name)
+        path = Path(_own_folder().name)
         for name, content in files.items():
             if not (path / name).exists():
                 (path / name).write_bytes(content)
     return path
+
+
+@cache
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that is removed when this process ends; a second thread must not come in between."""
+    return tempfile.TemporaryDirectory(prefix="servecast-")
 
 
 def _check_state(state: str) -> None:

@@ -16,11 +16,11 @@ from typing import Final
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.estimates import Figure
 from sim.forecast.goal_metrics import stand_in_of
+from sim.forecast.intervals import MORE_THAN_NEEDED
 from sim.planner.bench import ScenarioBench
 from sim.planner.question import longer_runs
 from sim.planner.search import Run
 from sim.planner.verdicts import (
-    MORE_THAN_NEEDED,
     Share,
     shares_of_limits,
     times_needed,

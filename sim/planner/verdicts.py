@@ -21,7 +21,6 @@ from sim.forecast.intervals import EXCEEDANCES_MIN, LEVEL, none_seen_high, stude
 
 __all__ = [
     "LONGER_RUNS",
-    "MORE_THAN_NEEDED",
     "Prospect",
     "Share",
     "is_met",
@@ -45,9 +44,6 @@ _PASSED_AT: Final = 0.8
 
 LONGER_RUNS: Final = "longer ones (horizon.duration)"
 """What is said of longer runs, where the length of a run is a matter of choice."""
-
-MORE_THAN_NEEDED: Final = 1.3
-"""How many times as many runs as seem to be needed are made where the first ones do not tell."""
 
 _CLEAR_STEP: Final = 1.1
 """By how much a number of runs is raised until it would show that a goal is met."""

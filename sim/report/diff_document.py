@@ -28,7 +28,6 @@ from sim.report.units import capital, change, change_span, unit_of
 __all__ = ["diff_document"]
 
 _HIGHLIGHTS = ("latency_ms.p50", "latency_ms.p99", "refused_share", "replicas.mean", "cost")
-_ENDS = ("low", "high")
 
 
 def diff_document(diff: ForecastDiff, *, command: str | None = None) -> Document:
@@ -83,5 +82,5 @@ def _records(diff: ForecastDiff) -> Records:
         ends = (None, None, None, None) if by is None else (by.value, by.low, by.high, by.p_value)
         noise = (None, None) if by is None else (by.beyond_noise, found.beyond_noise_together)
         rows.append((name, unit_of(name, diff.a.currency), found.a.value, found.b.value, *ends, *noise, found.why))
-    heads = ("difference", *(f"difference_{end}" for end in _ENDS), "p_value", "beyond_noise", "beyond_noise_together")
+    heads = ("difference", "difference_low", "difference_high", "p_value", "beyond_noise", "beyond_noise_together")
     return Records(("name", "unit", "a", "b", *heads, "why"), tuple(rows))

@@ -21,7 +21,6 @@ from sim.report.as_it_fits import AsItFits
 from sim.report.goal_words import goal_words, is_seen, nearness_words
 from sim.report.tables import FIGURE_NAMES, label_of
 from sim.report.units import about_time, digits_of, new_table, quantity, requests_in_words, short_keys, span
-from sim.scenario.spec import Scenario
 
 __all__ = [
     "FRONTIER_TITLE",
@@ -155,23 +154,22 @@ class GoingOn(NamedTuple):
 def going_on(plan: Plan, row: PlanRow, scenario: str) -> GoingOn:
     """Return how the answer becomes files; `scenario` is the file as its user gave it."""
     answer = plan.scenarios[row.place]
-    fit = best_fit(answer)
+    fits = fitting(answer)
+    fit = best_fit(answer, fits)
     if fit.exported is None:
         return GoingOn(f"servecast export has no files for this answer: {fit.refusal}", (), ())
     settings = [part for key, value in {**plan.fixed, **row.changes}.items() for part in ("--set", f"{key}={value}")]
     command = shlex.join(["servecast", "export", scenario, *settings, "--to", fit.format.name])
     sentence = f"The answer as files for {fit.format.system} (servecast forecast takes it too, without --to):"
-    return GoingOn(sentence, (command,), tuple(_left_to_the_server(row, fit, answer)))
+    return GoingOn(sentence, (command,), tuple(_left_to_the_server(row, fit, fits)))
 
 
-def _left_to_the_server(row: PlanRow, fit: Fit, answer: Scenario) -> Iterator[str]:
+def _left_to_the_server(row: PlanRow, fit: Fit, fits: Sequence[Fit]) -> Iterator[str]:
     """Yield which settings of the server the files do not say, and which other format does."""
     of_server = [key for key in row.changes if key.partition(".")[0] in ("batching", "queue")]
     keys = [key for key in of_server if not _says(fit, key)]
     if keys:
-        able = [
-            other.format.name for other in fitting(answer) if other.exported and all(_says(other, key) for key in keys)
-        ]
+        able = [other.format.name for other in fits if other.exported and all(_says(other, key) for key in keys)]
         has = f"; --to {' or '.join(able)} has" if able else ""
         named = ", ".join(f"{key}={row.changes[key]}" for key in keys)
         yield f"{named} must be set in the server: {fit.format.system} has no word for it{has}."

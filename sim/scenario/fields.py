@@ -41,6 +41,7 @@ from sim.scenario.units import (
 __all__ = [
     "AS_WRITTEN",
     "RATE_MAX_PER_S",
+    "SEED_MAX",
     "Count",
     "Duration",
     "EmptyIfNone",
@@ -67,6 +68,9 @@ __all__ = [
 
 RATE_MAX_PER_S: Final = 1e7
 """The highest rate of any process: ten million requests a second."""
+
+SEED_MAX: Final = 2**63 - 1
+"""The largest seed of random numbers."""
 
 AS_WRITTEN: Final = "as written"
 """The context in which model_dump gives what a file would hold: quantities as text with their units."""

@@ -19,7 +19,7 @@ from sim.scenario.messages import sentence
 from sim.scenario.missing import close_file
 from sim.scenario.overrides import with_overrides
 from sim.scenario.rules import check_rules
-from sim.scenario.spec import Goals, Scenario
+from sim.scenario.spec import NAME_MAX, Goals, Scenario
 from sim.scenario.strict_yaml import SIZE_MAX_BYTES, read_yaml
 from sim.scenario.traces import with_checked_trace
 from sim.scenario.units import in_words, shown
@@ -33,9 +33,6 @@ _SEVERAL = re.compile(r"[^\[\]{}'\",]+(,[^\[\]{}'\",]+)+|[^\[\]{}'\",]+\.\.[^\[\
 
 _MEANT = re.compile(r" Did you mean (\w+)\?$")
 """What an error says of a word that is none of those allowed."""
-
-_NAME_MAX = 100
-"""So much of its file's name is that of a scenario which states none."""
 
 _OF_SERVECAST = "servecast-"
 _SWEEP_BEGINS = '{"format": "servecast-sweep/'
@@ -73,7 +70,7 @@ def written_scenario(source: str | Path | Mapping[str, object]) -> tuple[dict[st
     if isinstance(source, Mapping):
         return dict(source), Path()
     path = Path(source)
-    return {"name": path.stem[:_NAME_MAX], **_read_file(path)}, path.parent
+    return {"name": path.stem[:NAME_MAX], **_read_file(path)}, path.parent
 
 
 def checked_scenario(content: dict[str, object], folder: Path, overrides: Sequence[str] = ()) -> Scenario:

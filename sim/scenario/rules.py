@@ -28,17 +28,16 @@ from policy.settings import (
 )
 from sim.scenario.costs import Costs, costs_of
 from sim.scenario.distributions import size_table, spread_table, time_table
+from sim.scenario.fields import SEED_MAX
 from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.profile import Draw
 from sim.scenario.spec import Autoscaler, Fleet, Scenario
 from sim.scenario.traces import recorded_sizes
 
-__all__ = ["RUNS_MAX", "SEED_MAX", "ServingRules", "check_rules", "check_seed", "serving_rules"]
+__all__ = ["RUNS_MAX", "ServingRules", "check_rules", "check_seed", "serving_rules"]
 
 RUNS_MAX: Final = 10_000
 """The most runs of one configuration."""
-
-SEED_MAX: Final = 2**63 - 1
 
 
 class ServingRules(NamedTuple):

@@ -17,6 +17,7 @@ from policy.settings import COUNT_MAX
 from policy.versions import VERSIONS_MAX
 from sim.scenario.distribution_spec import TimeLaw
 from sim.scenario.fields import (
+    SEED_MAX,
     Count,
     Duration,
     EmptyIfNone,
@@ -39,6 +40,7 @@ from sim.scenario.traffic_spec import FROM_PROFILE, Clients, Network, Retries, T
 from sim.scenario.version_spec import Rollout, Split, Version
 
 __all__ = [
+    "NAME_MAX",
     "Autoscaler",
     "Batching",
     "Clients",
@@ -77,6 +79,10 @@ def _write_slots(slots: int | None) -> int | str | None:
 _SLOTS_SCHEMA = {
     "anyOf": [{"type": "integer", "minimum": 1, "maximum": COUNT_MAX}, {"const": "unlimited"}, {"type": "null"}]
 }
+
+
+NAME_MAX = 100
+"""Letters of a name for reports."""
 
 
 class Batching(Section):
@@ -225,7 +231,7 @@ class Scenario(Section):
     """A scenario: who asks, what serves, what is wanted."""
 
     name: str = Field(
-        "scenario", description="A name for reports. Default: that of the file.", min_length=1, max_length=100
+        "scenario", description="A name for reports. Default: that of the file.", min_length=1, max_length=NAME_MAX
     )
     traffic: Traffic = Field(description="Who sends what, and when.")
     model: Model = Field(description="What a pass costs.")
@@ -243,7 +249,7 @@ class Scenario(Section):
     horizon: Horizon = Field(default_factory=Horizon, description="How much is simulated.")
     goals: Annotated[Goals, EmptyIfNone] = Field(default_factory=Goals, description="What is wanted. none: nothing.")
     cost: Annotated[Cost | None, OrNone] = Field(None, description="What a replica costs. Default: no cost is given.")
-    seed: Annotated[int, count_up_to(2**63 - 1, 0)] | None = Field(
+    seed: Annotated[int, count_up_to(SEED_MAX, 0)] | None = Field(
         None, description="Seed of all random numbers; the option --seed goes before it. Default: 0."
     )
     _source_dir: Path = PrivateAttr(default_factory=Path)

@@ -6,6 +6,7 @@ import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from time import sleep
 
@@ -73,7 +74,7 @@ def test_threads_of_one_worker_share_one_folder_of_files(monkeypatch: pytest.Mon
             super().__init__(prefix=prefix)
             made.append(self)
 
-    monkeypatch.setattr(module, "_own_folders", [])
+    monkeypatch.setattr(module, "_own_folder", cache(module._own_folder.__wrapped__))
     monkeypatch.setattr(module.tempfile, "TemporaryDirectory", SlowlyMade)
     with ThreadPoolExecutor(4) as threads:
         folders = set(threads.map(module._folder, [{"trace.csv": b"timestamp\n"}] * 4))
