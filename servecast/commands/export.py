@@ -2,8 +2,8 @@
 
 Formats: kubernetes, keda, argo-rollouts, knative, ray-serve, triton, torchserve, tf-serving; without --to it says which
 of them fit the scenario. What a format cannot say stands in a comment of its files, and on stderr. Exit code 3 where it
-would say something else, with the formats that can say it. A file that was edited, or is another's, is not written over
-without --force.
+would say something else, with the formats that can say it. A file that was edited, or is another scenario's, is not
+written over without --force.
 
 Examples:
   servecast export scenario.yaml
@@ -27,7 +27,8 @@ from servecast.overwriting import refuse_overwriting
 from servecast.scenarios import load_scenario
 from servecast.streams import Talk
 from sim.exports.formats import FORMATS, close_format
-from sim.exports.seal import is_as_written
+from sim.exports.seal import is_as_written, source_of
+from sim.scenario.units import shown
 
 if TYPE_CHECKING:
     from sim.exports.export import Exported
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> Exit:
     written: list[str] = []
     if options.output is not None:
         refuse_overwriting("--output", [options.output / name for name in exported.files], options)
-        written = _write_files(exported.files, options.output, is_forced=options.force)
+        written = _write_files(exported.files, options.output, shown(scenario.name), is_forced=options.force)
     seen = options.output is None and sys.stdout.isatty()  # the notes stand in the files
     talk = Talk(quiet=options.quiet or seen)
     for note in (*exported.notes, *written):
@@ -102,29 +103,33 @@ def _print_fits(scenario: Scenario) -> None:
 
     for fit in fitting(scenario):
         verdict = f"does not fit: {fit.refusal}" if fit.exported is None else _fits(fit.exported)
-        sys.stdout.write(f"{fit.format.name:<13}  {fit.format.summary:<36}  {verdict}\n")
+        kinds = ", ".join(fit.exported.kinds if fit.exported else ()) or fit.format.summary
+        sys.stdout.write(f"{fit.format.name:<13}  {kinds:<36}  {verdict}\n")
 
 
 def _fits(exported: Exported) -> str:
     """Return that a format fits, and for which versions it has no file."""
-    from sim.exports.telling import listed
+    from sim.scenario.units import listed
 
     if not exported.without:
         return "fits"
     return f"fits but for {listed(exported.without)}, of which there is nothing in its files"
 
 
-def _write_files(files: Mapping[str, str], folder: Path, *, is_forced: bool) -> list[str]:
-    """Write the files into a folder; return what there is to say of them. Raises UsageError before any is written."""
+def _write_files(files: Mapping[str, str], folder: Path, scenario: str, *, is_forced: bool) -> list[str]:
+    """Write the files of a scenario into a folder; return what there is to say of them.
+
+    Raises UsageError before any is written.
+    """
     paths = {folder / name: text for name, text in files.items()}
     try:
         there = [path for path in paths if path.exists()]
-        edited = [path for path in there if not is_as_written(path.read_text(encoding="utf-8", errors="replace"))]
-        if edited and not is_forced:
-            raise UsageError(
-                f"--output {edited[0]} was edited, or not written by servecast export: name another folder, or write "
-                "over it with --force"
-            )
+        for path in [] if is_forced else there:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            why = "was edited, or not written by servecast export" if not is_as_written(text) else ""
+            why = why or (f"is of {source_of(text)}, another scenario" if source_of(text) != scenario else "")
+            if why:
+                raise UsageError(f"--output {path} {why}: name another folder, or write over it with --force")
         folder.mkdir(exist_ok=True)
         for path, text in paths.items():
             path.write_text(text, encoding="utf-8")

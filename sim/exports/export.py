@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -11,17 +12,19 @@ from typing import Final
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.exports.formats import FORMATS, Format, close_format
 from sim.exports.names import Names
-from sim.exports.seal import sealed
-from sim.exports.telling import DoesNotFit, Draft, listed
+from sim.exports.seal import origin, sealed
+from sim.exports.telling import DoesNotFit, Draft
 from sim.scenario.identity import scenario_hash
 from sim.scenario.spec import Scenario
-from sim.scenario.units import shown
+from sim.scenario.units import listed, shown
 from sim.scenario.versions import each_version, version_names, version_rules
 
 __all__ = ["Exported", "Fit", "best_fit", "export", "fitting"]
 
 _WIDTH = 110
 """Columns of the comment above a file."""
+
+_KIND: Final = re.compile(r"^kind: (\w+)$", re.MULTILINE)
 
 _OF_PRESETS: Final = {
     "kubernetes_hpa": "kubernetes",
@@ -41,6 +44,11 @@ class Exported:
     files: Mapping[str, str]  # text by name
     notes: tuple[str, ...]  # what the files say otherwise, or not at all: sentences, which stand in them too
     without: tuple[str, ...] = ()  # the versions that are in none of the files
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of the objects that the files hold, in their order, of a format that has such."""
+        return tuple(dict.fromkeys(kind for text in self.files.values() for kind in _KIND.findall(text)))
 
 
 @dataclass(frozen=True)
@@ -198,8 +206,7 @@ def _named(keys: Iterable[str], left: Mapping[str, str]) -> str:
 
 def _with_heads(files: Mapping[str, str], scenario: Scenario, chosen: Format, notes: Iterable[str]) -> dict[str, str]:
     """Return the files under comments: what each was made from, and, above the first, all that they do not say."""
-    source = f"{shown(scenario.name)} ({scenario_hash(scenario)[:12]})"
-    made = f"Written by servecast export --to {chosen.name} from {source}."
+    made = origin(chosen.name, shown(scenario.name), scenario_hash(scenario))
     first = next(iter(files))
     elsewhere = f"What is to be known of it stands in {first}."
     return {

@@ -1,4 +1,4 @@
-"""The seal of an exported file: a checksum in its head, by which an edited file is told from one as it was written."""
+"""The seal of an exported file: a head with the scenario that it was made from, and a checksum that shows edits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ import re
 from hashlib import sha256
 from typing import Final
 
-__all__ = ["is_as_written", "sealed"]
+__all__ = ["is_as_written", "origin", "sealed", "source_of"]
 
 _BEGINS: Final = "# Written by servecast export "
+_ORIGIN: Final = re.compile(r"^Written by servecast export --to \S+ from (.+?) \([0-9a-f]{12}\)\.")
+_HEAD_MOST: Final = 500
+"""Characters of a file in which its origin stands, which may be over two lines."""
+
 _SEAL: Final = re.compile(r"^# Checksum of what follows \(([0-9a-f]{12})\)\.\n", re.MULTILINE)
+
+
+def origin(to: str, scenario: str, scenario_hash: str) -> str:
+    """Return the sentence that says of what a file was made."""
+    return f"Written by servecast export --to {to} from {scenario} ({scenario_hash[:12]})."
+
+
+def source_of(text: str) -> str | None:
+    """Return the name of the scenario that an exported file was made from; None of any other file."""
+    head = " ".join(line.lstrip("#").strip() for line in text[:_HEAD_MOST].splitlines())
+    found = _ORIGIN.match(head)
+    return found[1] if found is not None else None
 
 
 def sealed(head: str, rest: str) -> str:

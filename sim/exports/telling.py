@@ -6,7 +6,7 @@ nothing is dropped in silence, a key of next year included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from shlex import quote
 from typing import NoReturn
@@ -14,9 +14,9 @@ from typing import NoReturn
 from policy.versions import WEIGHT_ONE
 from sim.errors import RefusedToAnswer
 from sim.exports.stated import Stated
-from sim.scenario.units import write_time
+from sim.scenario.units import listed, write_time
 
-__all__ = ["DoesNotFit", "Draft", "Telling", "listed"]
+__all__ = ["DoesNotFit", "Draft", "Telling"]
 
 
 class DoesNotFit(RefusedToAnswer):
@@ -118,9 +118,3 @@ class Telling:
         left = {stated.key: stated.words for telling in tellings for stated in telling._left.values()}
         said = frozenset[str]().union(*(telling._said for telling in tellings))
         return Draft(files, tuple(notes), said, {key: words for key, words in left.items() if key not in said})
-
-
-def listed(words: Iterable[str], last: str = "and") -> str:
-    """Return words as a sentence lists them."""
-    *others, final = list(words) or [""]
-    return f"{', '.join(others)} {last} {final}" if others else final

@@ -37,6 +37,7 @@ __all__ = [
     "SecondLook",
     "on_recorded_arrivals",
     "part_of_a_trace",
+    "figure_warnings",
     "plain_warnings",
     "second_looks",
 ]
@@ -98,9 +99,14 @@ class SecondLook:
 
 def plain_warnings(scenario: Scenario, figures: Figures) -> list[str]:
     """Return what a scenario and its figures show."""
-    checks = (_blocking, _busy_signal, _instant_start, _small_version, _not_calibrated)
-    said = [part_of_a_trace(scenario), _in_milliseconds(scenario), *(check(scenario, figures) for check in checks)]
-    return [sentence for sentence in said if sentence is not None]
+    said = [part_of_a_trace(scenario), _in_milliseconds(scenario)]
+    return [*(sentence for sentence in said if sentence is not None), *figure_warnings(scenario, figures).values()]
+
+
+def figure_warnings(scenario: Scenario, figures: Figures) -> dict[str, str]:
+    """Return what a scenario shows only together with its figures, by what it is about."""
+    said = {about: check(scenario, figures) for about, check in _CHECKS.items()}
+    return {about: sentence for about, sentence in said.items() if sentence is not None}
 
 
 def second_looks(scenario: Scenario) -> list[SecondLook]:
@@ -246,6 +252,15 @@ def _not_calibrated(scenario: Scenario, figures: Figures) -> str | None:
         f"Each replica takes {each_per_s:.3g}/s, and the calibration {profile.name} was fitted at {low:.3g}/s to "
         f"{high:.3g}/s: nothing was measured there. Calibrate at this load."
     )
+
+
+_CHECKS: Final[Mapping[str, Callable[[Scenario, Figures], str | None]]] = {
+    "blocking": _blocking,
+    "busy_signal": _busy_signal,
+    "instant_start": _instant_start,
+    "small_version": _small_version,
+    "not_calibrated": _not_calibrated,
+}
 
 
 def _without_timer(scenario: Scenario) -> SecondLook | None:

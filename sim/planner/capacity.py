@@ -90,7 +90,7 @@ class Capacity:
     rate_per_s: float | None  # at which a goal's figure reaches its limit; None: no rate meets the goals, or `unknown`
     low_per_s: float | None  # up to here all goals are met with confidence, in fresh runs too; None as above
     high_per_s: float | None  # from here on one is missed with confidence; None as above, or none was found
-    binding: str | None  # the figure that reaches its limit first
+    binding: tuple[str, ...]  # the figures beyond their limits just above, the farthest first
     unknown: Unknown | None  # a rate at which runs do not tell, where that hides an answer
     gaps_per_s: tuple[float, ...]  # rates below that were asked for and miss a goal: an autoscaler may come late there
     saturation_per_s: float  # above which the backlog grows, by arithmetic
@@ -119,7 +119,7 @@ class Capacity:
             "per_replica": self.rates(self.replicas) if self.are_alike else None,
             "replicas": self.replicas,
             "autoscaled": self.is_autoscaled,
-            "binding": self.binding,
+            "binding": list(self.binding),
             "binding_is_beyond": self.is_beyond,
             "unknown": None if self.unknown is None else {"at_per_s": self.unknown.rate_per_s, "why": self.unknown.why},
             "gaps_per_s": list(self.gaps_per_s),
@@ -264,12 +264,13 @@ class _Search:
         unknown = min(self._bench.unknown(), key=lambda each: each.times, default=None)
         if unknown is None:
             lowest = self._bench.at(min(self._bench.missed()))
-            return Reach(0.0, None, None, lowest.broken or lowest.figure, None), lowest
+            nearest = () if lowest.figure is None else (lowest.figure,)
+            return Reach(0.0, None, None, lowest.broken or nearest, None), lowest
         if not self._is_last:
             raise TooShort(unknown)
         highest = max(each.rate_per_s for each in self._bench.unknown())
         high = surely_missed(self._bench, highest, _PRECISION, OVERLOAD_MOST * saturation)
-        return Reach(0.0, None, high, None, unknown), self._bench.at(unknown.rate_per_s)
+        return Reach(0.0, None, high, (), unknown), self._bench.at(unknown.rate_per_s)
 
     def _gaps(self, rates_per_s: Sequence[float]) -> tuple[float, ...]:
         """Return the rates at which a figure is beyond its limit."""

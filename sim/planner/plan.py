@@ -18,7 +18,13 @@ from sim.forecast.estimates import Figure, tree_of
 from sim.forecast.manifest import Manifest, manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import SCALED_TRACE, on_recorded_arrivals, part_of_a_trace, plain_warnings
+from sim.forecast.warnings import (
+    SCALED_TRACE,
+    figure_warnings,
+    on_recorded_arrivals,
+    part_of_a_trace,
+    plain_warnings,
+)
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.edges import Edge, edges_of
@@ -144,8 +150,9 @@ class Headroom:
     low: float  # up to here all goals are met with confidence
     factor: float | None  # by its value a goal breaks here
     high: float | None  # from here on one is missed with confidence
-    binding: str | None  # it breaks first
+    binding: tuple[str, ...]  # the figures beyond their limits just above `factor`, the farthest first
     most: float  # as far as was asked
+    step: float  # a share of it: ends are so close to the next factor that was asked for, or closer
     why: str | None = None  # `factor` is not known
     apart: float | None = None  # of a fleet that scales: how far apart factors were asked for, for gaps below
     is_beyond: bool = True  # `binding` is, at more traffic; else no figure can be given there, and it is the nearest
@@ -157,7 +164,8 @@ class Headroom:
             "at_least": self.factor is None,
             "low": self.low,
             "high": self.high,
-            "binding": self.binding,
+            "step": self.step,
+            "binding": list(self.binding),
             "binding_is_beyond": self.is_beyond,
             "why": self.why,
             "apart": self.apart,
@@ -188,7 +196,7 @@ class Plan:
     provenance: dict[str, Any] = field(repr=False)
     manifest: Manifest | None = field(default=None, repr=False)  # what was asked
     fixed: dict[str, str] = field(default_factory=dict)  # changes of the scenario that all configurations have
-    warnings: tuple[str, ...] = ()  # where experience says that the answer goes wrong
+    warnings: tuple[str, ...] = ()  # where experience says that the answer goes wrong, or what it was held against
     doubt: str | None = None  # what may meet the goals too, and be cheaper, and runs do not tell
     looked: tuple[Looked, ...] = field(default=(), repr=False)  # all configurations, by cost as far as it is known
 
@@ -371,6 +379,7 @@ def _headroom(question: Question, found: Tried, search: Search) -> Headroom | No
         high=None if far.high is None else far.high / rate,
         binding=far.binding,
         most=_HEADROOM_MOST,
+        step=_HEADROOM_PRECISION,
         why=None if far.unknown is None else far.unknown.why,
         apart=None if apart is None else apart / rate,
         is_beyond=far.is_beyond,
@@ -421,7 +430,10 @@ def _answer(
         excluded_why=max(excluded_rows, key=search.cost).why if excluded_rows else None,
         simulated=dict(search.simulated),
         notes=tuple(_notes(question, row)),
-        warnings=() if row is None else tuple(plain_warnings(scenario, row.figures)),
+        warnings=(
+            *([] if row is None else plain_warnings(scenario, row.figures)),
+            *_warnings_beside(question, rows, chosen),
+        ),
         doubt=_doubt(question, search, row),
         looked=tuple(_looked(question, search)),
         provenance={
@@ -571,6 +583,31 @@ def _notes(question: Question, row: PlanRow | None) -> list[str]:
             if name not in question.limits and share >= _LOST_MUCH:
                 notes.append(f"{100 * share:.3g} % of the requests are lost ({name}), and no goal limits that.")
     return notes
+
+
+def _warnings_beside(question: Question, rows: Sequence[PlanRow], chosen: int | None) -> list[str]:
+    """Return what there is to warn of in other rows, and not in the answer: it may be why they are not.
+
+    Each thing is told once, of the cheapest row that shows it, with the values by which that one is another.
+    """
+    first = None if chosen is None else rows[chosen]
+    told = {} if first is None else _row_warnings(question, first)
+    said = []
+    for row in rows:
+        for about, sentence in _row_warnings(question, row).items():
+            if about not in told:
+                told[about] = sentence
+                said.append(f"With {', '.join(_apart(row, first))}: {sentence}")
+    return said
+
+
+def _row_warnings(question: Question, row: PlanRow) -> dict[str, str]:
+    return figure_warnings(question.configurations[row.place].scenario, row.figures)
+
+
+def _apart(row: PlanRow, other: PlanRow | None) -> list[str]:
+    """Return by which values a row is another, all without one."""
+    return [f"{key}={value}" for key, value in row.changes.items() if other is None or other.changes.get(key) != value]
 
 
 def _beginning(scenario: Scenario) -> str:

@@ -141,7 +141,7 @@ class Wanted:
 
 
 class State(StrEnum):
-    """What is known of a candidate."""
+    """What is known of a candidate; a value is what all outputs call it."""
 
     OPEN = "not looked at to the end"
     EXCLUDED = "excluded by arithmetic"
@@ -150,9 +150,9 @@ class State(StrEnum):
     UNKNOWN = "cannot be judged"
     DEARER = "costs more"
     SLOWER = "costs the same, and is slower"
-    PASSED = "meets the goals, not confirmed"
+    PASSED = "seems to meet the goals"
     FAILED = "misses a goal in fresh runs"
-    CONFIRMED = "meets the goals"
+    CONFIRMED = "confirmed"
 
 
 @dataclass

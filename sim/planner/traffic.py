@@ -80,7 +80,7 @@ class Standing:
     figures: Mapping[str, Figure]
     unknown: Unknown | None = None  # else these runs tell
     runs: int = 0
-    broken: str | None = None  # the one whose value is the farthest beyond its limit; None where none is known to be
+    broken: tuple[str, ...] = ()  # those whose values are beyond their limits, the farthest first
 
     @property
     def is_met(self) -> bool:
@@ -203,7 +203,8 @@ class TrafficBench:
         value = _worst(share.value for share in shares.values())
         high = _worst(share.high for share in shares.values())
         worst = worst_of(shares)
-        broken = worst if value > 1.0 else None
+        beyond = [name for name in shares if shares[name].value > 1.0]
+        broken = tuple(sorted(beyond, key=lambda name: -shares[name].value))
         unknown = None if value > 1.0 else self._unknown_at(rate_per_s, figures, len(runs), shares)
         return Standing(low, value, high, worst, figures, unknown, len(runs), broken)
 
@@ -226,7 +227,7 @@ class TrafficBench:
 
 
 def _overloaded(name: str | None, figures: Mapping[str, Figure], runs: int) -> Standing:
-    return Standing(math.inf, math.inf, math.inf, name, figures, runs=runs, broken=name)
+    return Standing(math.inf, math.inf, math.inf, name, figures, runs=runs, broken=() if name is None else (name,))
 
 
 def _worst(shares: Iterable[float]) -> float:
@@ -289,7 +290,7 @@ class Reach:
     low: float  # up to here all goals are met with confidence
     value: float | None  # here a figure reaches its limit
     high: float | None  # from here on one is missed with confidence
-    binding: str | None  # the figure that reaches its limit first
+    binding: tuple[str, ...]  # the figures beyond their limits just above `value`, the farthest first
     unknown: Unknown | None  # the nearest rate above `low` of which runs do not tell, where that hides `value`
     is_beyond: bool = True  # by its value; else no figure can be given above, and `binding` is the nearest at `value`
 
@@ -305,7 +306,7 @@ def reach(
     value = _within(bench, ascend(lambda rate: bench.at(rate).is_within, low, precision, most=most))
     unknown = _unknown_above(bench, value) if value < most else None
     is_known = value < most and unknown is None
-    binding, is_beyond = _broken_above(bench, value) if is_known else (None, True)
+    binding, is_beyond = _broken_above(bench, value) if is_known else ((), True)
     return Reach(
         low=low,
         value=value if is_known else None,
@@ -348,16 +349,17 @@ def _unknown_above(bench: TrafficBench, value: float) -> Unknown | None:
     return standing.unknown
 
 
-def _broken_above(bench: TrafficBench, value: float) -> tuple[str | None, bool]:
-    """Return the figure that is beyond its limit just above the highest rate at which all are within.
+def _broken_above(bench: TrafficBench, value: float) -> tuple[tuple[str, ...], bool]:
+    """Return the figures that are beyond their limits just above the highest rate at which all are within.
 
     At that rate another one may be the nearest to its limit: what a queue refuses rises from nothing within one step.
     Where no figure can be given above, the nearest has to do, and False is returned beside it.
     """
     standing = bench.at(next(rate for rate in bench.asked_above(value) if bench.at(rate).value > 1.0))
-    if standing.broken is not None:
+    if standing.broken:
         return standing.broken, True
-    return bench.at(value).figure, False
+    nearest = bench.at(value).figure
+    return () if nearest is None else (nearest,), False
 
 
 def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: float) -> tuple[Reach, float]:

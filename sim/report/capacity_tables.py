@@ -10,7 +10,8 @@ from rich.text import Text
 
 from sim.forecast.warnings import SCALED_TRACE, STRETCHED_TRACE
 from sim.planner.capacity import Capacity
-from sim.report.goal_words import goal_words
+from sim.report.goal_words import beyond_words, goal_words
+from sim.report.load_words import of_mean_in_words
 from sim.report.tables import FIGURE_NAMES
 from sim.report.units import new_table, quantity, requests_in_words, span
 
@@ -65,7 +66,7 @@ def _bounds(low_per_s: float, high_per_s: float | None) -> str:
 
 def capacity_answer(found: Capacity) -> str:
     """Return the answer in one sentence."""
-    name = found.binding
+    name = found.binding[0] if found.binding else None
     if found.unknown is not None:
         return _answer_in_part(found)
     if found.rate_per_s is None or found.low_per_s is None:
@@ -85,11 +86,12 @@ def capacity_answer(found: Capacity) -> str:
 
 
 def _binding_words(found: Capacity) -> str:
-    """Return which goal bounds the rate: one that is beyond its limit just above, as far as that is known."""
-    if found.binding is None:
+    """Return which goals bound the rate: those beyond their limits just above, as far as that is known."""
+    if not found.binding:
         return ""
-    name = FIGURE_NAMES[found.binding]
-    return f", where {name} reaches its limit" if found.is_beyond else f", where {name} is the nearest its limit"
+    if found.is_beyond:
+        return f": just above, {beyond_words(found.binding)}"
+    return f", where {FIGURE_NAMES[found.binding[0]]} is the nearest its limit"
 
 
 def _gaps_words(found: Capacity) -> str:
@@ -125,6 +127,9 @@ def capacity_notes(found: Capacity) -> Iterator[str]:
     """Yield what the answer rests on."""
     provenance = found.provenance
     yield _SATURATION if found.rate_per_s is None else f"{_SATURATION} {_SHARE_OF_IT}"
+    busiest = of_mean_in_words(found.scenario)
+    if busiest is not None:
+        yield busiest
     if found.gaps_per_s:
         yield (
             "Less traffic may be worse for a fleet that scales: just below what brings one replica more, fewer of them "

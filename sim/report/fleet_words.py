@@ -12,6 +12,7 @@ from policy.autoscaling_rule import AutoscalingRule, Formula, Signal
 from policy.autoscaling_settings import target_in_words
 from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
+from sim.scenario.units import listed
 from sim.scenario.versions import each_version
 
 __all__ = ["autoscaled_in_words", "counted", "either", "price_in_words", "serving_in_words"]
@@ -113,7 +114,7 @@ def either(words: Sequence[str]) -> str:
     """Return words with commas, and `or` before the last; of many the first two and the last."""
     if len(words) > _FEW:
         return f"{', '.join(words[:2])} … {words[-1]}"
-    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+    return listed(words, "or")
 
 
 def _distinct(values: Iterable[Value]) -> list[Value]:

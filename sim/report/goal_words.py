@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sim.forecast.estimates import Figure
 from sim.forecast.goal_metrics import judged_by
 from sim.planner.verdicts import shares_of_limits, upper_end
 from sim.report.document import Column, Table
-from sim.report.question import listed
-from sim.report.tables import label_of, most_in_words
+from sim.report.tables import FIGURE_NAMES, label_of, most_in_words
 from sim.report.units import digits_of, quantity
+from sim.scenario.units import listed
 
-__all__ = ["goal_words", "goals_table", "is_seen", "limits_words", "nearness_words"]
+__all__ = ["beyond_words", "goal_words", "goals_table", "is_seen", "limits_words", "nearness_words"]
 
 
 def limits_words(limits: Mapping[str, float]) -> str:
     """Return what is wanted: p99 at most 200 ms and refused at most 0.1 %."""
     return listed([f"{label_of(name)} at most {most_in_words(name, limit)}" for name, limit in limits.items()])
+
+
+def beyond_words(names: Sequence[str]) -> str:
+    """Return that figures, at least one, are beyond their limits."""
+    said = listed(FIGURE_NAMES[name] for name in names)
+    return f"{said} is beyond its limit" if len(names) == 1 else f"{said} are beyond their limits"
 
 
 def goal_words(figures: Mapping[str, Figure], name: str, limit: float, confidence: float) -> str:

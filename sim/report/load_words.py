@@ -15,7 +15,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.traces import trace_peak
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["load_in_words"]
+__all__ = ["load_in_words", "of_mean_in_words"]
 
 _WINDOWS = 500
 """Most windows in which the busiest is looked for."""
@@ -27,9 +27,9 @@ _UNEVEN = 1.05
 def load_in_words(scenario: Scenario) -> str | None:
     """Return the load beside the saturation, for device busy tells little of it: small batches keep devices busy, too.
 
-    None where there is no such share: of a closed loop, and of an autoscaled fleet. Of several versions the load is
-    that of all, and the saturation that of the one which is full first, unless fleets or a rollout change it. Raises
-    what the scenario raises.
+    None of a closed loop; without a share of an autoscaled fleet. Of several versions the load is that of all, and the
+    saturation that of the one which is full first, unless fleets or a rollout change it. Raises what the scenario
+    raises.
     """
     left = without_spare(scenario)
     if left.traffic.clients is not None:
@@ -45,12 +45,24 @@ def load_in_words(scenario: Scenario) -> str | None:
         of_busiest += ", over all versions" if of_busiest else " over all versions"
     said = f"Load: {quantity('load_per_s', load)}{of_busiest}"
     if not is_fixed:
-        return f"{said}." if len(alone) > 1 else None
+        return f"{said}."
     saturation, limit = _saturation(left)
     shares = [load] if busiest is None else [load, most_per_s]
     of_it = " and ".join(quantity("load_share", rate / saturation) for rate in shares)
     most = quantity("load_per_s", saturation)
     return f"{said}{',' if busiest is None else ':'} {of_it} of the saturation of {most} ({limit})."
+
+
+def of_mean_in_words(scenario: Scenario) -> str | None:
+    """Return that the rates of traffic at other scales are means, and how much more comes in the busiest window.
+
+    None where the traffic is about as dense throughout, and of a closed loop. Raises what the scenario raises.
+    """
+    busiest = None if scenario.traffic.clients is not None else _busiest(scenario)
+    if busiest is None or busiest[0] <= _UNEVEN * mean_rate_per_s(scenario):
+        return None
+    times = busiest[0] / mean_rate_per_s(scenario)
+    return f"Rates are means over the run: in the busiest {about_time(busiest[1])} there is {times:.3g} times as much."
 
 
 def _saturation(scenario: Scenario) -> tuple[float, str]:

@@ -29,13 +29,12 @@ from sim.report.forecast_document import calibration_section, provenance_section
 from sim.report.goal_words import goals_table, limits_words
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import (
-    FRONTIER_TITLE,
     about_answer,
     answer_table,
     answer_title,
     changes_in_words,
     cost_ends,
-    frontier_table,
+    frontier_words,
     going_on,
     how_found,
     plan_answer,
@@ -43,6 +42,7 @@ from sim.report.plan_tables import (
 from sim.report.question import configurations_in_words
 from sim.report.tables import label_of
 from sim.report.units import about_time, capital, digits_of, quantity, span
+from sim.scenario.units import listed
 
 __all__ = ["plan_document"]
 
@@ -86,7 +86,7 @@ def _question(plan: Plan) -> Iterator[str]:
 def _values(axis: Axis) -> str:
     """Return the values of a key; of many only some, and how many there are."""
     if len(axis.values) <= _VALUES_SAID:
-        return f"{', '.join(axis.values[:-1])} or {axis.values[-1]}"
+        return listed(axis.values, "or")
     return f"{', '.join(axis.values[:2])} … {axis.values[-1]} ({len(axis.values)} values)"
 
 
@@ -134,7 +134,8 @@ def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
     table = answer_table(plan)
     if table is not None:
         title = "The closest" if plan.chosen is None else "The answer and what comes next"
-        yield Section(title, blocks_of(table, capital(answer_title(plan))))
+        marked = [Paragraph(frontier_words(plan), quiet=True)] if len(plan.frontier) > 1 else []
+        yield Section(title, (*blocks_of(table, capital(answer_title(plan))), *marked))
     if plan.answer is not None:
         files = going_on(plan, plan.answer, scenario)
         left = (Paragraph(line) for line in files.left)
@@ -147,15 +148,12 @@ def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
 
 
 def _frontier(plan: Plan) -> Iterator[Block]:
-    """Yield what less latency costs, as a picture and as a table."""
+    """Yield what less latency costs, as a picture."""
     ends = [plan.rows[place] for place in plan.frontier[:1] + plan.frontier[1:][-1:]]
     said = [f"{quantity(_P99, _p99(each) or 0.0)} for {digits_of(each.cost)} {plan.unit}" for each in ends]
     alt = f"Cost against p99 of what was looked at; what nothing beats has a p99 of {' to '.join(said)}."
     caption = "Open dots are beaten by another; the bars are 95 % confidence."
     yield Image(partial(frontier_picture, plan), alt, caption)
-    table = frontier_table(plan)
-    if table is not None:
-        yield from blocks_of(table, capital(FRONTIER_TITLE))
 
 
 def _p99(row: PlanRow) -> float | None:

@@ -1,4 +1,4 @@
-"""A plan as text: the answer in one sentence, what comes next, what it costs to be faster, what was simulated."""
+"""A plan as text: the answer in one sentence, what comes next and what it costs to be faster, what was simulated."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from rich.text import Text
 
 from sim.exports.export import Fit, best_fit, fitting
 from sim.forecast.estimates import Figure
+from sim.forecast.spending import fleet_changes
 from sim.planner.arithmetic import REPLICAS
 from sim.planner.edges import Edge
 from sim.planner.plan import HEADROOM_BEYOND, Headroom, Plan, PlanRow
 from sim.planner.search import State
-from sim.planner.verdicts import lower_end, upper_end
+from sim.planner.verdicts import is_met, lower_end, upper_end
 from sim.report.as_it_fits import AsItFits
-from sim.report.goal_words import goal_words, is_seen, nearness_words
+from sim.report.goal_words import beyond_words, goal_words, is_seen, nearness_words
 from sim.report.tables import FIGURE_NAMES, label_of
 from sim.report.units import about_time, digits_of, new_table, quantity, requests_in_words, short_keys, span
+from sim.scenario.units import listed
 
 __all__ = [
-    "FRONTIER_TITLE",
     "GoingOn",
     "about_answer",
     "answer_table",
@@ -31,7 +32,7 @@ __all__ = [
     "changes_in_words",
     "cost_ends",
     "cost_words",
-    "frontier_table",
+    "frontier_words",
     "going_on",
     "how_found",
     "plan_answer",
@@ -39,36 +40,10 @@ __all__ = [
 ]
 
 _P99: Final = "latency_ms.p99"
-FRONTIER_TITLE: Final = "cost against p99: nothing that is known to keep the goals is cheaper and faster"
+_MEAN_REPLICAS: Final = "replicas.mean"
+_ON_FRONTIER: Final = " *"
 _ABOVE_ONE: Final = 1.005
 """A factor below it is told as 1.00 times the traffic, which is no headroom."""
-
-_STATES: Final = {
-    State.CONFIRMED: ("confirmed", "confirmed"),
-    State.PASSED: ("seems to meet the goals", "seem to meet the goals"),
-    State.DEARER: ("costs more, and has not all its runs", "cost more, and have not all their runs"),
-    State.SLOWER: ("costs the same and is slower", "cost the same and are slower"),
-    State.FAILED: ("misses a goal in fresh runs", "miss a goal in fresh runs"),
-    State.MISSED: ("misses a goal", "miss a goal"),
-    State.INFERRED: (
-        "misses a goal, since the same with more replicas does",
-        "miss a goal, since the same with more replicas does",
-    ),
-    State.EXCLUDED: ("excluded by arithmetic", "excluded by arithmetic"),
-    State.UNKNOWN: ("cannot be judged", "cannot be judged"),
-    State.OPEN: ("not looked at to the end", "not looked at to the end"),
-}
-"""In words, of one configuration and of several."""
-
-
-_STATES_OF_ROWS: Final = {
-    State.CONFIRMED: "confirmed",
-    State.SLOWER: "slower",
-    State.FAILED: "misses a goal",
-    State.MISSED: "misses a goal",
-    State.UNKNOWN: "cannot be judged",
-}
-"""Of rows; any other is not confirmed."""
 
 
 def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
@@ -81,28 +56,36 @@ def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
         files = going_on(plan, plan.answer, scenario)
         commands = [Text(command, no_wrap=True, overflow="ignore") for command in files.commands]
         parts += ["", Text(files.sentence), *commands, *map(Text, files.left)]
-    for title, table in ((answer_title(plan), answer_table(plan)), (FRONTIER_TITLE, frontier_table(plan))):
-        parts += [] if table is None else ["", Text(title), table]
+    table = answer_table(plan)
+    parts += [] if table is None else ["", Text(answer_title(plan)), table]
+    parts += [Text(frontier_words(plan), style="dim")] if len(plan.frontier) > 1 else []
     return Group(*parts, "", *notes)
 
 
 def answer_title(plan: Plan) -> str:
     """Return what answer_table() shows."""
-    if plan.chosen is None:
-        return "the closest"
-    beside = ", and the next cheapest looked at that seem to meet the goals" if plan.runners_up else ""
-    return f"the answer{beside}"
+    parts = ["the closest" if plan.chosen is None else "the answer"]
+    parts += ["the next cheapest looked at that seem to meet the goals"] if plan.runners_up else []
+    parts += [f"what less latency costs ({_ON_FRONTIER.strip()})"] if len(plan.frontier) > 1 else []
+    return listed(parts)
 
 
 def answer_table(plan: Plan) -> AsItFits | None:
-    """Return the answer, or the closest, and the next cheapest; None where none has figures."""
-    shown = [place for place in (plan.chosen, plan.closest) if place is not None] + list(plan.runners_up)
+    """Return the answer, or the closest, and by cost what comes next and what is faster; None where none has figures.
+
+    What is on the frontier, where that is a choice, has a mark behind its state.
+    """
+    first = [place for place in (plan.chosen, plan.closest) if place is not None]
+    frontier = plan.frontier if len(plan.frontier) > 1 else ()
+    beside = {*plan.runners_up, *frontier}.difference(first)
+    shown = first + sorted(beside, key=lambda place: (plan.rows[place].cost, place))
     return _as_it_fits(plan, shown) if shown else None
 
 
-def frontier_table(plan: Plan) -> AsItFits | None:
-    """Return what less latency costs; None where there is no choice."""
-    return _as_it_fits(plan, plan.frontier) if len(plan.frontier) > 1 else None
+def frontier_words(plan: Plan) -> str:
+    """Return what is to be said of the marked rows, which are the frontier."""
+    those = "looked at" if plan.chosen is None else "known to keep the goals"
+    return f"{_ON_FRONTIER.strip()}: nothing that is {those} is cheaper and faster."
 
 
 def how_found(plan: Plan) -> list[str]:
@@ -160,7 +143,9 @@ def going_on(plan: Plan, row: PlanRow, scenario: str) -> GoingOn:
         return GoingOn(f"servecast export has no files for this answer: {fit.refusal}", (), ())
     settings = [part for key, value in {**plan.fixed, **row.changes}.items() for part in ("--set", f"{key}={value}")]
     command = shlex.join(["servecast", "export", scenario, *settings, "--to", fit.format.name])
-    sentence = f"The answer as files for {fit.format.system} (servecast forecast takes it too, without --to):"
+    command = f"{command} --output deploy"
+    image = "--image names the server's container; " if "image" in fit.format.takes else ""
+    sentence = f"The answer as files for {fit.format.system} ({image}servecast forecast takes the same --set):"
     return GoingOn(sentence, (command,), tuple(_left_to_the_server(row, fit, fits)))
 
 
@@ -181,7 +166,7 @@ def _says(fit: Fit, key: str) -> bool:
 
 
 def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
-    """Return what a configuration costs for the measured time, and by the hour where prices and replicas are fixed.
+    """Return what a configuration costs for the measured time, and where it has prices by the hour.
 
     A cost that is simulated comes with its interval.
     """
@@ -189,8 +174,9 @@ def cost_words(plan: Plan, row: PlanRow) -> tuple[str, ...]:
     low, high = cost_ends(plan, row)
     is_sure = low is None or high is None or low == high
     hourly: tuple[str, ...] = ()
-    if is_sure and plan.unit != "GPU hours":
-        hourly = (f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h",)
+    if plan.unit != "GPU hours":
+        mean = "" if is_sure else " in the mean"
+        hourly = (f"{digits_of(3600.0 * row.cost / seconds)} {plan.unit}/h{mean}",)
     ends = "" if is_sure else f" ({span('cost', low or 0.0, high or 0.0)} with 95 % confidence)"
     return (f"{digits_of(row.cost)} {plan.unit} for {about_time(round(1e9 * seconds))}{ends}", *hourly)
 
@@ -215,6 +201,7 @@ def about_answer(plan: Plan) -> Iterator[str]:
         return
     if row.binding is not None and row.of_limit is not None:
         yield _nearest_words(plan, row, row.binding, row.of_limit)
+    yield from _scaling_words(plan, row)
     if plan.edges:
         yield _edge_words(plan.edges)
     if plan.headroom is not None:
@@ -235,6 +222,26 @@ def _nearest_words(plan: Plan, row: PlanRow, name: str, of_limit: float) -> str:
     return f"At this traffic no goal is seen near its limit; of {label} the runs tell the least: {near}."
 
 
+def _scaling_words(plan: Plan, row: PlanRow) -> Iterator[str]:
+    """Yield what scaling saves, or costs, where fleets that scale and fixed ones were both asked for."""
+    scales = fleet_changes(plan.scenarios[row.place])
+    others = [other for other in plan.rows if fleet_changes(plan.scenarios[other.place]) != scales]
+    meeting = [other for other in others if is_met(other.figures, plan.limits, plan.confidence)]
+    other = min(meeting, key=lambda each: each.cost, default=None)
+    if other is None or not row.cost:
+        return
+    costs = f"{changes_in_words(other)}, costs {digits_of(other.cost)} {plan.unit}"
+    if scales:
+        saved = f"{digits_of(100.0 * (1.0 - row.cost / other.cost), 2)} %"
+        yield f"Scaling saves {saved}: the cheapest fixed fleet looked at that seems to meet the goals, {costs}."
+    else:
+        more = f"{digits_of(100.0 * (other.cost / row.cost - 1.0), 2)} % more"
+        yield (
+            f"Scaling saves nothing: the cheapest fleet looked at that scales and seems to meet the goals, {costs}, "
+            f"{more}."
+        )
+
+
 def _edge_words(edges: Sequence[Edge]) -> str:
     """Return which values of the answer have none beyond them in range, and what those may be."""
     better = "cheaper" if all(edge.key == REPLICAS for edge in edges) else "cheaper or faster"
@@ -244,11 +251,12 @@ def _edge_words(edges: Sequence[Edge]) -> str:
         beyond = "smaller" if edges[0].is_smallest else "larger"
         return f"{edges[0].key}={edges[0].value} is the {ends[0]} value given: a {beyond} one may be {better}."
     named = [f"{edge.key}={edge.value} (the {end})" for edge, end in zip(edges, ends, strict=True)]
-    return f"{', '.join(named[:-1])} and {named[-1]} are ends of what was given: values beyond may be {better}."
+    return f"{listed(named)} are ends of what was given: values beyond may be {better}."
 
 
 def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     """Yield how much more traffic there may be, up to where goals are met and from where one is missed."""
+    steps = f" (in steps of {100 * headroom.step:g} %)"
     low, most = f"{headroom.low:.2f}", f"{headroom.most:.0f}"
     high = "" if headroom.high is None else f"{headroom.high:.2f}"
     if headroom.factor is not None and headroom.high is None and headroom.factor < _ABOVE_ONE:
@@ -259,14 +267,19 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     elif headroom.factor is not None:
         asked = f"{min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
         missed = f"missed from {high} times on" if high else f"not missed yet at {asked} times"
-        yield f"Headroom: the goals are met up to {low} times the traffic, and {missed}, with {sure} confidence each."
-        yield f"By the values alone it may be {headroom.factor:.2f} times as much{_breaks(headroom)}."
+        yield (
+            f"Headroom: the goals are met up to {low} times the traffic, and {missed}, with {sure} confidence "
+            f"each{steps}."
+        )
+        factor = f"{headroom.factor:.2f}"
+        by_values = "it is no more" if factor == low else f"it may be {factor} times as much"
+        yield f"By the values alone {by_values}{_breaks(headroom)}."
     elif headroom.why is not None:
         missed = high and f", and missed from {high} times on"
         yield (
-            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; of what lies "
-            "between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them, and under a "
-            "steady load longer ones."
+            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence{steps}; of "
+            "what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them, "
+            "and under a steady load longer ones."
         )
     elif headroom.low >= headroom.most:
         yield f"Headroom: no goal breaks up to {most} times the traffic, with {sure} confidence."
@@ -281,11 +294,11 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
 
 def _breaks(headroom: Headroom) -> str:
     """Return what breaks at more traffic, as far as that is seen."""
-    if headroom.binding is None:
+    if not headroom.binding:
         return ""
-    name = FIGURE_NAMES[headroom.binding]
     if headroom.is_beyond:
-        return f" before {name} is beyond its limit"
+        return f": just above, {beyond_words(headroom.binding)}"
+    name = FIGURE_NAMES[headroom.binding[0]]
     return f", where {name} is the nearest its limit; at more, no figures can be given"
 
 
@@ -293,23 +306,34 @@ def _as_it_fits(plan: Plan, places: Sequence[int]) -> AsItFits:
     """Return configurations side by side, on a narrow page first what each costs and is, then its figures."""
     table, names = _rows_table(plan, places), len(plan.rows[places[0]].changes)
     last = len(table.columns) - 1
-    figures = [(place, place + 1) for place in range(names + 1, last - 1, 2)]
-    return AsItFits(table, names, ([(names,), (last - 1, last)], figures))
+    begin = names + 1 + _any_scales(plan, places)
+    figures = [(place, place + 1) for place in range(begin, last - 1, 2)]
+    return AsItFits(table, names, ([(place,) for place in range(names, begin)] + [(last - 1, last)], figures))
+
+
+def _any_scales(plan: Plan, places: Sequence[int]) -> bool:
+    """Return whether any of these rows is a fleet that scales, whose replicas are those of the start alone."""
+    return any(fleet_changes(plan.scenarios[plan.rows[place].place]) for place in places)
 
 
 def _rows_table(plan: Plan, places: Sequence[int]) -> Table:
     """Return configurations side by side: their values, cost and the figures of the goals with their upper ends."""
     names = list(dict.fromkeys([*plan.limits, _P99]))
-    keys = short_keys(list(plan.rows[places[0]].changes))
+    keys, scales = short_keys(list(plan.rows[places[0]].changes)), _any_scales(plan, places)
+    if scales and REPLICAS in keys:
+        keys[REPLICAS] = f"{keys[REPLICAS]} at start"
+    cost = [f"cost, {plan.unit}", *([FIGURE_NAMES[_MEAN_REPLICAS]] if scales else [])]
     ends = [f"{label_of(name)}, at most" for name in names]
     headers = [column for name, end in zip(names, ends, strict=True) for column in (FIGURE_NAMES[name], end)]
-    table = new_table(*keys.values(), f"cost, {plan.unit}", *headers, "runs", "", words=len(keys))
+    table = new_table(*keys.values(), *cost, *headers, "runs", "", words=len(keys))
     table.columns[-1].justify = "left"
+    frontier = plan.frontier if len(plan.frontier) > 1 else ()
     for place in places:
         row = plan.rows[place]
         cells = [cell for name in names for cell in _cells(plan, name, row.figures[name])]
-        state = _STATES_OF_ROWS.get(row.state, "not confirmed")
-        table.add_row(*row.changes.values(), digits_of(row.cost), *cells, str(row.runs), state)
+        mean = [quantity(_MEAN_REPLICAS, row.figures[_MEAN_REPLICAS].value or 0.0)] if scales else []
+        state = row.state.value + (_ON_FRONTIER if place in frontier else "")
+        table.add_row(*row.changes.values(), digits_of(row.cost), *mean, *cells, str(row.runs), state)
     return table
 
 
@@ -329,9 +353,8 @@ def _statistics(plan: Plan) -> Iterator[str]:
             f"together: {why}."
         )
     count = sum(plan.states.values())
-    of_states = [(plan.states[state], words) for state, words in _STATES.items() if state in plan.states]
-    said = [f"{number} {one if number == 1 else several}" for number, (one, several) in of_states]
-    yield f"{count} {'configuration' if count == 1 else 'configurations'}: {'; '.join(said)}."
+    said = [f"{state.value}: {plan.states[state]}" for state in reversed(State) if state in plan.states]
+    yield f"Of {count} {'configuration' if count == 1 else 'configurations'}, {'; '.join(said)}."
     sure = f"{100 * plan.confidence:g} %"
     requests = sum(plan.simulated.values())
     simulated = f"{requests_in_words(requests)} {'was' if requests == 1 else 'were'} simulated"

@@ -18,9 +18,10 @@ from sim.scenario.distribution_spec import Choices, TimeLaw, Uniform
 from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.spec import Model, Scenario, Version
 from sim.scenario.traces import trace_lasts_ns, trace_peak
+from sim.scenario.units import listed
 from sim.scenario.versions import each_version, load_shares, version_names
 
-__all__ = ["configurations_in_words", "goals_in_words", "listed", "scenario_in_words"]
+__all__ = ["configurations_in_words", "goals_in_words", "scenario_in_words"]
 
 _FEW = 4
 """Steps, and versions, that are told one by one; of more it is said how many."""
@@ -310,8 +311,3 @@ def _rate(rate_per_s: float) -> str:
 
 def _share(share: float) -> str:
     return f"{100 * share:g} %"
-
-
-def listed(words: list[str]) -> str:
-    """Return words with commas, and `and` before the last."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

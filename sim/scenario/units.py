@@ -7,6 +7,7 @@ may have is not decided here.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ __all__ = [
     "SHARE_PATTERN",
     "TIME_PATTERN",
     "in_words",
+    "listed",
     "parse_go_duration_ns",
     "parse_rate_per_s",
     "parse_ratio",
@@ -120,6 +122,12 @@ def shown(value: object) -> str:
         return {None: "nothing", True: "true", False: "false"}[value]
     text = " ".join(str(value).split())
     return (text if len(text) <= 60 else text[:57] + "...") or "nothing"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Return words with commas, and `last` before the last; nothing of none."""
+    *others, final = list(words) or [""]
+    return f"{', '.join(others)} {last} {final}" if others else final
 
 
 def time_in_words(time_ns: int) -> str:

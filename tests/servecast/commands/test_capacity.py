@@ -21,12 +21,12 @@ def short(shop: str) -> str:
 
 
 def test_answer_names_the_rate_and_what_binds(short: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The rate with its interval, the figure that reaches its limit, fleet and replica, saturation beside it."""
+    """The rate with its interval, the figure that is beyond its limit above, fleet and replica, saturation."""
     options = ["--goals", "p90=40ms,refused=1%", "--set", "fleet.replicas=2"]
     assert main(["capacity", short, *options]) == Exit.DONE
     words = " ".join(capsys.readouterr().out.split())
     assert words.startswith("shop: the goals hold up to ")
-    assert " reaches its limit." in words
+    assert ": just above, p90 latency is beyond its limit." in words
     assert "each of 2 replicas" in words
     assert "saturation" in words
     assert main(["capacity", short, *options, "--json"]) == Exit.DONE

@@ -88,7 +88,7 @@ def test_each_version_has_its_image(capsys: pytest.CaptureFixture[str]) -> None:
 def test_edited_file_is_written_over_with_force_alone(
     edit: Callable[[str], str], shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One as it was written gives place to another scenario's; one that was edited, or is another's, is kept."""
+    """One as it was written gives place to other settings; one that was edited, or is another's, is kept."""
     arguments = ["export", shop, "--to", "kubernetes", "--output", str(tmp_path), "--quiet"]
     path = tmp_path / "kubernetes.yaml"
     assert main(arguments) == Exit.DONE
@@ -107,6 +107,32 @@ def test_edited_file_is_written_over_with_force_alone(
     assert main([*arguments[:-1], "--force"]) == Exit.DONE
     assert f"Written over: {path}\n" in capsys.readouterr().err
     assert path.read_text(encoding="utf-8") != edited
+
+
+def test_file_of_another_scenario_is_written_over_with_force_alone(
+    shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name stands in the file's head, over two lines if it is long; other settings are the same scenario."""
+    arguments = ["--to", "kubernetes", "--output", str(tmp_path), "--quiet"]
+    other = ["--set", f"name={'long-' * 11}name"]
+    assert main(["export", shop, *arguments, *other]) == Exit.DONE
+    assert main(["export", shop, *arguments, *other, "--set", "fleet.replicas=2"]) == Exit.DONE
+    assert main(["export", shop, *arguments]) == Exit.BAD_INPUT
+    path = tmp_path / "kubernetes.yaml"
+    assert capsys.readouterr().err == (
+        f"servecast: --output {path} is of {'long-' * 11}name, another scenario: name another folder, or write over it "
+        "with --force.\n"
+    )
+    assert main(["export", shop, *arguments, "--force"]) == Exit.DONE
+    assert "replicas: 1" in path.read_text(encoding="utf-8")
+
+
+def test_formats_that_fit_are_told_by_the_objects_in_their_files(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fixed fleet has no HPA."""
+    for scenario, kinds in (("sentiment", "Deployment"), ("step-hpa", "Deployment, HorizontalPodAutoscaler")):
+        assert main(["export", scenario]) == Exit.DONE
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first == f"{'kubernetes':<13}  {kinds:<36}  fits"
 
 
 def test_no_file_is_written_where_one_was_edited(shop: str, tmp_path: Path) -> None:

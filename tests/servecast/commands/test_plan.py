@@ -33,7 +33,7 @@ def test_answer_comes_first_with_its_goals(short: str, capsys: pytest.CaptureFix
     assert "; the goal is 60.0 ms)" in words
     assert "Headroom: the goals are met up to " in words  # three runs of 8 s do not tell more
     assert f"servecast export {short} --set fleet.replicas=1 --set batching.max_batch=" in words
-    assert "6 configurations: 2 confirmed; 4 cost more" in words
+    assert "Of 6 configurations, confirmed: 2; costs more: 4." in words
 
 
 def test_plan_as_json_and_picture(short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

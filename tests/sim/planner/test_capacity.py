@@ -34,7 +34,7 @@ def test_capacity_of_a_known_queue_is_in_the_interval() -> None:
     assert found.high_per_s / found.low_per_s < 1.15
     assert found.saturation_per_s == pytest.approx(100.0)
     assert found.stated_per_s == pytest.approx(50.0)
-    assert found.binding == "latency_ms.mean"
+    assert found.binding == ("latency_ms.mean",)
     mean = found.figures["latency_ms.mean"].value
     assert mean is not None
     assert mean == pytest.approx(1000.0 / (100.0 - found.low_per_s), rel=0.1)
@@ -55,7 +55,7 @@ def test_goals_that_no_rate_meets_have_no_capacity() -> None:
     """A pass takes longer than the goal."""
     found = capacity(changed(), goals="p90=15ms", seed=1)
     assert (found.rate_per_s, found.low_per_s, found.high_per_s) == (None, None, None)
-    assert found.binding == "latency_ms.p90"
+    assert found.binding == ("latency_ms.p90",)
     assert not math.isnan(found.saturation_per_s)
 
 
@@ -72,7 +72,7 @@ def test_rates_at_which_runs_do_not_tell_leave_the_rest_of_the_answer(tmp_path: 
     """p99.9 near saturation: up to 110/s goals are met, from 140/s on missed, and where the limit is is not known."""
     found = capacity(recorded(tmp_path), goals="p999=120ms", seed=1, runs=9)
     assert found.rate_per_s is None
-    assert found.binding is None
+    assert found.binding == ()
     assert found.unknown is not None
     assert found.low_per_s is not None
     assert found.high_per_s is not None

@@ -208,7 +208,7 @@ def test_headroom_is_known_where_full_length_is_enough_for_the_answer() -> None:
     assert found.answer.figures["latency_ms.p99"].value is None
     assert found.headroom is not None
     assert found.headroom.factor is not None
-    assert found.headroom.binding is not None
+    assert found.headroom.binding
 
 
 def test_headroom_of_a_fleet_that_scales_says_how_fine_it_was_asked() -> None:
@@ -242,6 +242,16 @@ def test_warnings_about_the_answer_are_those_of_its_forecast() -> None:
     assert any("fleet.cold_start states no time" in sentence for sentence in found.warnings)
     assert found.to_json()["warnings"] == list(found.warnings)
     assert planned("fleet.replicas=1..2").warnings == ()
+
+
+def test_warnings_about_others_are_told_once_each() -> None:
+    """Of the cheapest that shows it, by its own values: what the answer was held against had a start without a time."""
+    scaler = "{target: 1, max_replicas: 4, tick: 1s, sample: 500ms}"
+    found = planned("fleet.replicas=1,4", f"fleet.autoscaler=none,{scaler}", goals="p90=32ms")
+    assert found.answer is not None
+    assert found.answer.changes == {"fleet.replicas": "4", "fleet.autoscaler": "none"}
+    (warning,) = found.warnings
+    assert warning.startswith(f"With fleet.replicas=1, fleet.autoscaler={scaler}: The fleet grows from 1 to ")
 
 
 def priced(place: int, cost: float, p99_ms: float, state: State) -> PlanRow:
@@ -332,7 +342,7 @@ def test_headroom_is_no_break_where_runs_do_not_tell() -> None:
     assert found.answer.changes == {"fleet.replicas": "2"}
     headroom = found.headroom
     assert headroom is not None
-    assert (headroom.factor, headroom.binding) == (None, None)  # it was 1.00 times, before refused breaks
+    assert (headroom.factor, headroom.binding) == (None, ())  # it was 1.00 times, before refused breaks
     assert headroom.why is not None
     assert found.answer.figures["latency_ms.p99"].value is None
     assert found.frontier == ()  # of those that have a p99, none can be said to be the cheapest

@@ -99,7 +99,7 @@ def test_reach_goes_from_met_to_missed() -> None:
     assert found.value == pytest.approx(100.0, rel=0.01)
     assert found.high == pytest.approx(110.0, rel=0.01)
     assert found.high >= 110.0
-    assert (found.binding, found.unknown) == (P90, None)
+    assert (found.binding, found.unknown) == ((P90,), None)
 
 
 class Two(Known):
@@ -108,7 +108,7 @@ class Two(Known):
     def _ask(self, rate_per_s: float) -> Standing:
         p90, refused = 0.98 * rate_per_s / 93.0, 0.4 if rate_per_s <= 93.0 else 1.5
         worst = P90 if p90 > refused else REFUSED
-        beyond = REFUSED if refused > 1.0 else None
+        beyond = (REFUSED,) if refused > 1.0 else ()
         return Standing(0.9 * max(p90, refused), max(p90, refused), max(p90, refused), worst, {}, broken=beyond)
 
 
@@ -116,15 +116,17 @@ def test_reach_names_the_goal_that_is_beyond_its_limit_above() -> None:
     """p90 is at 98 % of its limit where a queue begins to refuse; it is not what breaks."""
     found = reach(Two(), 50.0, 0.001)
     assert found.value == pytest.approx(93.0, rel=0.002)
-    assert found.binding == REFUSED
+    assert found.binding == (REFUSED,)
 
 
-def test_bench_tells_which_figure_is_beyond_its_limit() -> None:
-    """By its value, not by the upper end of its interval: a queue of 8 refuses much at twice the capacity."""
+def test_bench_tells_which_figures_are_beyond_their_limits() -> None:
+    """By their values, not by the upper ends, the farthest first: a queue of 8 refuses much at twice the capacity."""
     scenario = load_scenario(changed(queue={"cap": 8}))
     bench = TrafficBench(scenario, {P90: 500.0, REFUSED: 0.02}, 0.95, seed=1, runs=3)
-    assert bench.at(50.0).broken is None
-    assert bench.at(330.0).broken == REFUSED
+    assert bench.at(50.0).broken == ()
+    assert bench.at(330.0).broken == (REFUSED,)
+    strict = TrafficBench(scenario, {P90: 30.0, REFUSED: 0.02}, 0.95, seed=1, runs=3)
+    assert strict.at(330.0).broken == (REFUSED, P90)
 
 
 class Unseen(Known):
@@ -136,7 +138,7 @@ class Unseen(Known):
     def _ask(self, rate_per_s: float) -> Standing:
         standing = super()._ask(rate_per_s)
         if standing.unknown is not None or standing.value > 1.0:
-            return replace(standing, broken=P90 if standing.value > 1.0 else None)
+            return replace(standing, broken=(P90,) if standing.value > 1.0 else ())
         high = 2.0 if rate_per_s > 91.0 else 0.5
         return replace(standing, high=max(standing.high, high), figure=REFUSED)
 
@@ -150,7 +152,7 @@ def test_reach_does_not_take_what_is_unseen_for_what_breaks() -> None:
     assert not bench.at(99.0).is_met
     found = reach(bench, 90.0, 0.2)
     assert found.value == 99.0
-    assert (found.binding, found.is_beyond, found.unknown) == (P90, True, None)
+    assert (found.binding, found.is_beyond, found.unknown) == ((P90,), True, None)
 
 
 def test_reach_does_not_take_what_is_not_known_for_a_break() -> None:
@@ -158,7 +160,7 @@ def test_reach_does_not_take_what_is_not_known_for_a_break() -> None:
     bench = Unseen(hidden=(94.5, 105.0))
     assert not bench.at(94.0).is_met
     found = reach(bench, 90.0, 0.06)
-    assert (found.value, found.binding) == (None, None)
+    assert (found.value, found.binding) == (None, ())
     assert found.unknown is not None
     assert found.unknown.rate_per_s == pytest.approx(95.4)
 
@@ -176,7 +178,7 @@ def test_reach_says_that_it_does_not_see_what_breaks() -> None:
     """The nearest has to do where no figure can be given above, and is told to be that alone."""
     found = reach(Overloaded(), 80.0, 0.01)
     assert found.value == pytest.approx(100.0, rel=0.01)
-    assert (found.binding, found.is_beyond) == (P90, False)
+    assert (found.binding, found.is_beyond) == ((P90,), False)
 
 
 def test_sure_miss_in_a_gap_is_at_a_rate_that_is_missed() -> None:
@@ -184,7 +186,7 @@ def test_sure_miss_in_a_gap_is_at_a_rate_that_is_missed() -> None:
 
     class Gap(Known):
         def _ask(self, rate_per_s: float) -> Standing:
-            return replace(super()._ask(150.0 if 40.0 < rate_per_s < 60.0 else rate_per_s), broken=P90)
+            return replace(super()._ask(150.0 if 40.0 < rate_per_s < 60.0 else rate_per_s), broken=(P90,))
 
     bench = Gap()
     found, _ = up_to_first_gap(bench, 20.0, reach(bench, 90.0, 0.01), 0.05)
@@ -197,7 +199,7 @@ def test_reach_says_what_hides_where_the_limit_is() -> None:
     """From 92 to 105/s nothing is known: the limit lies there, and from 110/s on it is missed all the same."""
     found = reach(Known(hidden=(92.0, 105.0)), 90.0, 0.01)
     assert found.value is None
-    assert found.binding is None
+    assert found.binding == ()
     assert found.unknown is not None
     assert found.unknown.rate_per_s == pytest.approx(92.0, rel=0.01)
     assert found.high == pytest.approx(110.0, rel=0.01)
@@ -206,7 +208,7 @@ def test_reach_says_what_hides_where_the_limit_is() -> None:
 def test_reach_that_ends_nowhere_has_no_ends() -> None:
     """Up to 99/s nothing breaks, which is as far as was asked."""
     found = reach(Known(), 50.0, 0.01, most=99.0)
-    assert (found.value, found.high, found.binding, found.unknown) == (None, None, None, None)
+    assert (found.value, found.high, found.binding, found.unknown) == (None, None, (), None)
 
 
 def test_runs_are_added_where_they_do_not_tell() -> None:

@@ -15,6 +15,7 @@ from sim.planner.plan import Headroom, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.traffic import Unknown
 from sim.report.capacity_tables import capacity_answer, capacity_report
+from sim.report.load_words import of_mean_in_words
 from sim.report.plan_figure import frontier_picture
 from sim.report.plan_tables import plan_answer, plan_report
 from sim.report.tables import as_text
@@ -26,7 +27,11 @@ P99 = "latency_ms.p99"
 
 def row(place: int, p99_ms: float, state: State, binding: str = P99) -> PlanRow:
     """Return a configuration of so many replicas."""
-    figures = {P99: mean_of_runs([p99_ms - 1, p99_ms, p99_ms + 1]), "refused_share": mean_of_runs([0.0, 0.002, 0.001])}
+    figures = {
+        P99: mean_of_runs([p99_ms - 1, p99_ms, p99_ms + 1]),
+        "refused_share": mean_of_runs([0.0, 0.002, 0.001]),
+        "replicas.mean": mean_of_runs([1.4, 1.5, 1.6]),
+    }
     return PlanRow(
         place,
         {"fleet.replicas": str(place)},
@@ -56,7 +61,7 @@ def plan(**changes: object) -> Plan:
         closest=None,
         runners_up=(2,),
         frontier=(0, 1, 2),
-        headroom=Headroom(1.2, 1.3, 1.4, P99, 4.0),
+        headroom=Headroom(1.2, 1.3, 1.4, (P99,), 4.0, 0.05),
         edges=(),
         states={State.MISSED.value: 1, State.CONFIRMED.value: 1, State.PASSED.value: 1},
         excluded_why=None,
@@ -81,11 +86,12 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
     for part in (
         "At this traffic p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
         "Headroom: the goals are met up to 1.20 times the traffic, and missed from 1.40 times on, with 95 % confidence "
-        "each. By the values alone it may be 1.30 times as much before p99 latency is beyond its limit.",
+        "each (in steps of 5 %). By the values alone it may be 1.30 times as much: just above, p99 latency is beyond "
+        "its limit.",
         "The goals hold with 1 replica down; the cost counts all.",
-        "the answer, and the next cheapest looked at that seem to meet the goals",
-        "cost against p99",
-        "3 configurations: 1 confirmed; 1 seems to meet the goals; 1 misses a goal.",
+        "the answer, the next cheapest looked at that seem to meet the goals and what less latency costs (*)",
+        "*: nothing that is known to keep the goals is cheaper and faster.",
+        "Of 3 configurations, confirmed: 1; seems to meet the goals: 1; misses a goal: 1.",
         "At most: with 95 % confidence the figure is no higher than that.",
         "1 million requests were simulated",
         "a note.",
@@ -96,34 +102,35 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
 @pytest.mark.parametrize(
     ("headroom", "words"),
     [
-        (Headroom(4.0, None, None, None, 4.0), "no goal breaks up to 4 times the traffic, with 95 % confidence."),
+        (Headroom(4.0, None, None, (), 4.0, 0.05), "no goal breaks up to 4 times the traffic, with 95 % confidence."),
         (
-            Headroom(3.5, None, None, None, 4.0),
+            Headroom(3.5, None, None, (), 4.0, 0.05),
             "no goal breaks up to 4 times the traffic; with 95 % confidence, up to 3.50 times.",
         ),
         (
-            Headroom(1.1, None, 1.3, None, 4.0, "at 120/s p99 is not known: too few"),
-            "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
-            "of what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them",
+            Headroom(1.1, None, 1.3, (), 4.0, 0.05, "at 120/s p99 is not known: too few"),
+            "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence "
+            "(in steps of 5 %); of what lies between, the runs do not tell (--runs). servecast capacity tells more: it "
+            "makes more of them",
         ),
         (
-            Headroom(1.1, 2.0, None, P99, 4.0),
+            Headroom(1.1, 2.0, None, (P99,), 4.0, 0.05),
             "the goals are met up to 1.10 times the traffic, and not missed yet at 2.50 times,",
         ),
         (
-            Headroom(1.0, 1.0, None, P99, 4.0, apart=0.0),
+            Headroom(1.0, 1.0, None, (P99,), 4.0, 0.05, apart=0.0),
             "Headroom: none is known. Just above this traffic the few runs",
         ),
         (
-            Headroom(1.1, 3.6, None, P99, 4.0),
+            Headroom(1.1, 3.6, None, (P99,), 4.0, 0.05),
             "the goals are met up to 1.10 times the traffic, and not missed yet at 4.00 times,",
         ),
         (
-            Headroom(1.1, 1.2, None, P99, 4.0, is_beyond=False),
+            Headroom(1.1, 1.2, None, (P99,), 4.0, 0.05, is_beyond=False),
             "may be 1.20 times as much, where p99 latency is the nearest its limit; at more, no figures can be given.",
         ),
         (
-            Headroom(1.2, 1.3, 1.4, P99, 4.0, apart=0.033),
+            Headroom(1.2, 1.3, 1.4, (P99,), 4.0, 0.05, apart=0.033),
             "it was asked for every 0.033 times up to there, and narrower gaps are not seen.",
         ),
     ],
@@ -158,10 +165,10 @@ def test_doubt_about_the_answer_stands_behind_it() -> None:
 
 
 def test_cost_that_is_simulated_has_its_interval() -> None:
-    """One that is exact has none: both ends are the cost, and it has a price by the hour too."""
+    """One that is exact has none: both ends are the cost. Both have a price by the hour."""
     chosen = row(2, 80.0, State.CONFIRMED)
     for cost, words in (
-        (mean_of_runs([3.0, 4.0, 5.0]), " (1.52 .. 6.48 with 95 % confidence)"),
+        (mean_of_runs([3.0, 4.0, 5.0]), " (1.52 .. 6.48 with 95 % confidence), 2.00 EUR/h in the mean"),
         (exact(4.0), ", 2.00 EUR/h"),
     ):
         changed = replace(chosen, figures={**chosen.figures, "cost": cost})
@@ -202,8 +209,9 @@ AS_RAY = {"max_batch": 16, "max_wait": "5ms", "timer_origin": "collect", "freeze
         (
             {"preset": "knative"},
             {},
-            "The answer as files for Knative (servecast forecast takes it too, without --to): servecast export "
-            "SCENARIO --set batching.max_batch=16 --to knative batching.max_batch=16 must be set in the server: ",
+            "The answer as files for Knative (--image names the server's container; servecast forecast takes the same "
+            "--set): servecast export SCENARIO --set batching.max_batch=16 --to knative --output deploy "
+            "batching.max_batch=16 must be set in the server: ",
         ),
         ({"preset": "ray_serve"}, {"batching": AS_RAY}, "--set batching.max_batch=16 --to ray-serve"),
         (
@@ -259,11 +267,13 @@ def test_answer_at_an_edge_says_so(edges: tuple[Edge, ...], words: str) -> None:
     assert "value given" not in said(plan())
 
 
-def test_states_are_told_of_one_and_of_several() -> None:
-    """Those that were only inferred to miss say from what; few requests are not "0 million"."""
+def test_states_are_counted_in_the_words_of_their_rows() -> None:
+    """The best first; few requests are not "0 million"."""
     states = {State.CONFIRMED.value: 1, State.INFERRED.value: 10, State.DEARER.value: 1}
     words = said(plan(states=states, simulated={"search": 400}))
-    assert "12 configurations: 1 confirmed; 1 costs more, and has not all its runs; 10 miss a goal, since the" in words
+    assert (
+        "Of 12 configurations, confirmed: 1; costs more: 1; misses a goal, as one with more replicas does: 10." in words
+    )
     assert "400 requests were simulated." in words
 
 
@@ -273,7 +283,7 @@ def test_answer_is_handed_over_as_a_command() -> None:
     found = plan(rows=(chosen,), chosen=0, runners_up=(), frontier=(), fixed={"fleet.autoscaler": "none"})
     command = (
         "servecast export 'my day.yaml' --set fleet.autoscaler=none --set fleet.replicas=2 "
-        "--set 'model.pass_time={base: 8ms}' --to kubernetes"
+        "--set 'model.pass_time={base: 8ms}' --to kubernetes --output deploy"
     )
     assert command in as_text(plan_report(found, "my day.yaml"), width=60).splitlines()
     assert "servecast export SCENARIO --set " in said(found)
@@ -291,12 +301,12 @@ def test_configuration_cost_and_state_stay_readable_on_a_narrow_page(width: int)
     )
     lines = as_text(plan_report(plan(rows=rows, limits=limits)), width=width).splitlines()
     tables = [line for line in lines if line.startswith("replicas   max_batch   max_wait   ")]
-    assert len(tables) >= 4  # two each, at the least
-    assert sum(line.startswith("2          16          2ms   ") for line in lines) >= 8
+    assert len(tables) >= 2
+    assert sum(line.startswith("2          16          2ms   ") for line in lines) == 3 * len(tables)
     text = " ".join(" ".join(lines).split())
     for part in (
         "cost, EUR runs",
-        "4.00 3 confirmed",
+        "4.00 3 confirmed *",
         "p99 latency p99, at most",
         "80.0 ms 81.7 ms",
         "timed out (504), at most",
@@ -305,12 +315,74 @@ def test_configuration_cost_and_state_stay_readable_on_a_narrow_page(width: int)
     assert "…" not in text
 
 
-def test_rows_that_fresh_runs_did_not_confirm_are_marked() -> None:
-    """In the frontier too, whatever became of them."""
+def test_each_row_stands_once_with_its_state_and_those_of_the_frontier_are_marked() -> None:
+    """The answer goes first, the others by cost. A frontier of one is no choice: it has no mark, and no words."""
     rows = (row(1, 150.0, State.MISSED), row(2, 80.0, State.CONFIRMED), row(3, 60.0, State.DEARER))
-    text = as_text(plan_report(plan(rows=rows, runners_up=())), width=200)
-    frontier = text[text.index("cost against p99") :].splitlines()[3:6]
-    assert [line.split("3   ")[-1].strip() for line in frontier] == ["misses a goal", "confirmed", "not confirmed"]
+    for frontier, states in (
+        ((0, 1, 2), ["confirmed *", "misses a goal *", "costs more *"]),
+        ((0, 1), ["confirmed *", "misses a goal *", "costs more"]),
+        ((1,), ["confirmed", "costs more"]),
+    ):
+        found = plan(rows=rows, runners_up=(2,), frontier=frontier)
+        lines = as_text(plan_report(found), width=200).splitlines()
+        first = next(place for place, line in enumerate(lines) if line.startswith("replicas "))
+        shown = lines[first + 2 : first + 2 + len(states)]
+        assert [line.split("   ")[-1].strip() for line in shown] == states
+        assert ("*" in said(found)) == (len(frontier) > 1)
+
+
+SCALED = {**PLAIN, "fleet": {"autoscaler": {"preset": "kubernetes_hpa", "max_replicas": 4}}}
+
+
+def scaling(place: int, cost: float, state: State, p99_ms: float = 80.0) -> PlanRow:
+    """Return a configuration of the scenario at that place, with another cost."""
+    return replace(row(place, p99_ms, state), cost=cost)
+
+
+def test_replicas_beside_an_autoscaler_are_those_of_the_start() -> None:
+    """How many there are in the mean stands beside them; a fixed fleet has the number that it has."""
+    fixed = load_scenario(PLAIN)
+    rows = (scaling(0, 3.0, State.CONFIRMED), scaling(1, 4.0, State.PASSED))
+    found = plan(rows=rows, scenarios=(load_scenario(SCALED), fixed), chosen=0, runners_up=(1,), frontier=())
+    table = " ".join(as_text(plan_report(found), width=200).split())
+    assert "replicas at start cost, EUR replicas, mean p99 latency" in table
+    assert " 3.00 1.50 80.0 ms" in table
+    narrow = as_text(plan_report(found), width=80)
+    assert "cost, EUR   replicas, mean   runs" in narrow
+    both_fixed = said(replace(found, scenarios=(fixed, fixed)))
+    assert "at start" not in both_fixed
+    assert "replicas, mean" not in both_fixed
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            (scaling(0, 3.0, State.CONFIRMED), scaling(1, 4.0, State.PASSED)),
+            "Scaling saves 25 %: the cheapest fixed fleet looked at that seems to meet the goals, fleet.replicas=1, "
+            "costs 4.00 EUR.",
+        ),
+        (
+            (scaling(1, 3.0, State.CONFIRMED), scaling(0, 3.3, State.PASSED)),
+            "Scaling saves nothing: the cheapest fleet looked at that scales and seems to meet the goals, "
+            "fleet.replicas=0, costs 3.30 EUR, 10.0 % more.",
+        ),
+        ((scaling(1, 3.0, State.CONFIRMED), scaling(0, 3.3, State.MISSED, 150.0)), None),
+        ((scaling(1, 3.0, State.CONFIRMED), scaling(1, 3.3, State.PASSED)), None),
+    ],
+)
+def test_what_scaling_saves_is_said_where_it_was_asked(rows: tuple[PlanRow, ...], words: str | None) -> None:
+    """One that misses a goal is no comparison, nor is another fleet of the same kind."""
+    scenarios = (load_scenario(SCALED), load_scenario(PLAIN))
+    found = said(plan(rows=rows, scenarios=scenarios, chosen=0, runners_up=(1,), frontier=()))
+    assert (words in found) if words else ("Scaling" not in found)
+
+
+def test_values_alone_that_reach_no_farther_are_not_told_as_another_number() -> None:
+    """All goals that are beyond their limits just above are named."""
+    names = ("refused_share", P99)
+    words = said(plan(headroom=Headroom(1.8, 1.8, 1.87, names, 4.0, 0.05)))
+    assert "By the values alone it is no more: just above, refused and p99 latency are beyond their limits." in words
 
 
 def test_infeasible_names_the_closest_and_the_limit() -> None:
@@ -370,7 +442,7 @@ def capacity(**changes: object) -> Capacity:
         rate_per_s=200.0,
         low_per_s=190.0,
         high_per_s=210.0,
-        binding=P99,
+        binding=(P99,),
         unknown=None,
         gaps_per_s=(),
         saturation_per_s=250.0,
@@ -382,6 +454,25 @@ def capacity(**changes: object) -> Capacity:
         provenance={"duration_s": 120.0, "stated_duration_s": 60.0, "spare": 0, "runs": 10},
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_rates_of_uneven_traffic_are_said_to_be_means() -> None:
+    """Of a spike of 400/s in 100/s the mean is 150/s; steady traffic and a closed loop have no busiest time."""
+    spike = {"process": "spike", "rate": "100/s", "peak_rate": "400/s", "at": "20s", "duration": "10s"}
+    for traffic, words in (
+        ({"arrivals": spike}, "Rates are means over the run: in the busiest 5 s there is 2.67 times as much."),
+        (PLAIN["traffic"], None),
+    ):
+        found = capacity(scenario=load_scenario({**PLAIN, "traffic": traffic, "horizon": {"duration": "60s"}}))
+        said_of_it = " ".join(as_text(capacity_report(found), width=200).split())
+        assert (words in said_of_it) if words else ("Rates are means" not in said_of_it)
+    assert of_mean_in_words(load_scenario({**PLAIN, "traffic": {"clients": {"count": 5}}})) is None
+
+
+def test_capacity_names_all_goals_that_bound_it() -> None:
+    """Two that are beyond their limits at the next rate are both what reaches it."""
+    answer = capacity_answer(capacity(binding=("refused_share", P99)))
+    assert answer.endswith(": just above, refused and p99 latency are beyond their limits.")
 
 
 def test_capacity_with_gaps_says_where() -> None:
@@ -418,7 +509,9 @@ def test_capacity_does_not_say_that_what_is_not_seen_breaks() -> None:
 def test_capacity_is_told_for_fleet_and_replica() -> None:
     """The rate with its interval, saturation, the goals in fresh runs, the scenario's own traffic, longer runs."""
     words = " ".join(as_text(capacity_report(capacity()), width=200).split())
-    assert words.startswith("shop: the goals hold up to 200/s [190 .. 210/s], where p99 latency reaches its limit.")
+    assert words.startswith(
+        "shop: the goals hold up to 200/s [190 .. 210/s]: just above, p99 latency is beyond its limit."
+    )
     for part in (
         "fleet 200/s 190 .. 210/s 250/s 80.0 %",
         "each of 2 replicas 100/s 95.0 .. 105/s 125/s 80.0 %",

@@ -170,7 +170,7 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
             ["traffic.arrivals={process: steps, steps: [{rate: 100/s, duration: 2min}, {rate: 400/s, duration: 9s}]}"],
             "Load: 100/s, 15.0 % of the saturation of 667/s (full batches).",  # a run of a minute meets the first alone
         ),
-        (["fleet.autoscaler={preset: kubernetes_hpa, target: 80%, max_replicas: 3}"], None),
+        (["fleet.autoscaler={preset: kubernetes_hpa, target: 80%, max_replicas: 3}"], "Load: 450/s."),
         (
             ["versions=[{name: a}, {name: b, weight: 25%}]"],
             "Load: 450/s over all versions, 50.6 % of the saturation of 889/s (full batches, of a, which is full "

@@ -15,6 +15,7 @@ from sim.scenario.units import (
     SHARE_PATTERN,
     TIME_PATTERN,
     in_words,
+    listed,
     parse_go_duration_ns,
     parse_rate_per_s,
     parse_ratio,
@@ -144,6 +145,13 @@ def test_values_are_shown_on_one_line(value: object, quoted: str, plain: str) ->
     """Text stands in quotes where its type is in doubt, and nothing breaks the line."""
     assert in_words(value) == quoted
     assert shown(value) == plain
+
+
+def test_words_are_listed_as_a_sentence_has_them() -> None:
+    """Commas, and a word before the last one."""
+    for words, text in (([], ""), (["a"], "a"), (["a", "b"], "a or b"), (iter(["a", "b", "c"]), "a, b or c")):
+        assert listed(words, "or") == text
+    assert listed(["a", "b"]) == "a and b"
 
 
 def test_long_values_are_cut() -> None:
