@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servecast.examples import scenario_source
-from servecast.scenarios import load_scenario, seed_of
+from servecast.scenarios import load_scenario
 
 if TYPE_CHECKING:
     from sim.exports.export import Exported
@@ -63,7 +63,7 @@ def forecast(
     scenario = _loaded(source, overrides)
     return run(
         scenario,
-        seed=seed_of(scenario, seed),
+        seed=seed,
         runs=runs,
         precision=_precision(precision, budget_s, max_runs),
         workers=workers,

@@ -27,10 +27,10 @@ def load_scenario(source: str | Path | Mapping[str, object], overrides: Sequence
 
 
 def seed_of(scenario: Scenario, stated: int | None) -> int:
-    """Return the seed that counts: the one stated, else the scenario's, else 0."""
-    if stated is not None:
-        return stated
-    return scenario.seed if scenario.seed is not None else 0
+    """Return the seed that counts: the one stated, else the scenario's, else 0. Raises ScenarioError for no seed."""
+    from sim.scenario.rules import seed_of as counted
+
+    return counted(scenario, stated)
 
 
 def tell_of_trace(scenario: Scenario, talk: Talk) -> None:

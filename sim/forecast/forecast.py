@@ -35,6 +35,7 @@ from sim.outcome.breakdown import PARTS
 from sim.outcome.measures import RunMeasures
 from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
 from sim.scenario.costs import profile_of
+from sim.scenario.rules import seed_of
 from sim.scenario.spare import spare_of, without_spare
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import meets_one_trace
@@ -136,7 +137,7 @@ def forecast(
     count = _first_count(scenario, runs, precision)
     tested = without_spare(scenario)
     refuse_unstable(tested)
-    seed = (scenario.seed or 0) if seed is None else seed
+    seed = seed_of(scenario, seed)
     options = {} if precision is None else precision.to_json()
     manifest = manifest_of(scenario, command="forecast", seed=seed, runs=count, options=options)
     if _is_counted(tested):

@@ -101,10 +101,10 @@ def configurations(
     """Return the configurations of a scenario file, or of a mapping with a file's content.
 
     With `grid` every combination, the last key changing fastest. Without, the scenario itself (no changes), then each
-    value of each key alone; a key with one value is changed in all of them. With a list for what is `left_out`, a
-    configuration whose rules are out of range beside each other (4 replicas of at most 3) is no error: it stands there.
-    Raises ScenarioError for a key that stands twice or inside another, too many configurations,
-    or one that is not allowed, which it names.
+    value of each key alone that makes it another; a key with one value is changed in all of them. With a list for what
+    is `left_out`, a configuration whose rules are out of range beside each other (4 replicas of at most 3) is no error:
+    it stands there. Raises ScenarioError for a key that stands twice or inside another, too many configurations, or one
+    that is not allowed, which it names.
     """
     _check_keys(axes)
     of_axes = [len(axis.values) for axis in axes]
@@ -112,10 +112,12 @@ def configurations(
     if count > CONFIGURATIONS_MAX:
         raise ScenarioError(f"There must be at most {CONFIGURATIONS_MAX} configurations. Got {count}.")
     content, folder = written_scenario(source)
-    found = []
+    found: list[Configuration] = []
     for changes in _combinations(axes) if grid else _one_at_a_time(axes):
         try:
-            found.append(Configuration(changes, _scenario(content, folder, changes)))
+            one = Configuration(changes, _scenario(content, folder, changes))
+            if grid or not found or one.scenario != found[0].scenario:
+                found.append(one)
         except SettingError as error:
             out = LeftOut(changes, error.key, _said(changes, error))
             if left_out is None:

@@ -221,7 +221,7 @@ class Plan:
             "frontier": [self.rows[place].to_json() for place in self.frontier],
             "headroom": None if self.headroom is None else self.headroom.to_json(),
             "edges": [edge.to_json() for edge in self.edges],
-            "configurations": dict(self.states),
+            "states": dict(self.states),
             "looked": [each.to_json() for each in self.looked],
             "simulated": dict(self.simulated),
             "doubt": self.doubt,

@@ -19,6 +19,7 @@ from sim.planner.verdicts import LONGER_RUNS
 from sim.scenario.arrival_spec import RecordedTrace
 from sim.scenario.load import written_scenario
 from sim.scenario.overrides import with_overrides
+from sim.scenario.rules import seed_of
 from sim.scenario.spec import Scenario
 
 __all__ = [
@@ -116,7 +117,7 @@ def asked(
     shown = (
         Configuration({key: value for key, value in one.changes.items() if key in keys}, one.scenario) for one in made
     )
-    seed = (first.seed or 0) if seed is None else seed
+    seed = seed_of(first, seed)
     return Question(varied, tuple(shown), limits, confidence, count, seed, tuple(left_out))
 
 

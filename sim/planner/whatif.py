@@ -34,6 +34,7 @@ from sim.planner.workers import Workers
 from sim.scenario.changes import changes
 from sim.scenario.identity import as_written, scenario_hash
 from sim.scenario.load import written_scenario
+from sim.scenario.rules import seed_of
 from sim.scenario.spec import Scenario
 
 __all__ = ["WHATIF_VERSION", "Row", "WhatIf", "figures_named", "whatif"]
@@ -162,7 +163,7 @@ def whatif(
     base = _base(source, axes, made) if grid else 0
     asked = made[base].scenario
     count = check_runs(asked.horizon.runs if runs is None else runs)
-    seed = (asked.seed or 0) if seed is None else seed
+    seed = seed_of(asked, seed)
     shown = figures_named(figures) or _usual_figures([one.scenario for one in made])
     looks = second_looks(asked) if warnings else []
     saved = None if save is None else SavedRuns(save, _question(source, seed, count))

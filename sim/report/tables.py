@@ -391,7 +391,7 @@ def _more_runs(forecast: Forecast) -> Iterator[Text]:
     needed = runs_that_tell(forecast.goals, forecast.figures, forecast.provenance["runs"])
     if needed is not None:
         about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
-        yield Text(f"More runs would tell, {about} of them: --runs or --precision.", style="dim")
+        yield Text(f"More runs may tell, {about} of them if those are like these: --runs or --precision.", style="dim")
 
 
 def impossible(name: str, figure: Figure) -> str:

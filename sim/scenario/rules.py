@@ -26,6 +26,7 @@ from policy.settings import (
     retry_rule,
     routing_rule,
 )
+from sim.errors import ScenarioError
 from sim.scenario.costs import Costs, costs_of
 from sim.scenario.distributions import size_table, spread_table, time_table
 from sim.scenario.fields import SEED_MAX
@@ -34,7 +35,7 @@ from sim.scenario.profile import Draw
 from sim.scenario.spec import Autoscaler, Fleet, Scenario
 from sim.scenario.traces import recorded_sizes
 
-__all__ = ["RUNS_MAX", "ServingRules", "check_rules", "check_seed", "serving_rules"]
+__all__ = ["RUNS_MAX", "ServingRules", "check_rules", "check_seed", "seed_of", "serving_rules"]
 
 RUNS_MAX: Final = 10_000
 """The most runs of one configuration."""
@@ -121,10 +122,18 @@ def check_rules(scenario: Scenario) -> None:
 
 
 def check_seed(seed: int | str) -> int:
-    """Return a seed, or raise SettingError for a number out of range and for a text, which is none."""
-    if isinstance(seed, str):
+    """Return a seed, or raise SettingError for a number out of range, and for what is no whole number, as a text."""
+    if not isinstance(seed, int) or isinstance(seed, bool):
         raise SettingError("seed", f"a whole number from 0 to {SEED_MAX}", seed)
     return check_count("seed", seed, 0, SEED_MAX)
+
+
+def seed_of(scenario: Scenario, stated: int | None) -> int:
+    """Return the seed that counts: the one stated, else the scenario's, else 0. Raises ScenarioError for no seed."""
+    try:
+        return check_seed((scenario.seed or 0) if stated is None else stated)
+    except SettingError as error:
+        raise ScenarioError(str(error)) from None
 
 
 def _autoscaler(written: Autoscaler | None) -> AutoscalingRule:

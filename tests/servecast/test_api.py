@@ -101,7 +101,7 @@ def test_star_import_gives_the_public_names() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True True\n"
 
 
-@pytest.mark.parametrize(
+each_question = pytest.mark.parametrize(
     "ask",
     [
         lambda **how: sc.forecast("sentiment", **how),
@@ -112,10 +112,21 @@ def test_star_import_gives_the_public_names() -> None:
     ],
     ids=["forecast", "whatif", "plan", "capacity", "diff"],
 )
+
+
+@each_question
 def test_more_runs_than_a_scenario_may_state_are_refused(ask: Callable[..., object]) -> None:
     """They would go on for hours, and horizon.runs ends at the same number."""
     with pytest.raises(ScenarioError, match=r"^runs must be at most 10000\. Got 10001\.$"):
         ask(runs=10_001)
+
+
+@each_question
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "7"])
+def test_seed_that_no_scenario_may_state_is_refused(ask: Callable[..., object], seed: Any) -> None:
+    """In the words that a scenario's own gets."""
+    with pytest.raises(ScenarioError, match=r"^seed must be .*0.* Got "):
+        ask(seed=seed)
 
 
 @pytest.mark.parametrize("workers", [0, -1])
