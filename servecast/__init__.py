@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sim.forecast.comparison import ForecastDiff
     from sim.forecast.forecast import Forecast
     from sim.planner.capacity import Capacity
-    from sim.planner.plan import Plan
+    from sim.planner.plan_result import Plan
     from sim.planner.whatif import WhatIf
     from sim.scenario.spec import Scenario
 
@@ -66,7 +66,7 @@ _HOMES = {
     "Exported": "sim.exports.export",
     "Forecast": "sim.forecast.forecast",
     "ForecastDiff": "sim.forecast.comparison",
-    "Plan": "sim.planner.plan",
+    "Plan": "sim.planner.plan_result",
     "RefusedToAnswer": "sim.errors",
     "Scenario": "sim.scenario.spec",
     "ScenarioError": "sim.errors",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sim.forecast.forecast import Forecast
     from sim.planner.capacity import Capacity
     from sim.planner.grid import Axis
-    from sim.planner.plan import Plan
+    from sim.planner.plan_result import Plan
     from sim.planner.whatif import WhatIf
     from sim.report.figures import Picture
     from sim.scenario.spec import Scenario
@@ -249,7 +249,7 @@ def as_text(answer: Forecast | ForecastDiff | WhatIf | Plan | Capacity) -> str:
     """
     from sim.forecast.forecast import Forecast
     from sim.planner.capacity import Capacity
-    from sim.planner.plan import Plan
+    from sim.planner.plan_result import Plan
     from sim.planner.whatif import WhatIf
     from sim.report import capacity_tables, diff_tables, plan_tables, tables, whatif_tables
 

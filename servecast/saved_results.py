@@ -101,7 +101,7 @@ def _versions() -> dict[str, str]:
     """Return the version of a result by the command that makes it."""
     from sim.forecast.forecast import FORECAST_VERSION
     from sim.planner.capacity import CAPACITY_VERSION
-    from sim.planner.plan import PLAN_VERSION
+    from sim.planner.plan_result import PLAN_VERSION
     from sim.planner.whatif import WHATIF_VERSION
 
     return {

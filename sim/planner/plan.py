@@ -9,49 +9,34 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from sim.engine.engines import chosen_engine
 from sim.errors import RefusedToAnswer, ScenarioError
-from sim.forecast.estimates import Figure, tree_of
-from sim.forecast.manifest import Manifest, manifest_of
+from sim.forecast.manifest import manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import (
-    SCALED_TRACE,
-    figure_warnings,
-    on_recorded_arrivals,
-    part_of_a_trace,
-    plain_warnings,
-)
+from sim.forecast.warnings import plain_warnings
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.edges import Edge, edges_of
 from sim.planner.frontier import frontier_of
 from sim.planner.grid import Axis
+from sim.planner.headroom import Headroom, headroom_of
+from sim.planner.plan_notes import LOSSES, notes_of, warnings_beside
+from sim.planner.plan_result import Looked, Plan, PlanRow
 from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs, parse_goals, taken_apart
 from sim.planner.search import TOLERANCE, Candidate, Search, State, Tried, Wanted
-from sim.planner.traffic import TrafficBench, ascend, reach, up_to_first_gap
 from sim.planner.verdicts import is_met, worst_goal
-from sim.scenario.arrival_spec import RecordedTrace
-from sim.scenario.capacity import mean_rate_per_s
 from sim.scenario.identity import scenario_hash
-from sim.scenario.rules import serving_rules
 from sim.scenario.spare import spare_of
-from sim.scenario.spec import Scenario
-from sim.scenario.versions import each_version
 
-__all__ = ["HEADROOM_BEYOND", "PLAN_VERSION", "Headroom", "Looked", "Plan", "PlanRow", "plan"]
+__all__ = ["plan"]
 
-PLAN_VERSION: Final = "servecast-plan/1"
+_P99: Final = "latency_ms.p99"
 
-P99: Final = "latency_ms.p99"
-
-_LOSSES: Final = ("refused_share", "timed_out_share", "abandoned_share", "failed_share")
 _OF_WARNINGS: Final = ("gpu_busy_share", "replicas.mean", "replicas.peak")
-_LOST_MUCH: Final = 0.01
-"""A share that is lost and that no goal limits is named from here on."""
 
 _CLOSEST_MOST: Final = 5
 """So many are tried before it is said that none of those that come close has figures."""
@@ -72,164 +57,7 @@ _FRONTIER_MORE: Final = 6
 _FRONTIER_COST: Final = 2.5
 """Of the answer's cost: what costs more is not shown."""
 
-_HEADROOM_MOST: Final = 3.0
-_HEADROOM_STEP: Final = 1.15
-_HEADROOM_PRECISION: Final = 0.05
-_HEADROOM_RUNS: Final = 4
-
-HEADROOM_BEYOND: Final = 1.25
-"""A goal that is missed with confidence is looked for up to so many times the traffic at which one breaks."""
-
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class PlanRow:
-    """One configuration of which there are at least two runs."""
-
-    place: int  # among all configurations
-    changes: dict[str, str]
-    state: State
-    cost: float
-    figures: dict[str, Figure]
-    runs: int  # those that the figures rest on
-    is_confirmed: bool  # they are fresh: no search has chosen by them
-    binding: str | None  # the figure that is beyond its limit, or the nearest to it, as verdicts.worst_of() has it
-    of_limit: float | None  # the upper end of that figure's interval as a share of the limit
-    why: str  # it is not the answer
-    seen: float | None = None  # of `binding`, where that is not known: the mean of what the runs show, each by itself
-
-    def to_json(self) -> dict[str, object]:
-        """Return the row as plain values."""
-        return {
-            "changes": self.changes,
-            "state": self.state.value,
-            "cost": self.cost,
-            "figures": tree_of(self.figures),
-            "runs": self.runs,
-            "confirmed": self.is_confirmed,
-            "binding": self.binding,
-            "of_limit": self.of_limit if self.of_limit is not None and math.isfinite(self.of_limit) else None,
-            "seen": self.seen,
-            "why": self.why or None,
-        }
-
-
-@dataclass(frozen=True)
-class Looked:
-    """How far the search looked at a configuration, whether it has figures or not."""
-
-    place: int  # among all configurations
-    changes: dict[str, str]
-    state: State
-    runs: int
-    least_cost: float  # without a run: it cannot be less
-    is_cost_exact: bool  # nor more
-    cost: float | None  # None: it has to be simulated, and no run was made
-    why: str
-
-    def to_json(self) -> dict[str, object]:
-        """Return it as plain values."""
-        return {
-            "changes": self.changes,
-            "state": self.state.value,
-            "runs": self.runs,
-            "cost": self.cost,
-            "least_cost": self.least_cost,
-            "why": self.why or None,
-        }
-
-
-@dataclass(frozen=True)
-class Headroom:
-    """How many times the traffic may be before a goal breaks. An end is None where it is not known, or was not found.
-
-    Factors up to `most` were asked for, and for `high` up to HEADROOM_BEYOND times `factor`.
-    """
-
-    low: float  # up to here all goals are met with confidence
-    factor: float | None  # by its value a goal breaks here
-    high: float | None  # from here on one is missed with confidence
-    binding: tuple[str, ...]  # the figures beyond their limits just above `factor`, the farthest first
-    most: float  # as far as was asked
-    step: float  # a share of it: ends are so close to the next factor that was asked for, or closer
-    why: str | None = None  # `factor` is not known
-    apart: float | None = None  # of a fleet that scales: how far apart factors were asked for, for gaps below
-    is_beyond: bool = True  # `binding` is, at more traffic; else no figure can be given there, and it is the nearest
-
-    def to_json(self) -> dict[str, object]:
-        """Return it as plain values."""
-        return {
-            "factor": self.low if self.factor is None else self.factor,
-            "at_least": self.factor is None,
-            "low": self.low,
-            "high": self.high,
-            "step": self.step,
-            "binding": list(self.binding),
-            "binding_is_beyond": self.is_beyond,
-            "why": self.why,
-            "apart": self.apart,
-        }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The answer. `rows` are the configurations that were looked at closely; `chosen`, `closest` are places in them."""
-
-    name: str
-    axes: tuple[Axis, ...]
-    scenarios: tuple[Scenario, ...] = field(repr=False)  # of all configurations, by place
-    limits: dict[str, float]
-    confidence: float
-    unit: str  # of costs: a currency, or GPU hours
-    rows: tuple[PlanRow, ...]
-    chosen: int | None
-    closest: int | None  # where nothing is chosen
-    runners_up: tuple[int, ...]
-    frontier: tuple[int, ...]  # by cost: who is the fastest for the money
-    headroom: Headroom | None
-    edges: tuple[Edge, ...]  # of the answer: values beyond may do better
-    states: dict[str, int]  # how many configurations are in which
-    excluded_why: str | None  # of the configuration that arithmetic excludes last
-    simulated: dict[str, int]  # requests, by what they were simulated for
-    notes: tuple[str, ...]
-    provenance: dict[str, Any] = field(repr=False)
-    manifest: Manifest | None = field(default=None, repr=False)  # what was asked
-    fixed: dict[str, str] = field(default_factory=dict)  # changes of the scenario that all configurations have
-    warnings: tuple[str, ...] = ()  # where experience says that the answer goes wrong, or what it was held against
-    doubt: str | None = None  # what may meet the goals too, and be cheaper, and runs do not tell
-    looked: tuple[Looked, ...] = field(default=(), repr=False)  # all configurations, by cost as far as it is known
-
-    @property
-    def answer(self) -> PlanRow | None:
-        """The cheapest configuration that meets the goals, None where none does."""
-        return None if self.chosen is None else self.rows[self.chosen]
-
-    def to_json(self) -> dict[str, object]:
-        """Return the plan as a tree of plain values, version PLAN_VERSION."""
-        return {
-            "version": PLAN_VERSION,
-            "name": self.name,
-            "varied": {axis.key: list(axis.values) for axis in self.axes},
-            "goals": dict(self.limits),
-            "confidence": self.confidence,
-            "unit": self.unit,
-            "feasible": self.chosen is not None,
-            "answer": None if self.chosen is None else self.rows[self.chosen].to_json(),
-            "closest": None if self.closest is None else self.rows[self.closest].to_json(),
-            "runners_up": [self.rows[place].to_json() for place in self.runners_up],
-            "frontier": [self.rows[place].to_json() for place in self.frontier],
-            "headroom": None if self.headroom is None else self.headroom.to_json(),
-            "edges": [edge.to_json() for edge in self.edges],
-            "states": dict(self.states),
-            "looked": [each.to_json() for each in self.looked],
-            "simulated": dict(self.simulated),
-            "doubt": self.doubt,
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
-            "provenance": self.provenance,
-            "manifest": None if self.manifest is None else self.manifest.to_json(),
-        }
 
 
 def plan(
@@ -259,15 +87,19 @@ def plan(
     cost = "cost" if question.first.cost is not None else "gpu_hours"
     scenarios = [one.scenario for one in question.configurations]
     bench = ScenarioBench(
-        scenarios, question.limits, seed=question.seed, runs=question.runs, more=[P99, *_LOSSES, *_OF_WARNINGS]
+        scenarios, question.limits, seed=question.seed, runs=question.runs, more=[_P99, *LOSSES, *_OF_WARNINGS]
     )
-    goal = Wanted(question.limits, confidence, question.runs, cost, prefer=P99, longer=longer_runs(question.first))
+    goal = Wanted(question.limits, confidence, question.runs, cost, prefer=_P99, longer=longer_runs(question.first))
     tell = None if progress is None else lambda share: progress(round(900 * share), 1000)
     search = Search(_candidates(question, cost), bench, goal, tell)
     found = search.run()
     closest = None if found is not None else _closest(search, question)
     _look_along_frontier(search, found)
-    headroom = None if found is None else _headroom(question, found, search)
+    headroom = None
+    if found is not None:
+        answer = question.configurations[found.candidate.place].scenario
+        headroom, simulated = headroom_of(question, answer, len(found.fresh))
+        search.simulated.update({"headroom": simulated} if headroom is not None else {})
     edges = () if found is None else _edges(source, axes, goals, question, found)
     return replace(_answer(question, search, found, closest, headroom, edges), fixed=_fixed(axes))
 
@@ -345,45 +177,10 @@ def _look_along_frontier(search: Search, found: Tried | None) -> None:
         waiting = alike or waiting
     waiting = [tried for tried in waiting if tried.runs or tried.candidate.is_cost_exact]
     known = [tried for tried in waiting if tried.runs]
-    chosen = frontier_of([(search.cost(tried), tried.runs[0].figures[P99]) for tried in known])
+    chosen = frontier_of([(search.cost(tried), tried.runs[0].figures[_P99]) for tried in known])
     waiting = [known[place] for place in chosen] or sorted(waiting, key=search.cost)
     for tried in waiting[:_FRONTIER_MORE]:
         search.extend(tried, _FRONTIER_RUNS, "frontier")
-
-
-def _headroom(question: Question, found: Tried, search: Search) -> Headroom | None:
-    """Return how many times the traffic may be before a goal breaks; None of a closed loop, which has no rate."""
-    scenario = question.configurations[found.candidate.place].scenario
-    rate = mean_rate_per_s(scenario)
-    if rate == 0.0:
-        return None
-    bench = TrafficBench(
-        scenario,
-        question.limits,
-        question.confidence,
-        seed=question.seed,
-        runs=min(_HEADROOM_RUNS, question.runs),
-        most=len(found.fresh),
-        together=len(found.fresh),
-    )
-    most, precision, apart = _HEADROOM_MOST * rate, _HEADROOM_PRECISION, None
-    # At the scenario's own rate fresh runs have met the goals.
-    low = ascend(lambda each: bench.at(each).is_met, rate, precision, step=_HEADROOM_STEP, most=most)
-    far = reach(bench, low, precision, most=most, beyond=HEADROOM_BEYOND)
-    if fleet_changes(scenario):
-        far, apart = up_to_first_gap(bench, rate, far, precision)
-    search.simulated["headroom"] = bench.simulated
-    return Headroom(
-        low=far.low / rate,
-        factor=None if far.value is None else far.value / rate,
-        high=None if far.high is None else far.high / rate,
-        binding=far.binding,
-        most=_HEADROOM_MOST,
-        step=_HEADROOM_PRECISION,
-        why=None if far.unknown is None else far.unknown.why,
-        apart=None if apart is None else apart / rate,
-        is_beyond=far.is_beyond,
-    )
 
 
 def _edges(
@@ -429,10 +226,10 @@ def _answer(
         states=dict(Counter(tried.state.value for tried in search.tried)),
         excluded_why=max(excluded_rows, key=search.cost).why if excluded_rows else None,
         simulated=dict(search.simulated),
-        notes=tuple(_notes(question, row)),
+        notes=tuple(notes_of(question, row)),
         warnings=(
             *([] if row is None else plain_warnings(scenario, row.figures)),
-            *_warnings_beside(question, rows, chosen),
+            *warnings_beside(question, rows, chosen),
         ),
         doubt=_doubt(question, search, row),
         looked=tuple(_looked(question, search)),
@@ -467,7 +264,7 @@ def _frontier(rows: Sequence[PlanRow], chosen: int | None) -> tuple[int, ...]:
     What seems to beat the answer in both is left out: it misses a goal, or more runs say that it does not cost less.
     Without a p99 of the answer it would not be true of any row that nothing is cheaper and faster.
     """
-    points = {place: (row.cost, p99) for place, row in enumerate(rows) if (p99 := row.figures[P99].value) is not None}
+    points = {place: (row.cost, p99) for place, row in enumerate(rows) if (p99 := row.figures[_P99].value) is not None}
     if chosen is not None:
         if chosen not in points:
             return ()
@@ -488,7 +285,7 @@ def _runners_up(question: Question, rows: Sequence[PlanRow], chosen: int) -> tup
     what is confirmed comes first, and then the one with the lowest p99.
     """
     meeting = [
-        (float(f"{row.cost:{_SAME_COST}}"), not row.is_confirmed, row.figures[P99].value or math.inf, place)
+        (float(f"{row.cost:{_SAME_COST}}"), not row.is_confirmed, row.figures[_P99].value or math.inf, place)
         for place, row in enumerate(rows)
         if place != chosen
         and row.cost >= rows[chosen].cost * (1.0 - 1e-9)
@@ -555,74 +352,3 @@ def _doubt(question: Question, search: Search, row: PlanRow | None) -> str | Non
         f"may meet the goals, and {'its' if is_one else 'their'} runs do not tell: with "
         f"{_words(question, first)}, {first.why}."
     )
-
-
-def _notes(question: Question, row: PlanRow | None) -> list[str]:
-    """Return what its user is to know besides."""
-    notes = [sentence for sentence in (part_of_a_trace(question.first),) if sentence is not None]
-    if question.left_out:
-        count = len(question.left_out)
-        said = "1 combination was" if count == 1 else f"{count} combinations were"
-        notes.append(f"{said} left out{':' if count == 1 else ', the first one:'} {question.left_out[0]}")
-    recorded = on_recorded_arrivals(question.first)
-    if recorded:
-        notes.append(" ".join([*recorded, "Another day may be busier."]))
-    if row is not None and isinstance(question.first.traffic.arrivals, RecordedTrace):
-        notes.append(SCALED_TRACE)
-    if row is not None and fleet_changes(question.configurations[row.place].scenario):
-        notes.append(_beginning(question.configurations[row.place].scenario))
-    replicas_max = _most_replicas(question)
-    if replicas_max is not None and replicas_max > 1:
-        notes.append(
-            "A fixed fleet was not tried: in place of all that is said of fleet.autoscaler, give "
-            f"--set fleet.autoscaler=none --vary fleet.replicas=1..{replicas_max}."
-        )
-    if row is not None:
-        for name in _LOSSES:
-            share = row.figures[name].value or 0.0
-            if name not in question.limits and share >= _LOST_MUCH:
-                notes.append(f"{100 * share:.3g} % of the requests are lost ({name}), and no goal limits that.")
-    return notes
-
-
-def _warnings_beside(question: Question, rows: Sequence[PlanRow], chosen: int | None) -> list[str]:
-    """Return what there is to warn of in other rows, and not in the answer: it may be why they are not.
-
-    Each thing is told once, of the cheapest row that shows it, with the values by which that one is another.
-    """
-    first = None if chosen is None else rows[chosen]
-    told = {} if first is None else _row_warnings(question, first)
-    said = []
-    for row in rows:
-        for about, sentence in _row_warnings(question, row).items():
-            if about not in told:
-                told[about] = sentence
-                said.append(f"With {', '.join(_apart(row, first))}: {sentence}")
-    return said
-
-
-def _row_warnings(question: Question, row: PlanRow) -> dict[str, str]:
-    return figure_warnings(question.configurations[row.place].scenario, row.figures)
-
-
-def _apart(row: PlanRow, other: PlanRow | None) -> list[str]:
-    """Return by which values a row is another, all without one."""
-    return [f"{key}={value}" for key, value in row.changes.items() if other is None or other.changes.get(key) != value]
-
-
-def _beginning(scenario: Scenario) -> str:
-    """Return with how many replicas runs of a fleet that scales begin, which the cost of a short time rests on."""
-    counts = [alone.fleet.replicas for alone in each_version(scenario)]
-    said = "1 replica" if counts == [1] else f"{' and '.join(map(str, counts))} replicas"
-    return (
-        f"Runs begin with {said} (fleet.replicas), and the cost is that of this traffic from there on: by the hour, "
-        "longer traffic may cost more or less."
-    )
-
-
-def _most_replicas(question: Question) -> int | None:
-    """Return the most replicas of a fleet that scales in all configurations; None where one is fixed."""
-    scenarios = [one.scenario for one in question.configurations]
-    if any(scenario.fleet.autoscaler is None or len(scenario.versions) > 1 for scenario in scenarios):
-        return None
-    return max(serving_rules(scenario).autoscaler.replicas_max for scenario in scenarios)

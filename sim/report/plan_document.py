@@ -8,7 +8,8 @@ from typing import Final
 
 from sim.forecast.estimates import Figure
 from sim.planner.grid import Axis
-from sim.planner.plan import Headroom, Looked, Plan, PlanRow
+from sim.planner.headroom import Headroom
+from sim.planner.plan_result import Looked, Plan, PlanRow
 from sim.planner.verdicts import upper_end
 from sim.report.document import (
     Answer,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sim.planner.plan import Plan, PlanRow
+from sim.planner.plan_result import Plan, PlanRow
 from sim.report.figures import Picture
 from sim.report.style import COLOURS, SMALL, look, new_figure
 from sim.report.units import digits_of

@@ -15,7 +15,8 @@ from sim.forecast.estimates import Figure
 from sim.forecast.spending import fleet_changes
 from sim.planner.arithmetic import REPLICAS
 from sim.planner.edges import Edge
-from sim.planner.plan import HEADROOM_BEYOND, Headroom, Plan, PlanRow
+from sim.planner.headroom import HEADROOM_BEYOND, Headroom
+from sim.planner.plan_result import Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.verdicts import is_met, lower_end, upper_end
 from sim.report.as_it_fits import AsItFits

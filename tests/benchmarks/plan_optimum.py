@@ -21,7 +21,8 @@ from sim.errors import RefusedToAnswer
 from sim.forecast.estimates import Figure
 from sim.planner.bench import ScenarioBench
 from sim.planner.grid import parse_axis
-from sim.planner.plan import Plan, plan
+from sim.planner.plan import plan
+from sim.planner.plan_result import Plan
 from sim.planner.question import Question, asked
 from sim.planner.verdicts import is_met, shares_of_limits
 from tests.benchmarks.results import add_files, circumstances, publish

@@ -14,7 +14,8 @@ from sim.forecast.estimates import Figure, exact
 from sim.forecast.warnings import RECORDED_ARRIVALS, SCALED_TRACE
 from sim.planner.edges import Edge
 from sim.planner.grid import parse_axis
-from sim.planner.plan import PLAN_VERSION, Plan, PlanRow, _frontier, plan
+from sim.planner.plan import _frontier, plan
+from sim.planner.plan_result import PLAN_VERSION, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.verdicts import is_met, upper_end
 from tests.sim.planner.small import changed

@@ -12,7 +12,8 @@ import pytest
 from sim.forecast.estimates import Figure, mean_of_runs
 from sim.planner.edges import Edge
 from sim.planner.grid import Axis
-from sim.planner.plan import Headroom, Looked, Plan
+from sim.planner.headroom import Headroom
+from sim.planner.plan_result import Looked, Plan
 from sim.planner.search import State
 from sim.planner.verdicts import upper_end
 from sim.report.csv import csv_of

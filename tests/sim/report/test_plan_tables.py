@@ -11,7 +11,8 @@ from sim.forecast.estimates import Figure, exact, mean_of_runs
 from sim.forecast.intervals import Bounds
 from sim.planner.capacity import Capacity
 from sim.planner.edges import Edge
-from sim.planner.plan import Headroom, Plan, PlanRow
+from sim.planner.headroom import Headroom
+from sim.planner.plan_result import Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.traffic import Unknown
 from sim.report.capacity_tables import capacity_answer, capacity_report
