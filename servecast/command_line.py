@@ -27,6 +27,7 @@ __all__ = [
     "add_workers",
     "count",
     "output_file",
+    "page_file",
     "parser_of",
     "picture_file",
     "rate_per_s",
@@ -67,7 +68,7 @@ class Parser(argparse.ArgumentParser):
 
     def writing(self) -> list[argparse.Action]:
         """Return the options that name a file which is written."""
-        return [action for action in self._actions if action.type in {output_file, picture_file}]
+        return [action for action in self._actions if action.type in {output_file, page_file, picture_file}]
 
     def error(self, message: str) -> NoReturn:
         """Raise the parser's complaint as a UsageError."""
@@ -82,9 +83,15 @@ class Parser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"servecast {command} --help lists them"
-        if name == "--vary":
-            hint = "servecast whatif compares several values, servecast plan finds the cheapest"
+        hint = _HINTS.get(name, hint)
         return f"{command} has no option {name}: {hint}"
+
+
+_HINTS = {
+    "--vary": "servecast whatif compares several values, servecast plan finds the cheapest",
+    "--set": "servecast whatif --set changes a scenario, and compares what it becomes",
+}
+"""What to do in place of an option that a command does not have, and another has."""
 
 
 def parser_of(command: Command, module: ModuleType) -> Parser:
@@ -153,7 +160,7 @@ def add_outputs(parser: Parser) -> None:
         help=f"print the result as {_FORMS[0]} (default), {', '.join(_FORMS[1:-1])} or {_FORMS[-1]}",
     )
     forms.add_argument("--json", dest="output", action="store_const", const="json", help="the same as -o json")
-    parser.add_argument("--html", type=output_file, metavar="FILE", help="write the report as one page for a browser")
+    parser.add_argument("--html", type=page_file, metavar="FILE", help="write the report as one page for a browser")
     parser.add_argument("--csv", type=output_file, metavar="FILE", help="write the figures as rows")
 
 
@@ -219,6 +226,14 @@ def picture_file(text: str) -> Path:
     if path.suffix.lower() not in _PICTURES:
         endings = f"{', '.join(_PICTURES[:-1])} or {_PICTURES[-1]}"
         raise argparse.ArgumentTypeError(f"must name a file that ends in {endings}. Got {text}")
+    return path
+
+
+def page_file(text: str) -> Path:
+    """Return the path of a page that can be written, which no picture's ending may belie."""
+    path = output_file(text)
+    if path.suffix.lower() in _PICTURES:
+        raise argparse.ArgumentTypeError(f"must name a page, which ends in .html. Got {text}")
     return path
 
 

@@ -28,7 +28,7 @@ from servecast.scenarios import load_scenario
 from servecast.streams import Talk
 from sim.exports.formats import FORMATS, close_format
 from sim.exports.seal import is_as_written, source_of
-from sim.scenario.units import shown
+from sim.scenario.units import listed, shown
 
 if TYPE_CHECKING:
     from sim.exports.export import Exported
@@ -109,8 +109,6 @@ def _print_fits(scenario: Scenario) -> None:
 
 def _fits(exported: Exported) -> str:
     """Return that a format fits, and for which versions it has no file."""
-    from sim.scenario.units import listed
-
     if not exported.without:
         return "fits"
     return f"fits but for {listed(exported.without)}, of which there is nothing in its files"
@@ -135,7 +133,20 @@ def _write_files(files: Mapping[str, str], folder: Path, scenario: str, *, is_fo
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--output {folder} cannot be written: {error.strerror}") from None
-    return [f"Written{' over' if path in there else ''}: {path}" for path in paths]
+    said = [f"Written{' over' if path in there else ''}: {path}" for path in paths]
+    if beside := [path.name for path in sorted(folder.iterdir()) if path not in paths and _is_exported(path)]:
+        said.append(
+            f"{folder} also holds {listed(beside)}, written by an earlier servecast export: do not apply both unseen."
+        )
+    return said
+
+
+def _is_exported(path: Path) -> bool:
+    """Return whether a file was written by an export, edited since or not."""
+    try:
+        return path.is_file() and source_of(path.read_text(encoding="utf-8")) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _by_version(images: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
@@ -170,7 +181,7 @@ def _format(text: str) -> str:
     if text not in names:
         close = close_format(text)
         hint = f": did you mean {close}?" if close else ""
-        raise argparse.ArgumentTypeError(f"must be {', '.join(names[:-1])} or {names[-1]}. Got {text}{hint}")
+        raise argparse.ArgumentTypeError(f"must be {listed(names, 'or')}. Got {text}{hint}")
     return text
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sim.arrivals.renewal import NS_PER_S
 from sim.arrivals.trace_file import CountFile, TimeFile
 
-__all__ = ["COPY_WITHIN_NS", "Replay", "replay", "trace_length_ns", "trace_rate_per_s"]
+__all__ = ["COPY_WITHIN_NS", "Replay", "replay", "requests_until", "trace_length_ns", "trace_rate_per_s"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -57,6 +57,20 @@ def trace_length_ns(trace: TimeFile | CountFile) -> float | None:
         return float(len(trace.counts) * trace.bin_ns)
     requests, last_ns = len(trace.times_ns), float(trace.times_ns[-1])
     return last_ns * requests / (requests - 1) if last_ns > 0 else None
+
+
+def requests_until(trace: TimeFile | CountFile, horizon_ns: int, rate_per_s: float | None = None) -> float:
+    """Return how many requests a trace has in [0, horizon_ns), all of it at the most, stretched to a stated mean rate.
+
+    Of counts it is the mean number: a bin that the horizon cuts has its part.
+    """
+    own_per_s = trace_rate_per_s(trace)
+    own_ns = horizon_ns if rate_per_s is None or own_per_s is None else horizon_ns * rate_per_s / own_per_s
+    if isinstance(trace, TimeFile):
+        return float(np.searchsorted(trace.times_ns, own_ns))
+    whole = int(own_ns // trace.bin_ns)
+    cut = trace.counts[whole] * (own_ns / trace.bin_ns - whole) if whole < len(trace.counts) else 0.0
+    return float(trace.counts[:whole].sum() + cut)
 
 
 def replay(

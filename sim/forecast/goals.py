@@ -30,6 +30,9 @@ _FIGURES = {
 
 _RUNS_MOST = 1e9
 
+_RUNS_LEAST = 10
+"""Fewer runs are not recommended: how much two or three differ says little of how much more would."""
+
 
 @dataclass(frozen=True)
 class GoalResult:
@@ -116,7 +119,7 @@ def runs_that_tell(goals: Sequence[GoalResult], figures: Mapping[str, Figure], m
         times = max(times, (width / room) ** (1 if is_unseen else 2) if room else math.inf)
     if times == 0.0:
         return None
-    return math.ceil(round(min(MORE_THAN_NEEDED * times * made, _RUNS_MOST), 6))
+    return max(math.ceil(round(min(MORE_THAN_NEEDED * times * made, _RUNS_MOST), 6)), _RUNS_LEAST)
 
 
 def judge(goals: Goals, figures: Mapping[str, Figure]) -> list[GoalResult]:

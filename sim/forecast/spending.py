@@ -54,13 +54,15 @@ def fleet_figures(
     else:
         runs = [fleet_values(scenario, run) for run in central]
         others = None if drawn is None else [fleet_values(scenario, run) for run in drawn]
-        least = least_fleet_values(scenario)
+        least, most = least_fleet_values(scenario), _most_fleet_values(scenario)
+        seen = [*runs, *(others or ())]
         figures = {
             name: mean_of_runs(
                 [run[name] for run in runs],
                 None if others is None else [run[name] for run in others],
                 calibration_known=calibration_known,
-                least=min([least[name], *(run[name] for run in (*runs, *(others or ())))]),
+                least=min([least[name], *(run[name] for run in seen)]),
+                most=max([most[name], *(run[name] for run in seen)]),  # those that drain are beside the most
             )
             for name in runs[0]
         }
@@ -91,6 +93,15 @@ def least_fleet_values(scenario: Scenario) -> dict[str, float]:
     loaded = version_rules(scenario).loaded
     there = [alone for alone, is_loaded in zip(each_version(scenario), loaded, strict=True) if is_loaded]
     return _values_of(scenario, [(alone, _fewest(alone)) for alone in there])
+
+
+def _most_fleet_values(scenario: Scenario) -> dict[str, float]:
+    """Return what the figures of a fleet that changes can hardly be above; of a rollout nothing is known."""
+    if scenario.rollout is not None:
+        return dict.fromkeys(least_fleet_values(scenario), math.inf)
+    loaded = version_rules(scenario).loaded
+    there = [alone for alone, is_loaded in zip(each_version(scenario), loaded, strict=True) if is_loaded]
+    return _values_of(scenario, [(alone, _most(alone)) for alone in there])
 
 
 def version_fleet_values(alone: Scenario, run: MeasuredRun) -> dict[str, float]:
@@ -139,6 +150,12 @@ def _fewest(alone: Scenario) -> int:
     rule = serving_rules(alone).autoscaler
     # In runs the spare ones are down, and at least one is left.
     return 0 if rule.to_zero else max(rule.replicas_min, 1 + alone.fleet.spare)
+
+
+def _most(alone: Scenario) -> int:
+    """Return how many replicas of a version there are to be at the most."""
+    fleet = alone.fleet
+    return fleet.replicas if fleet.autoscaler is None else serving_rules(alone).autoscaler.replicas_max
 
 
 def _paid(alone: Scenario, course: FleetCourse) -> Steps:

@@ -26,7 +26,7 @@ from sim.scenario.distributions import mean_of
 from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import is_stretched, load_trace, meets_one_trace, trace_lasts_ns
+from sim.scenario.traces import hole_in_trace, is_stretched, load_trace, meets_one_trace, trace_lasts_ns
 from sim.scenario.units import time_in_words
 from sim.scenario.versions import each_version, load_shares, version_names
 
@@ -99,7 +99,7 @@ class SecondLook:
 
 def plain_warnings(scenario: Scenario, figures: Figures) -> list[str]:
     """Return what a scenario and its figures show."""
-    said = [part_of_a_trace(scenario), _in_milliseconds(scenario)]
+    said = [part_of_a_trace(scenario), _in_milliseconds(scenario), _silent_trace(scenario)]
     return [*(sentence for sentence in said if sentence is not None), *figure_warnings(scenario, figures).values()]
 
 
@@ -172,6 +172,12 @@ def _in_milliseconds(scenario: Scenario) -> str | None:
     )
 
 
+def _silent_trace(scenario: Scenario) -> str | None:
+    """One gap that is most of a trace: a stray row, or a log that lacks its middle."""
+    hole = hole_in_trace(scenario)
+    return None if hole is None else f"traffic.arrivals.file: {hole}, or a part of the log missing."
+
+
 def _blocking(scenario: Scenario, figures: Figures) -> str | None:
     """A handler that runs the model in the event loop."""
     busy = _value(figures, "gpu_busy_share")
@@ -197,10 +203,12 @@ def _busy_signal(scenario: Scenario, figures: Figures) -> str | None:
     load = mean_rate_per_s(scenario) / (one_per_s * replicas)
     if scenario.traffic.clients is not None or busy - load < _BUSY_AHEAD_LEAST:
         return None
+    full = scenario.batching.max_batch * scenario.fleet.instances
     return (
         f"fleet.autoscaler scales on device busy, which is {100 * busy:.0f} % where the load is {100 * load:.0f} % of "
         f"what {replicas:.3g} replicas can take: small batches keep a device as busy as full ones. Scale on requests "
-        "in flight (formula: ratio, signal: in_flight) or on the rate, with a target in requests for each replica."
+        f"in flight, as in formula: ratio, signal: in_flight, target: {full} (a full batch for each device), or on the "
+        "rate."
     )
 
 

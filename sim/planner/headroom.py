@@ -17,7 +17,7 @@ _MOST: Final = 3.0
 """Up to so many times the traffic it is asked."""
 
 _FIRST_STEP: Final = 1.15
-_PRECISION: Final = 0.05
+_PRECISION: Final = 0.02
 """Factors by which the traffic is raised at first, and a share to which an end is narrowed."""
 
 _RUNS: Final = 4
@@ -35,11 +35,11 @@ class Headroom:
     """
 
     low: float  # up to here all goals are met with confidence
-    factor: float | None  # by its value a goal breaks here
+    factor: float | None  # up to here all are met by their values
     high: float | None  # from here on one is missed with confidence
-    binding: tuple[str, ...]  # the figures beyond their limits just above `factor`, the farthest first
+    beyond: float | None  # the lowest factor above `factor` that was asked for, at which a goal is broken by its value
+    binding: tuple[str, ...]  # the figures beyond their limits there, the farthest first
     most: float  # as far as was asked
-    step: float  # a share of it: ends are so close to the next factor that was asked for, or closer
     why: str | None = None  # `factor` is not known
     apart: float | None = None  # of a fleet that scales: how far apart factors were asked for, for gaps below
     is_beyond: bool = True  # `binding` is, at more traffic; else no figure can be given there, and it is the nearest
@@ -51,7 +51,7 @@ class Headroom:
             "at_least": self.factor is None,
             "low": self.low,
             "high": self.high,
-            "step": self.step,
+            "beyond": self.beyond,
             "binding": list(self.binding),
             "binding_is_beyond": self.is_beyond,
             "why": self.why,
@@ -85,9 +85,9 @@ def headroom_of(question: Question, scenario: Scenario, fresh: int) -> tuple[Hea
         low=far.low / rate,
         factor=None if far.value is None else far.value / rate,
         high=None if far.high is None else far.high / rate,
+        beyond=None if far.beyond is None else far.beyond / rate,
         binding=far.binding,
         most=_MOST,
-        step=_PRECISION,
         why=None if far.unknown is None else far.unknown.why,
         apart=None if apart is None else apart / rate,
         is_beyond=far.is_beyond,

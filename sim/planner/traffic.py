@@ -293,6 +293,7 @@ class Reach:
     binding: tuple[str, ...]  # the figures beyond their limits just above `value`, the farthest first
     unknown: Unknown | None  # the nearest rate above `low` of which runs do not tell, where that hides `value`
     is_beyond: bool = True  # by its value; else no figure can be given above, and `binding` is the nearest at `value`
+    beyond: float | None = None  # the lowest rate above `value` that was asked for, and at which that is so
 
 
 def reach(
@@ -306,7 +307,7 @@ def reach(
     value = _within(bench, ascend(lambda rate: bench.at(rate).is_within, low, precision, most=most))
     unknown = _unknown_above(bench, value) if value < most else None
     is_known = value < most and unknown is None
-    binding, is_beyond = _broken_above(bench, value) if is_known else ((), True)
+    binding, is_beyond, broken_at = _broken_above(bench, value) if is_known else ((), True, None)
     return Reach(
         low=low,
         value=value if is_known else None,
@@ -314,6 +315,7 @@ def reach(
         binding=binding,
         unknown=unknown,
         is_beyond=is_beyond,
+        beyond=broken_at,
     )
 
 
@@ -349,17 +351,18 @@ def _unknown_above(bench: TrafficBench, value: float) -> Unknown | None:
     return standing.unknown
 
 
-def _broken_above(bench: TrafficBench, value: float) -> tuple[tuple[str, ...], bool]:
-    """Return the figures that are beyond their limits just above the highest rate at which all are within.
+def _broken_above(bench: TrafficBench, value: float) -> tuple[tuple[str, ...], bool, float]:
+    """Return the figures that are beyond their limits just above the highest rate at which all are within, and where.
 
     At that rate another one may be the nearest to its limit: what a queue refuses rises from nothing within one step.
     Where no figure can be given above, the nearest has to do, and False is returned beside it.
     """
-    standing = bench.at(next(rate for rate in bench.asked_above(value) if bench.at(rate).value > 1.0))
-    if standing.broken:
-        return standing.broken, True
+    above = next(rate for rate in bench.asked_above(value) if bench.at(rate).value > 1.0)
+    broken = bench.at(above).broken
+    if broken:
+        return broken, True, above
     nearest = bench.at(value).figure
-    return () if nearest is None else (nearest,), False
+    return () if nearest is None else (nearest,), False, above
 
 
 def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: float) -> tuple[Reach, float]:
@@ -372,7 +375,9 @@ def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: 
     value = first_miss(lambda rate: not bench.at(rate).value > 1.0, begin, end, precision)
     high = first_miss(lambda rate: not bench.at(rate).is_missed, begin, end, precision)
     is_gap, is_sure_gap = value < end, high < end
-    binding, is_beyond = _broken_above(bench, value) if is_gap else (found.binding, found.is_beyond)
+    binding, is_beyond, broken_at = (
+        _broken_above(bench, value) if is_gap else (found.binding, found.is_beyond, found.beyond)
+    )
     return (
         Reach(
             low=min(low, found.low),
@@ -381,6 +386,7 @@ def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: 
             binding=binding,
             unknown=None if is_gap else found.unknown,
             is_beyond=is_beyond,
+            beyond=broken_at,
         ),
         (end - begin) / (_BETWEEN + 1),
     )

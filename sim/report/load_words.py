@@ -8,7 +8,7 @@ from sim.arrivals.renewal import NS_PER_S
 from sim.outcome.fleet_course import WINDOW_NS
 from sim.report.units import about_time, quantity
 from sim.scenario.arrival_spec import RecordedTrace
-from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
+from sim.scenario.capacity import capacity_per_s, mean_rate_per_s, met_rate_per_s
 from sim.scenario.schedule import expected_requests
 from sim.scenario.spare import without_spare
 from sim.scenario.spec import Scenario
@@ -36,7 +36,7 @@ def load_in_words(scenario: Scenario) -> str | None:
         return None
     alone = each_version(left)
     is_fixed = left.rollout is None and all(each.fleet.autoscaler is None for each in alone)
-    load, most_per_s, of_busiest = mean_rate_per_s(left), 0.0, ""
+    load, most_per_s, of_busiest = met_rate_per_s(left), 0.0, ""
     busiest = _busiest(left)
     if busiest is not None:
         most_per_s, window_ns = busiest

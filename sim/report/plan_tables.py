@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -18,7 +18,7 @@ from sim.planner.edges import Edge
 from sim.planner.headroom import HEADROOM_BEYOND, Headroom
 from sim.planner.plan_result import Plan, PlanRow
 from sim.planner.search import State
-from sim.planner.verdicts import is_met, lower_end, upper_end
+from sim.planner.verdicts import lower_end, upper_end
 from sim.report.as_it_fits import AsItFits
 from sim.report.goal_words import beyond_words, goal_words, is_seen, nearness_words
 from sim.report.tables import FIGURE_NAMES, label_of
@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 _P99: Final = "latency_ms.p99"
+_NOT_MISSED: Final = (State.CONFIRMED, State.PASSED, State.DEARER, State.SLOWER)
+"""States of which no goal is known to be missed."""
+
 _MEAN_REPLICAS: Final = "replicas.mean"
 _ON_FRONTIER: Final = " *"
 _ABOVE_ONE: Final = 1.005
@@ -190,7 +193,11 @@ def cost_ends(plan: Plan, row: PlanRow) -> tuple[float | None, float | None]:
 
 def changes_in_words(row: PlanRow) -> str:
     """Return a configuration in words."""
-    return ", ".join(f"{key}={value}" for key, value in row.changes.items())
+    return _in_words(row.changes)
+
+
+def _in_words(changes: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in changes.items())
 
 
 def about_answer(plan: Plan) -> Iterator[str]:
@@ -226,21 +233,22 @@ def _nearest_words(plan: Plan, row: PlanRow, name: str, of_limit: float) -> str:
 def _scaling_words(plan: Plan, row: PlanRow) -> Iterator[str]:
     """Yield what scaling saves, or costs, where fleets that scale and fixed ones were both asked for."""
     scales = fleet_changes(plan.scenarios[row.place])
-    others = [other for other in plan.rows if fleet_changes(plan.scenarios[other.place]) != scales]
-    meeting = [other for other in others if is_met(other.figures, plan.limits, plan.confidence)]
-    other = min(meeting, key=lambda each: each.cost, default=None)
-    if other is None or not row.cost:
+    costs = {
+        each.place: each.cost
+        for each in plan.looked
+        if each.cost and each.state in _NOT_MISSED and fleet_changes(plan.scenarios[each.place]) != scales
+    }
+    if not costs or not row.cost:
         return
-    costs = f"{changes_in_words(other)}, costs {digits_of(other.cost)} {plan.unit}"
+    place = min(costs, key=lambda each: costs[each])
+    (changes,) = (each.changes for each in plan.looked if each.place == place)
+    said = f"{_in_words(changes)}, costs {digits_of(costs[place])} {plan.unit}"
     if scales:
-        saved = f"{digits_of(100.0 * (1.0 - row.cost / other.cost), 2)} %"
-        yield f"Scaling saves {saved}: the cheapest fixed fleet looked at that seems to meet the goals, {costs}."
+        saved = f"{digits_of(100.0 * (1.0 - row.cost / costs[place]), 2)} %"
+        yield f"Scaling saves {saved}: the cheapest fixed fleet that is not seen to miss a goal, {said}."
     else:
-        more = f"{digits_of(100.0 * (other.cost / row.cost - 1.0), 2)} % more"
-        yield (
-            f"Scaling saves nothing: the cheapest fleet looked at that scales and seems to meet the goals, {costs}, "
-            f"{more}."
-        )
+        more = f"{digits_of(100.0 * (costs[place] / row.cost - 1.0), 2)} % more"
+        yield (f"Scaling saves nothing: the cheapest fleet that scales and is not seen to miss a goal, {said}, {more}.")
 
 
 def _edge_words(edges: Sequence[Edge]) -> str:
@@ -257,7 +265,6 @@ def _edge_words(edges: Sequence[Edge]) -> str:
 
 def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     """Yield how much more traffic there may be, up to where goals are met and from where one is missed."""
-    steps = f" (in steps of {100 * headroom.step:g} %)"
     low, most = f"{headroom.low:.2f}", f"{headroom.most:.0f}"
     high = "" if headroom.high is None else f"{headroom.high:.2f}"
     if headroom.factor is not None and headroom.high is None and headroom.factor < _ABOVE_ONE:
@@ -268,17 +275,12 @@ def _headroom_lines(headroom: Headroom, sure: str) -> Iterator[str]:
     elif headroom.factor is not None:
         asked = f"{min(headroom.most, HEADROOM_BEYOND * headroom.factor):.2f}"
         missed = f"missed from {high} times on" if high else f"not missed yet at {asked} times"
-        yield (
-            f"Headroom: the goals are met up to {low} times the traffic, and {missed}, with {sure} confidence "
-            f"each{steps}."
-        )
-        factor = f"{headroom.factor:.2f}"
-        by_values = "it is no more" if factor == low else f"it may be {factor} times as much"
-        yield f"By the values alone {by_values}{_breaks(headroom)}."
+        yield f"Headroom: the goals are met up to {low} times the traffic, and {missed}, with {sure} confidence each."
+        yield f"By the values alone they are met up to {headroom.factor:.2f} times{_breaks(headroom)}."
     elif headroom.why is not None:
         missed = high and f", and missed from {high} times on"
         yield (
-            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence{steps}; of "
+            f"Headroom: the goals are met up to {low} times the traffic{missed}, with {sure} confidence; of "
             "what lies between, the runs do not tell (--runs). servecast capacity tells more: it makes more of them, "
             "and under a steady load longer ones."
         )
@@ -297,8 +299,8 @@ def _breaks(headroom: Headroom) -> str:
     """Return what breaks at more traffic, as far as that is seen."""
     if not headroom.binding:
         return ""
-    if headroom.is_beyond:
-        return f": just above, {beyond_words(headroom.binding)}"
+    if headroom.is_beyond and headroom.beyond is not None:
+        return f"; at {headroom.beyond:.2f} times, the next that was asked for, {beyond_words(headroom.binding)}"
     name = FIGURE_NAMES[headroom.binding[0]]
     return f", where {name} is the nearest its limit; at more, no figures can be given"
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.forecast.goals import wanted_figures
+from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.fleet_course import WINDOW_NS
 from sim.report.fleet_words import autoscaled_in_words, counted, price_in_words, serving_in_words
 from sim.report.units import about_time, capital, quantity, time_text
 from sim.scenario.arrival_spec import DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
-from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.capacity import met_rate_per_s
 from sim.scenario.distribution_spec import Choices, TimeLaw, Uniform
 from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.spec import Model, Scenario, Version
@@ -122,7 +123,7 @@ def _traffic(scenario: Scenario) -> list[str]:
 def _arrivals(scenario: Scenario) -> str:
     """Return how requests come."""
     arrivals = scenario.traffic.arrivals
-    mean = f"{_rate(mean_rate_per_s(scenario))} in the mean"
+    mean = f"{_rate(met_rate_per_s(scenario))} in the mean"
     if isinstance(arrivals, Poisson):
         return f"independently of each other (Poisson), {_rate(arrivals.rate)}"
     if isinstance(arrivals, GammaGaps):
@@ -142,7 +143,10 @@ def _arrivals(scenario: Scenario) -> str:
         return f"at {_rate(arrivals.rate)}, with a spike to {_rate(arrivals.peak_rate)} {when}"
     if isinstance(arrivals, RecordedTrace):
         lasts_ns, peak = trace_lasts_ns(scenario), trace_peak(scenario, WINDOW_NS)
+        met_ns = scenario.horizon.stated_ns
         lasts = "" if lasts_ns is None else f" ({about_time(lasts_ns)})"
+        if lasts_ns is not None and part_of_a_trace(scenario) is not None:
+            lasts = f" (the first {about_time(met_ns)} of {about_time(lasts_ns)})"
         most = "" if peak is None else f", {quantity('rate_per_s', peak[0])} in the busiest {time_text(peak[1])}"
         times = "" if arrivals.scale == 1 else f", {arrivals.scale:g} times as many"
         return f"as recorded in {Path(arrivals.file).name}{lasts}{times}, {mean}{most}"

@@ -90,7 +90,7 @@ _PARTS = {
     "batch_wait": "waiting for company",
     "queue": "waiting for a device",
 }
-_ALL_THE_SAME = "All of them are the same: nothing in this scenario is left to chance, and one would do."
+_ALL_THE_SAME = "All of them are the same: nothing in this scenario is left to chance, and two would do."
 _IMPOSSIBLE = {
     "refused_share": "no cap set",
     "timed_out_share": "no queue.deadline",

@@ -10,6 +10,7 @@ import numpy as np
 from policy.dice import CELLS, LEVELS
 from policy.pass_time import SPREAD_ONE, pass_ns
 from sim.arrivals.renewal import NS_PER_S
+from sim.arrivals.trace import requests_until
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import DayCurve, Mmpp, RecordedTrace, Spike, Steps
 from sim.scenario.costs import costs_of
@@ -18,10 +19,10 @@ from sim.scenario.fleet_spec import COLD_START_PARTS, RESTART_FROM
 from sim.scenario.rules import serving_rules
 from sim.scenario.schedule import expected_requests
 from sim.scenario.spec import Scenario
-from sim.scenario.traces import recorded_sizes, with_checked_trace
+from sim.scenario.traces import load_trace, recorded_sizes, trace_lasts_ns, with_checked_trace
 from sim.scenario.versions import each_version, load_shares
 
-__all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s", "times_over"]
+__all__ = ["at_rate", "capacity_per_s", "mean_rate_per_s", "met_rate_per_s", "times_over"]
 
 
 def mean_rate_per_s(scenario: Scenario) -> float:
@@ -31,6 +32,15 @@ def mean_rate_per_s(scenario: Scenario) -> float:
     """
     horizon_ns = scenario.horizon.stated_ns
     return expected_requests(scenario, horizon_ns) / horizon_ns * NS_PER_S
+
+
+def met_rate_per_s(scenario: Scenario) -> float:
+    """Return the mean rate of first sends that runs meet: of a trace of which they meet the beginning, that of it."""
+    spec, lasts_ns, horizon_ns = scenario.traffic.arrivals, trace_lasts_ns(scenario), scenario.horizon.stated_ns
+    if not isinstance(spec, RecordedTrace) or lasts_ns is None or horizon_ns >= lasts_ns:
+        return mean_rate_per_s(scenario)
+    requests = requests_until(load_trace(scenario, spec), horizon_ns, spec.rate) * spec.scale
+    return requests / horizon_ns * NS_PER_S
 
 
 def capacity_per_s(scenario: Scenario, profile_draw: int | None = None) -> float:

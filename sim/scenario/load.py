@@ -27,6 +27,7 @@ from sim.scenario.versions import check_versions
 
 __all__ = ["checked_scenario", "load_scenario", "written_scenario"]
 
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _SEVERAL = re.compile(r"[^\[\]{}'\",]+(,[^\[\]{}'\",]+)+|[^\[\]{}'\",]+\.\.[^\[\]{}'\",]+")
 """Several values, as whatif takes them: 4,8,16 or 2..8 or 0ms..10ms:5."""
 
@@ -101,7 +102,10 @@ def _explained(error: str, key: str, text: str) -> str | None:
         return f"{shown(key)} is not a known key: did you mean goals.{goal.replace('.', '')}?" if "." in goal else None
     if _SEVERAL.fullmatch(text) and error.startswith(f"{key} must "):
         several = f"{shown(key)}={shown(text)}"
-        return f"{error} Only one value can stand here: servecast whatif --set {several} compares several."
+        point = f" A number has a point, {text.replace(',', '.')}." if _is_decimal(error, text) else ""
+        return (
+            f"{error} Only one value can stand here: servecast whatif SCENARIO --set {several} compares several.{point}"
+        )
     if last == "process" and error.startswith(f"{section}."):
         if error.startswith(f"{key} must be one of"):
             meant = _MEANT.search(error)
@@ -111,6 +115,11 @@ def _explained(error: str, key: str, text: str) -> str | None:
         kept, more = f"--set {key} keeps the other keys of {section}", "rate: 400/s" if text in _OF_ONE_RATE else "..."
         return f"{error} {kept}: change all of it, --set '{section}={{process: {shown(text)}, {more}}}'."
     return None
+
+
+def _is_decimal(error: str, text: str) -> bool:
+    """Return whether a comma may stand for the point of a number that has one."""
+    return "must be a number" in error and _DECIMAL_COMMA.fullmatch(text) is not None
 
 
 def _checked(content: dict[str, object]) -> Scenario:

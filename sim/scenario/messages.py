@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,6 +12,9 @@ from pydantic_core import ErrorDetails
 from sim.scenario.units import in_words, shown
 
 __all__ = ["sentence"]
+
+_KEYS_SAID = 6
+"""So many keys of a section are named at most."""
 
 CLOSE = 0.7  # likeness from which a key is taken for a slip of another: p98 is none of p99
 _MISSING = object()
@@ -26,10 +29,10 @@ _SAYINGS = {
     "string_type": "must be text, in quotes if it looks like a number. Got {got}.",
     "string_too_short": "must not be empty.",
     "string_too_long": "must have at most {max_length} characters. Got {got}.",
-    "model_type": "must be a mapping of keys. Got {got}.",
-    "model_attributes_type": "must be a mapping of keys. Got {got}.",
+    "model_type": "must be a mapping of keys{keys}. Got {got}.",
+    "model_attributes_type": "must be a mapping of keys{keys}. Got {got}.",
     "dict_type": "must be a mapping of keys. Got {got}.",
-    "dataclass_type": "must be a mapping of keys. Got {got}.",
+    "dataclass_type": "must be a mapping of keys{keys}. Got {got}.",
     "list_type": "must be a list. Got {got}.",
     "tuple_type": "must be a list. Got {got}.",
     "too_short": "must have at least {min_length} entries. Got {actual_length}.",
@@ -54,7 +57,7 @@ def sentence(error: ValidationError, written: Mapping[str, Any], root: type) -> 
         path.append(_tag_key(first))
     elif first["loc"][-1:] == ("[key]",):
         path.pop()
-    return f"{'.'.join(path) or root.__name__.lower()} {_predicate(first, value)}"
+    return f"{'.'.join(path) or root.__name__.lower()} {_predicate(first, value, root)}"
 
 
 def _follow(loc: Sequence[int | str], written: object) -> tuple[list[str], object]:
@@ -104,7 +107,26 @@ def _keys_named(name: str, section: type, above: str = "") -> list[str]:
     return found
 
 
-def _predicate(error: ErrorDetails, value: object) -> str:
+def _keys_of(model: str, root: type) -> str:
+    """Return which keys the section of that model has, of many the first; nothing where it is not found."""
+    found = next((section for section in _sections(root) if section.__name__ == model), None)
+    if found is None:
+        return ""
+    known = list(found.model_fields)
+    return f" ({', '.join(known)})" if len(known) <= _KEYS_SAID else f" ({', '.join(known[:_KEYS_SAID])} ...)"
+
+
+def _sections(model: type) -> Iterator[type[BaseModel]]:
+    """Yield a model and all models of its keys, unions included."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        yield model
+        for field in model.model_fields.values():
+            for part in (field.annotation, *get_args(field.annotation)):
+                if isinstance(part, type):
+                    yield from _sections(part)
+
+
+def _predicate(error: ErrorDetails, value: object, root: type) -> str:
     """Return what follows the key: what is allowed, and what was got."""
     kind, context, got = error["type"], error.get("ctx", {}), in_words(value)
     if error["loc"][-1:] == ("[key]",):
@@ -119,7 +141,8 @@ def _predicate(error: ErrorDetails, value: object) -> str:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return f"must be a mapping with the key {_tag_key(error)}, which says what it is. Got {got}."
     if kind in _SAYINGS:
-        return _SAYINGS[kind].format(got=got, **context)
+        keys = _keys_of(str(context["class_name"]), root) if "class_name" in context else ""
+        return _SAYINGS[kind].format(got=got, keys=keys, **context)
     return f"is not right: {error['msg']}. Got {got}."
 
 

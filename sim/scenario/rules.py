@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from policy.admission import AdmissionRule
@@ -32,10 +33,13 @@ from sim.scenario.distributions import size_table, spread_table, time_table
 from sim.scenario.fields import SEED_MAX
 from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.profile import Draw
-from sim.scenario.spec import Autoscaler, Fleet, Scenario
+from sim.scenario.spec import Autoscaler, Fleet, Goals, Scenario
 from sim.scenario.traces import recorded_sizes
+from sim.scenario.units import write_time
 
 __all__ = ["RUNS_MAX", "ServingRules", "check_rules", "check_seed", "seed_of", "serving_rules"]
+
+_PERCENTILES: Final = ("p50", "p90", "p95", "p99", "p999")
 
 RUNS_MAX: Final = 10_000
 """The most runs of one configuration."""
@@ -104,6 +108,7 @@ def check_rules(scenario: Scenario) -> None:
     goals = scenario.goals
     if goals.breach is not None and goals.p99 is None and goals.refused is None:
         raise SettingError("goals.breach", "stated beside goals.p99 or goals.refused, whose breaches it limits", "none")
+    _check_goals(goals)
     traffic, costs = scenario.traffic, costs_of(scenario)
     spread_table(costs.spread)
     time_table(costs.request, "front_end.request")
@@ -119,6 +124,18 @@ def check_rules(scenario: Scenario) -> None:
         time_table(traffic.clients.think, "traffic.clients.think")
     if scenario.seed is not None:
         check_seed(scenario.seed)
+
+
+def _check_goals(goals: Goals) -> None:
+    """Raise ScenarioError for a percentile that is to be faster than a lower one may be."""
+    stated = [name for name in _PERCENTILES if getattr(goals, name) is not None]
+    for lower, higher in pairwise(stated):
+        low_ns, high_ns = getattr(goals, lower), getattr(goals, higher)
+        if low_ns > high_ns:
+            raise ScenarioError(
+                f"goals.{lower} must not be above goals.{higher}, since fewer requests are slower than {higher}. "
+                f"Got {write_time(low_ns)} and {write_time(high_ns)}."
+            )
 
 
 def check_seed(seed: int | str) -> int:
@@ -140,7 +157,15 @@ def _autoscaler(written: Autoscaler | None) -> AutoscalingRule:
     """Return the rule that says how many replicas there are to be."""
     if written is None:
         return fixed_fleet()
-    settings = {**(preset(written.preset) if written.preset else {}), **written.settings()}
+    of_preset, own = preset(written.preset) if written.preset else {}, written.settings()
+    settings = {**of_preset, **own}
+    signal = own.get("signal", of_preset.get("signal"))
+    if "target" in of_preset and "target" not in own and signal != of_preset["signal"]:
+        raise SettingError(
+            "fleet.autoscaler.target",
+            f"stated where signal is {signal}: that of {written.preset} is for {of_preset['signal']}",
+            "nothing",
+        )
     for key in ("target", "max_replicas"):
         if key not in settings:
             raise SettingError(

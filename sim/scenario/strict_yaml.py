@@ -22,6 +22,12 @@ SIZE_MAX_BYTES: Final = 1_000_000
 
 DEPTH_MAX: Final = 50
 
+_OF_A_COLON: Final = {
+    "mapping values are not allowed in this context": "a colon stands where none can: a key has a space behind its "
+    "colon, and stands in a line of its own or inside { }"
+}
+"""What the parser says otherwise."""
+
 _BY_TAB: Final = "a tab indents the line, where YAML takes spaces alone"
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})")
@@ -39,7 +45,7 @@ def read_yaml(text: str, source: str) -> object:
         reader = _Reader(events, source)
         return reader.document()
     except yaml.MarkedYAMLError as error:
-        what = _BY_TAB if _is_tab(text, error.problem_mark) else error.problem
+        what = _BY_TAB if _is_tab(text, error.problem_mark) else _OF_A_COLON.get(str(error.problem), error.problem)
         raise ScenarioError(f"{source} is not valid YAML{_place(error.problem_mark)}: {what}.") from None
     except yaml.YAMLError as error:
         raise ScenarioError(f"{source} is not valid YAML: {str(error).splitlines()[0]}.") from None

@@ -20,6 +20,7 @@ from sim.scenario.spec import Scenario
 from sim.scenario.units import time_in_words
 
 __all__ = [
+    "hole_in_trace",
     "is_stretched",
     "load_trace",
     "meets_one_trace",
@@ -38,6 +39,9 @@ _SPREAD = ("even", "poisson", "uniform")
 
 _FEW = 20
 """Requests of a trace that is no log: of one written by hand nobody need say that requests come together."""
+
+_HOLE = 0.5
+"""Share of a trace that one gap takes from which on it is worth a word."""
 
 _RESOLUTION_WORDS = {10**9: "second", 60 * 10**9: "minute", 3600 * 10**9: "hour"}
 
@@ -92,6 +96,11 @@ def with_checked_trace(scenario: Scenario) -> Scenario:
         _check_times(trace, spec)
     lasts_ns = _length_ns(trace, spec)
     if "duration" not in scenario.horizon.model_fields_set:
+        if lasts_ns - scenario.horizon.stated_warm_up_ns > TIME_MAX_NS:
+            raise ScenarioError(
+                f"The trace {spec.file} lasts {time_in_words(lasts_ns)}, and runs can meet no more than "
+                f"{time_in_words(TIME_MAX_NS)} of it{_hole_words(trace)}: state in horizon.duration how much."
+            )
         scenario = _over_all_of(scenario, lasts_ns)
     _check_length(scenario, spec, lasts_ns)
     return scenario
@@ -119,16 +128,17 @@ def trace_lasts_ns(scenario: Scenario) -> int | None:
 
 
 def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
-    """Return the highest mean rate per s of the scenario's trace in any window, and how long a window is, in ns.
+    """Return the highest mean rate per s in any window of what runs meet of a trace, and how long a window is, in ns.
 
     Windows lie end to end from the trace's begin, `window_ns` long or as long as the bins of a trace of counts. None
-    without a trace, and for one that is shorter than two of them. Raises as load_trace does.
+    without a trace, and where runs meet less than two of them. Raises as load_trace does.
     """
     spec = scenario.traffic.arrivals
     if not isinstance(spec, RecordedTrace):
         return None
     trace = load_trace(scenario, spec)
     lasts_ns = _length_ns(trace, spec)
+    met_ns = min(lasts_ns, scenario.horizon.stated_ns)
     stretch = lasts_ns / (trace_length_ns(trace) or lasts_ns)
     counts = None
     if isinstance(trace, CountFile):
@@ -136,16 +146,40 @@ def trace_peak(scenario: Scenario, window_ns: int) -> tuple[float, int] | None:
         window_ns = max(window_ns, round(trace.bin_ns * stretch))
     else:
         begins_ns = trace.times_ns * stretch
-    if lasts_ns < 2 * window_ns:
+    if met_ns < 2 * window_ns:
         return None
-    of_each = np.bincount((begins_ns // window_ns).astype(np.int64), weights=counts)
+    is_met = begins_ns < met_ns
+    counts = None if counts is None else counts[is_met]
+    of_each = np.bincount((begins_ns[is_met] // window_ns).astype(np.int64), weights=counts)
     return float(of_each.max()) * spec.scale / window_ns * 1e9, window_ns
+
+
+def hole_in_trace(scenario: Scenario) -> str | None:
+    """Return where a recorded trace of timestamps is silent for most of the time, in words; None where it is not."""
+    spec = scenario.traffic.arrivals
+    if not isinstance(spec, RecordedTrace):
+        return None
+    return _hole_words(load_trace(scenario, spec)).removeprefix("; ") or None
+
+
+def _hole_words(trace: TimeFile | CountFile) -> str:
+    """Return where timestamps are silent for most of the time, behind a semicolon; nothing where they are not."""
+    if not isinstance(trace, TimeFile) or len(trace.times_ns) < _FEW:
+        return ""
+    gaps_ns = np.diff(trace.times_ns)
+    place = int(gaps_ns.argmax())
+    if gaps_ns[place] < _HOLE * trace.times_ns[-1]:
+        return ""
+    return (
+        f"; nothing comes for {time_in_words(int(gaps_ns[place]))} behind request {place + 1} of "
+        f"{len(trace.times_ns)}, so a timestamp may be wrong"
+    )
 
 
 def _over_all_of(scenario: Scenario, lasts_ns: int) -> Scenario:
     """Return the scenario with runs, a stated warm-up included, as long as its trace."""
     horizon = scenario.horizon
-    duration_ns = min(max(lasts_ns - horizon.stated_warm_up_ns, 1), TIME_MAX_NS)
+    duration_ns = max(lasts_ns - horizon.stated_warm_up_ns, 1)
     return scenario.model_copy(update={"horizon": horizon.model_copy(update={"duration": duration_ns})})
 
 

@@ -193,11 +193,11 @@ def _split(value: object, form: re.Pattern[str], example: str) -> tuple[Fraction
 
 
 def _time_example(value: object) -> str:
-    """Return what a number without its unit may have meant, else what a time looks like: 0.5 may be 0.5s or 0.5ms."""
+    """Return what a number without its unit may have meant, else what a time looks like: 5 may be 5ms or 5s."""
     bare = _bare(value)
     if bare is None:
         return "5ms"
-    return f"{bare}ms" if Decimal(bare) >= 1 else f"{bare}s or {bare}ms"
+    return f"{bare}ms or {bare}s" if Decimal(bare) >= 1 else f"{bare}s or {bare}ms"
 
 
 def _share_example(value: object, *, below_one: bool) -> str:

@@ -127,6 +127,25 @@ def test_file_of_another_scenario_is_written_over_with_force_alone(
     assert "replicas: 1" in path.read_text(encoding="utf-8")
 
 
+def test_files_of_an_earlier_export_beside_the_new_ones_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever applies the folder would have two autoscalers; what is nobody's export is passed over."""
+    (tmp_path / "notes.txt").write_text("own", encoding="utf-8")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff")
+    for to, said in (
+        ("kubernetes", ""),
+        (
+            "knative",
+            f"{tmp_path} also holds kubernetes.yaml, written by an earlier servecast export: do not apply both",
+        ),
+    ):
+        assert main(["export", "sentiment", "--to", to, "--output", str(tmp_path)]) == Exit.DONE
+        err = capsys.readouterr().err
+        assert (said in err) if said else ("also holds" not in err)
+        assert "notes.txt" not in err
+
+
 def test_formats_that_fit_are_told_by_the_objects_in_their_files(capsys: pytest.CaptureFixture[str]) -> None:
     """A fixed fleet has no HPA."""
     for scenario, kinds in (("sentiment", "Deployment"), ("step-hpa", "Deployment, HorizontalPodAutoscaler")):

@@ -53,7 +53,10 @@ def sentence_of(capsys: pytest.CaptureFixture[str]) -> str:
     ("changes", "words"),
     [
         ([("max_batch", "max_bach")], r"^batching\.max_bach is not a known key: did you mean batching\.max_batch\?$"),
-        ([("max_wait: 5ms", "max_wait: 5")], r"^batching\.max_wait must carry a unit, for example 5ms\. Got 5\.$"),
+        (
+            [("max_wait: 5ms", "max_wait: 5")],
+            r"^batching\.max_wait must carry a unit, for example 5ms or 5s\. Got 5\.$",
+        ),
         ([("rate: 200/s", "rate: -200/s")], r"^traffic\.arrivals\.rate must be a rate above 0/s.* Got -200/s\.$"),
         ([("max_batch: 8", "max_batch: 0")], r"^batching\.max_batch must be a whole number from 1 .* Got 0\.$"),
         ([("base: 8ms", "base: 8 parsecs")], r"^model\.pass_time\.base must .*parsecs"),

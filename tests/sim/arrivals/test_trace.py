@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.arrivals.trace import COPY_WITHIN_NS, Replay, replay, trace_length_ns, trace_rate_per_s
+from sim.arrivals.trace import COPY_WITHIN_NS, Replay, replay, requests_until, trace_length_ns, trace_rate_per_s
 from sim.arrivals.trace_file import CountFile, TimeFile, read_trace_file
 
 TRACES = Path(__file__).parents[4] / "shared" / "traces"
@@ -302,3 +302,16 @@ def test_real_counts_are_preserved_in_every_bin(inside: str) -> None:
     assert isinstance(trace, CountFile)
     times_ns = replayed(trace, inside=inside, horizon_ns=10**16).times_ns
     assert per_bin(times_ns, trace.bin_ns, len(trace.counts)) == trace.counts.astype(int).tolist()
+
+
+@pytest.mark.parametrize("rate", [None, 0.8, 3.0])
+@pytest.mark.parametrize("horizon_ns", [1, 2 * 10**9, 3 * 10**9, LONG_NS])
+def test_requests_up_to_a_horizon_are_those_that_are_replayed(rate: float | None, horizon_ns: int) -> None:
+    """Of timestamps to the request, stretched or not; of counts a bin that is cut has its part."""
+    replayed_there = len(replayed(THREE, rate=rate, horizon_ns=horizon_ns).times_ns)
+    assert requests_until(THREE, horizon_ns, rate) == replayed_there
+    counts = CountFile(np.array([4.0, 8.0, 0.0, 2.0]), 10**9, np.empty(0, dtype=np.int64))
+    assert requests_until(counts, 25 * 10**8) == 12.0
+    assert requests_until(counts, 15 * 10**8) == 8.0
+    assert requests_until(counts, 75 * 10**7, rate_per_s=7.0) == 8.0  # twice as dense: 1.5 bins
+    assert requests_until(counts, LONG_NS) == 14.0

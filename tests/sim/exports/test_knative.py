@@ -92,7 +92,7 @@ def test_limits_of_a_pod_are_those_of_requests() -> None:
     [
         ({"preset": "keda", "target": 5}, "panic_window is none, and the KPA always panics"),
         ({"preset": "ray_serve"}, "formula is gain, and the KPA divides"),
-        ({"preset": "knative", "signal": "waiting"}, "signal is waiting, and the KPA knows in_flight"),
+        ({"preset": "knative", "signal": "waiting", "target": 5}, "signal is waiting, and the KPA knows in_flight"),
         ({"preset": "knative", "window": "5s", "panic_window": "1s"}, "window is 5s, and the KPA takes 6s at least"),
         ({"preset": "knative", "panic_threshold": 20}, r"panic_threshold is 20, and the KPA takes 1\.1 to 10"),
         ({"preset": "knative", "panic_window": "500ms"}, "panic_window is 500ms, and the KPA takes a hundredth"),

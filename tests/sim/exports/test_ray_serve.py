@@ -116,7 +116,10 @@ def test_application_is_imported_from_the_named_path() -> None:
     ("own", "refused"),
     [
         ({"preset": "keda", "target": 5}, "formula is total, and Ray Serve goes from where the fleet is"),
-        ({"preset": "ray_serve", "signal": "waiting"}, "signal is waiting, and Ray Serve counts ongoing requests"),
+        (
+            {"preset": "ray_serve", "signal": "waiting", "target": 5},
+            "signal is waiting, and Ray Serve counts ongoing requests",
+        ),
         ({"preset": "ray_serve", "window": "0s"}, "window is none, and Ray Serve looks back for a while"),
     ],
 )

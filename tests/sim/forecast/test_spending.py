@@ -65,6 +65,21 @@ def test_fewest_replicas_bound_every_interval() -> None:
         assert figure.low == figure.prediction.low == pytest.approx(least)
 
 
+def test_most_replicas_bound_every_interval() -> None:
+    """Peaks of 1 and 8 have a mean of 4.5, give or take 44: no fleet of at most eight has had more.
+
+    One that drains beside the most has been there, and moves the bound. Of a rollout nothing is known.
+    """
+    subject = scenario(COST, "fleet.autoscaler={target: 4, max_replicas: 8}", "horizon.duration=10s")
+    for peaks, most in (((1, 8), 8), ((1, 9), 9)):
+        runs = [run_with(steady(peak).paid) for peak in peaks]
+        found = fleet_figures(subject, runs, None, calibration_known=True)
+        for name, bound in (("replicas.peak", most), ("replicas.mean", most), ("gpu_hours", most * 10 / 3600)):
+            figure = found[name]
+            assert figure.prediction is not None
+            assert figure.high == figure.prediction.high == pytest.approx(bound)
+
+
 def test_each_version_has_its_own_price() -> None:
     """v1 on its own replicas, v2 on a node of four that is started after 4 s and paid whole from then on."""
     first, second = steady(2).paid, Steps(np.array([4 * 10**9]), np.array([1]))

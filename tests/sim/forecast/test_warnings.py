@@ -200,3 +200,16 @@ def test_trace_that_is_said_to_be_in_milliseconds_is_believed(tmp_path: Path) ->
     file.write_text("\n".join(["timestamp", *(str(7_000 * place) for place in range(200))]) + "\n")
     arrivals = {"process": "trace", "file": str(file), "unit": "ms"}
     assert warned(traffic={"arrivals": arrivals}, horizon={"warm_up": "0s", "runs": 2}) == ()
+
+
+@pytest.mark.parametrize("stray", [-900.0, 1_000.0])
+def test_trace_with_one_gap_that_is_most_of_it(tmp_path: Path, stray: float) -> None:
+    """A row of another time, before or behind a minute of traffic; a quarter of an hour of silence is that too."""
+    times = sorted([*(place / 10 for place in range(600)), stray])
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *map(str, times)]) + "\n")
+    traffic = {"arrivals": {"process": "trace", "file": str(file)}}
+    (sentence,) = warned(traffic=traffic, horizon={"runs": 2, "warm_up": "0s"})
+    place = 1 if stray < 0 else 600
+    assert f"behind request {place} of 601, so a timestamp may be wrong, or a part of the log missing." in sentence
+    assert "nothing comes for 15" in sentence

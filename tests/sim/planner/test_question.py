@@ -76,7 +76,10 @@ def test_keys_change_together_where_a_plus_joins_them() -> None:
         ("There must be a goal: ", {"goals": None}),
         ("confidence must be from 50% to 99.9%. Got 40%.", {"confidence": 0.4}),
         ("confidence must be from 50% to 99.9%. Got 100%.", {"confidence": 1.0}),
-        ("goals.p50 must not be above goals.p99, ", {"goals": "p50=30ms,p99=20ms"}),
+        (
+            "With fleet.replicas=1, goals.p50=30ms, goals.p99=20ms: goals.p50 must not be above goals.p99, ",
+            {"goals": "p50=30ms,p99=20ms"},
+        ),
         ("With fleet.replicas=1, goals.p98=1ms: goals.p98 is not a known key", {"goals": "p98=1ms"}),
         (
             "With fleet.replicas=1, goals.p99.9=1ms: goals.p99.9 is not a known key: did you mean goals.p999?",

@@ -95,7 +95,7 @@ def test_interval_of_a_cost_is_no_part_of_what_stands_large() -> None:
 
 def test_headroom_that_is_not_known_is_what_is_met() -> None:
     """No value is told where the runs tell none."""
-    headroom = Headroom(1.1, None, 1.3, (), 4.0, 0.05, "too few")
+    headroom = Headroom(1.1, None, 1.3, None, (), 4.0, "too few")
     assert plan_document(asked(headroom=headroom)).highlights[-1].value == "at least 1.10 times"
 
 

@@ -12,7 +12,7 @@ from sim.forecast.intervals import Bounds
 from sim.planner.capacity import Capacity
 from sim.planner.edges import Edge
 from sim.planner.headroom import Headroom
-from sim.planner.plan_result import Plan, PlanRow
+from sim.planner.plan_result import Looked, Plan, PlanRow
 from sim.planner.search import State
 from sim.planner.traffic import Unknown
 from sim.report.capacity_tables import capacity_answer, capacity_report
@@ -62,7 +62,7 @@ def plan(**changes: object) -> Plan:
         closest=None,
         runners_up=(2,),
         frontier=(0, 1, 2),
-        headroom=Headroom(1.2, 1.3, 1.4, (P99,), 4.0, 0.05),
+        headroom=Headroom(1.2, 1.3, 1.4, 1.32, (P99,), 4.0),
         edges=(),
         states={State.MISSED.value: 1, State.CONFIRMED.value: 1, State.PASSED.value: 1},
         excluded_why=None,
@@ -87,8 +87,8 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
     for part in (
         "At this traffic p99 is the goal nearest its limit: at most 81.7 ms of 100 ms (90.0 %).",
         "Headroom: the goals are met up to 1.20 times the traffic, and missed from 1.40 times on, with 95 % confidence "
-        "each (in steps of 5 %). By the values alone it may be 1.30 times as much: just above, p99 latency is beyond "
-        "its limit.",
+        "each. By the values alone they are met up to 1.30 times; at 1.32 times, the next that was asked for, p99 "
+        "latency is beyond its limit.",
         "The goals hold with 1 replica down; the cost counts all.",
         "the answer, the next cheapest looked at that seem to meet the goals and what less latency costs (*)",
         "*: nothing that is known to keep the goals is cheaper and faster.",
@@ -103,35 +103,35 @@ def test_report_begins_with_the_answer_and_says_what_it_rests_on() -> None:
 @pytest.mark.parametrize(
     ("headroom", "words"),
     [
-        (Headroom(4.0, None, None, (), 4.0, 0.05), "no goal breaks up to 4 times the traffic, with 95 % confidence."),
+        (Headroom(4.0, None, None, None, (), 4.0), "no goal breaks up to 4 times the traffic, with 95 % confidence."),
         (
-            Headroom(3.5, None, None, (), 4.0, 0.05),
+            Headroom(3.5, None, None, None, (), 4.0),
             "no goal breaks up to 4 times the traffic; with 95 % confidence, up to 3.50 times.",
         ),
         (
-            Headroom(1.1, None, 1.3, (), 4.0, 0.05, "at 120/s p99 is not known: too few"),
-            "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence "
-            "(in steps of 5 %); of what lies between, the runs do not tell (--runs). servecast capacity tells more: it "
+            Headroom(1.1, None, 1.3, None, (), 4.0, "at 120/s p99 is not known: too few"),
+            "the goals are met up to 1.10 times the traffic, and missed from 1.30 times on, with 95 % confidence; "
+            "of what lies between, the runs do not tell (--runs). servecast capacity tells more: it "
             "makes more of them",
         ),
         (
-            Headroom(1.1, 2.0, None, (P99,), 4.0, 0.05),
+            Headroom(1.1, 2.0, None, 2.02, (P99,), 4.0),
             "the goals are met up to 1.10 times the traffic, and not missed yet at 2.50 times,",
         ),
         (
-            Headroom(1.0, 1.0, None, (P99,), 4.0, 0.05, apart=0.0),
+            Headroom(1.0, 1.0, None, 1.02, (P99,), 4.0, apart=0.0),
             "Headroom: none is known. Just above this traffic the few runs",
         ),
         (
-            Headroom(1.1, 3.6, None, (P99,), 4.0, 0.05),
+            Headroom(1.1, 3.6, None, 3.62, (P99,), 4.0),
             "the goals are met up to 1.10 times the traffic, and not missed yet at 4.00 times,",
         ),
         (
-            Headroom(1.1, 1.2, None, (P99,), 4.0, 0.05, is_beyond=False),
-            "may be 1.20 times as much, where p99 latency is the nearest its limit; at more, no figures can be given.",
+            Headroom(1.1, 1.2, None, 1.22, (P99,), 4.0, is_beyond=False),
+            "met up to 1.20 times, where p99 latency is the nearest its limit; at more, no figures can be given.",
         ),
         (
-            Headroom(1.2, 1.3, 1.4, (P99,), 4.0, 0.05, apart=0.033),
+            Headroom(1.2, 1.3, 1.4, 1.32, (P99,), 4.0, apart=0.033),
             "it was asked for every 0.033 times up to there, and narrower gaps are not seen.",
         ),
     ],
@@ -360,12 +360,12 @@ def test_replicas_beside_an_autoscaler_are_those_of_the_start() -> None:
     [
         (
             (scaling(0, 3.0, State.CONFIRMED), scaling(1, 4.0, State.PASSED)),
-            "Scaling saves 25 %: the cheapest fixed fleet looked at that seems to meet the goals, fleet.replicas=1, "
+            "Scaling saves 25 %: the cheapest fixed fleet that is not seen to miss a goal, fleet.replicas=1, "
             "costs 4.00 EUR.",
         ),
         (
-            (scaling(1, 3.0, State.CONFIRMED), scaling(0, 3.3, State.PASSED)),
-            "Scaling saves nothing: the cheapest fleet looked at that scales and seems to meet the goals, "
+            (scaling(1, 3.0, State.CONFIRMED), scaling(0, 3.3, State.DEARER)),
+            "Scaling saves nothing: the cheapest fleet that scales and is not seen to miss a goal, "
             "fleet.replicas=0, costs 3.30 EUR, 10.0 % more.",
         ),
         ((scaling(1, 3.0, State.CONFIRMED), scaling(0, 3.3, State.MISSED, 150.0)), None),
@@ -373,17 +373,21 @@ def test_replicas_beside_an_autoscaler_are_those_of_the_start() -> None:
     ],
 )
 def test_what_scaling_saves_is_said_where_it_was_asked(rows: tuple[PlanRow, ...], words: str | None) -> None:
-    """One that misses a goal is no comparison, nor is another fleet of the same kind."""
+    """Of what has too few runs for figures, too; not of what misses a goal, nor of a fleet of the same kind."""
     scenarios = (load_scenario(SCALED), load_scenario(PLAIN))
-    found = said(plan(rows=rows, scenarios=scenarios, chosen=0, runners_up=(1,), frontier=()))
+    looked = tuple(Looked(row.place, row.changes, row.state, row.runs, 0.0, False, row.cost, "") for row in rows)
+    found = said(plan(rows=rows[:1], looked=looked, scenarios=scenarios, chosen=0, runners_up=(), frontier=()))
     assert (words in found) if words else ("Scaling" not in found)
 
 
-def test_values_alone_that_reach_no_farther_are_not_told_as_another_number() -> None:
-    """All goals that are beyond their limits just above are named."""
+def test_where_goals_break_by_their_values_is_told_as_far_as_it_was_asked() -> None:
+    """Between two factors nothing is known. All goals that are beyond their limits at the upper one are named."""
     names = ("refused_share", P99)
-    words = said(plan(headroom=Headroom(1.8, 1.8, 1.87, names, 4.0, 0.05)))
-    assert "By the values alone it is no more: just above, refused and p99 latency are beyond their limits." in words
+    words = said(plan(headroom=Headroom(1.8, 1.8, 1.87, 1.87, names, 4.0)))
+    assert (
+        "By the values alone they are met up to 1.80 times; at 1.87 times, the next that was asked for, refused and "
+        "p99 latency are beyond their limits." in words
+    )
 
 
 def test_infeasible_names_the_closest_and_the_limit() -> None:

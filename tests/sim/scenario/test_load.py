@@ -14,7 +14,7 @@ from sim.scenario.load import load_scenario
 from sim.scenario.spec import Goals
 from tests.sim.scenario.example import DATA, content, scenario
 
-ONLY_ONE = "Only one value can stand here: servecast whatif --set batching.max_batch"
+ONLY_ONE = "Only one value can stand here: servecast whatif SCENARIO --set batching.max_batch"
 
 TOML = """
 name = "sentiment"
@@ -113,7 +113,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("cap=8", "cap is not a known key: did you mean queue.cap?"),
         ("queue.foo=8", "queue.foo is not a known key: known here are cap, deadline."),
         ("goals.p98=1s", "goals.p98 is not a known key: known here are mean, p50, p90, p95, p99, p999, refused, "),
-        ("batching.max_wait=5", "batching.max_wait must carry a unit, for example 5ms. Got 5."),
+        ("batching.max_wait=5", "batching.max_wait must carry a unit, for example 5ms or 5s. Got 5."),
         ("batching.max_wait=1:30", "batching.max_wait must be a number with a unit, for example 5ms. Got 1:30."),
         ("batching.max_wait=-5ms", "batching.max_wait must be a time from 0ns to 31d. Got -5ms."),
         ("batching.max_batch=0", "batching.max_batch must be a whole number from 1 to 1000000. Got 0."),
@@ -125,7 +125,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("batching.slots=many", "batching.slots must be a whole number. Got 'many'."),
         ("batching.preferred_sizes=[4, 2]", "batching.preferred_sizes must be in ascending order, each size once."),
         ("batching.preferred_sizes=[2, 9]", "batching.preferred_sizes must be at most batching.max_batch (8). Got 9."),
-        ("batching=8", "batching must be a mapping of keys. Got 8."),
+        ("batching=8", "batching must be a mapping of keys (max_batch, max_wait, timer_origin, freeze, "),
         ("traffic.arrivals.rate=-5/s", "traffic.arrivals.rate must be a rate above 0/s, at most 10000000/s. Got -5/s."),
         ("traffic.arrivals.rate=600", "traffic.arrivals.rate must carry a unit, for example 600/s. Got 600."),
         (
@@ -168,7 +168,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("model.pass_time={table: {x: 8ms}}", "model.pass_time.table must have whole numbers as keys. Got 'x'."),
         (
             "model.pass_time={table: {1: 8}}",
-            "model.pass_time.table.1 must carry a unit, for example 8ms. Got 8.",
+            "model.pass_time.table.1 must carry a unit, for example 8ms or 8s. Got 8.",
         ),
         (
             "model.pass_time.spread=5%",
@@ -187,7 +187,7 @@ def test_relative_paths_count_from_the_scenario_file(tmp_path: Path) -> None:
         ("horizon.warm_up=soon", "horizon.warm_up must be a number with a unit, for example 5ms. Got soon."),
         ("horizon.warm_up=-3s", "horizon.warm_up must be a time from 0s to 31d. Got -3s."),
         ("horizon.runs=1", "horizon.runs must be a whole number from 2 to 10000. Got 1."),
-        ("goals.p99=200", "goals.p99 must carry a unit, for example 200ms. Got 200."),
+        ("goals.p99=200", "goals.p99 must carry a unit, for example 200ms or 200s. Got 200."),
         ("goals.refused=0.001", "goals.refused must carry a unit, for example 0.001% or 0.1%. Got 0.001."),
         ("goals.refused=150%", "goals.refused must be a percentage from 0% to 100%. Got 150%."),
         ("cost={currency: USD}", "cost.replica_hour is missing: it has no default."),
@@ -238,7 +238,9 @@ def test_no_goals_may_be_said() -> None:
     assert load_scenario(wanted, ["goals=none", "goals.p50=9ms"]).goals == Goals(p50="9ms")
     assert load_scenario({**content(), "cost": {"replica_hour": 1.0}}, ["cost=none"]).cost is None
     assert load_scenario({**content(), "versions": [{"name": "v1"}]}, ["versions=none"]).versions == ()
-    assert complaint(content(), "goals=fast") == "goals must be a mapping of keys. Got 'fast'."
+    assert complaint(content(), "goals=fast") == (
+        "goals must be a mapping of keys (mean, p50, p90, p95, p99, p999 ...). Got 'fast'."
+    )
 
 
 @pytest.mark.parametrize("section", ["traffic", "model", "batching"])

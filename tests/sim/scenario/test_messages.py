@@ -73,7 +73,7 @@ CAT = {"process": "cat", "lives": 9}
         ({"animal": CAT, "x\ny": 1}, "x\\ny is not a known key: known here are animal, radio, table."),
         ({"animal": CAT, "radio": {"volume": 1.5}}, "radio.volume must be a whole number. Got 1.5."),
         ({"animal": CAT, "radio": {"name": "long"}}, "radio.name must have at most 3 characters. Got 'long'."),
-        ({"animal": CAT, "radio": None}, "radio must be a mapping of keys. Got nothing."),
+        ({"animal": CAT, "radio": None}, "radio must be a mapping of keys (volume, name). Got nothing."),
         ({"animal": CAT, "table": {"a": 1}}, "table must have whole numbers as keys. Got 'a'."),
         ({"animal": CAT, "table": {1: "a"}}, "table.1 must be a whole number. Got 'a'."),
     ],
@@ -87,4 +87,4 @@ def test_root_that_is_no_mapping_is_named_by_its_model() -> None:
     """Without any key the sentence still has a subject."""
     with pytest.raises(ValidationError) as error:
         House.model_validate(3)
-    assert sentence(error.value, {}, House) == "house must be a mapping of keys. Got {}."
+    assert sentence(error.value, {}, House) == "house must be a mapping of keys (animal, radio, table). Got {}."

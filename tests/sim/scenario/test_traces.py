@@ -10,7 +10,7 @@ import pytest
 from sim.arrivals.trace_file import CountFile, TimeFile
 from sim.errors import ScenarioError
 from sim.scenario.arrival_spec import RecordedTrace
-from sim.scenario.capacity import mean_rate_per_s
+from sim.scenario.capacity import mean_rate_per_s, met_rate_per_s
 from sim.scenario.schedule import draw_schedule
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import (
@@ -348,3 +348,31 @@ def test_a_stretched_trace_lasts_longer() -> None:
     rate = mean_rate_per_s(as_recorded)
     stretched = scenario(trace("counts.csv", f", inside_bin: uniform, rate: {rate / 2}/s"))
     assert stretched.horizon.duration == pytest.approx(2 * as_recorded.horizon.duration, rel=1e-9)
+
+
+def test_trace_of_more_than_a_month_needs_a_horizon(tmp_path: Path) -> None:
+    """One stray row makes it that long; the gap behind it is named."""
+    times = [0.5, *(1764150000.0 + place / 10 for place in range(600))]
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join(["timestamp", *map(str, times)]) + "\n")
+    arrivals = f"traffic.arrivals={{process: trace, file: '{file}'}}"
+    said = (
+        r"no more than 31d of it; nothing comes for 2\.04e\+04d behind request 1 of 601, so a timestamp may be wrong: "
+    )
+    with pytest.raises(ScenarioError, match=said):
+        scenario(arrivals)
+    assert scenario(arrivals, "horizon.duration=30d").horizon.duration == 30 * 86_400 * 10**9
+
+
+def test_rate_that_runs_meet_is_that_of_the_beginning_they_meet() -> None:
+    """Four counts a minute or so are not the mean of all 25 minutes; what is met whole, or again, has the mean."""
+    counts = "counts.csv"
+    whole = scenario(trace(counts, ", inside_bin: even"))
+    part = scenario(trace(counts, ", inside_bin: even"), "horizon={duration: 5min, warm_up: 0s}")
+    again = scenario(trace(counts, ", inside_bin: even, repeat: true"), "horizon={duration: 1h, warm_up: 0s}")
+    first = read(part)
+    assert isinstance(first, CountFile)
+    assert met_rate_per_s(part) == pytest.approx(first.counts[: 300 * 10**9 // first.bin_ns].sum() / 300)
+    assert met_rate_per_s(part) != pytest.approx(mean_rate_per_s(part))
+    for loaded in (whole, again):
+        assert met_rate_per_s(loaded) == mean_rate_per_s(loaded)

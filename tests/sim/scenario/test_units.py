@@ -93,12 +93,12 @@ def test_ratio_is_a_number_or_a_percentage(value: object, ratio: float) -> None:
 @pytest.mark.parametrize(
     ("parse", "value", "said"),
     [
-        (parse_time_ns, 5, "must carry a unit, for example 5ms. Got 5."),
+        (parse_time_ns, 5, "must carry a unit, for example 5ms or 5s. Got 5."),
         (parse_time_ns, 0.5, "must carry a unit, for example 0.5s or 0.5ms. Got 0.5."),
-        (parse_time_ns, 500, "must carry a unit, for example 500ms. Got 500."),
+        (parse_time_ns, 500, "must carry a unit, for example 500ms or 500s. Got 500."),
         (parse_time_ns, -5, "must carry a unit, for example 5ms. Got -5."),
         (parse_time_ns, 0, "must carry a unit, for example 5ms. Got 0."),
-        (parse_time_ns, "5", "must carry a unit, for example 5ms. Got 5."),
+        (parse_time_ns, "5", "must carry a unit, for example 5ms or 5s. Got 5."),
         (parse_time_ns, "1:30", "must be a number with a unit, for example 5ms. Got 1:30."),
         (parse_time_ns, "5m", "must be in ns, us, ms, s, min, h or d. Got 5m."),
         (parse_time_ns, "5MS", "must be in ns, us, ms, s, min, h or d. Got 5MS."),
