@@ -139,8 +139,12 @@ def export(
     """
     from sim.exports.export import export as write
     from sim.exports.names import Names
+    from sim.scenario.spec import Scenario
 
-    return write(_loaded(source, overrides), to, Names(name, image, import_path, metric_name, prometheus))
+    names = Names(name, image, import_path, metric_name, prometheus)
+    if isinstance(source, Scenario):
+        return write(_loaded(source, overrides), to, names)
+    return write(load_scenario(source, overrides), to, names, lambda more: load_scenario(source, [*overrides, *more]))
 
 
 def whatif(

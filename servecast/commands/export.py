@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,11 +73,12 @@ def run(options: argparse.Namespace) -> Exit:
         raise UsageError("--force writes over files of --output DIR, and there is none")
     scenario = load_scenario(options.scenario, options.overrides)
     if options.to is None:
-        _print_fits(scenario)
+        _print_fits(scenario, lambda more: load_scenario(options.scenario, [*options.overrides, *more]))
         return Exit.DONE
     exported = export(
-        scenario,
+        options.scenario,
         options.to,
+        overrides=options.overrides,
         name=options.name,
         image=_by_version(options.image),
         import_path=options.import_path,
@@ -97,11 +98,11 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.DONE
 
 
-def _print_fits(scenario: Scenario) -> None:
-    """Print each format, and whether it fits."""
+def _print_fits(scenario: Scenario, again: Callable[[Sequence[str]], Scenario]) -> None:
+    """Print each format, and whether it fits; `again` loads the scenario with further settings."""
     from sim.exports.export import fitting
 
-    for fit in fitting(scenario):
+    for fit in fitting(scenario, again):
         verdict = f"does not fit: {fit.refusal}" if fit.exported is None else _fits(fit.exported)
         kinds = ", ".join(fit.exported.kinds if fit.exported else ()) or fit.format.summary
         sys.stdout.write(f"{fit.format.name:<13}  {kinds:<36}  {verdict}\n")

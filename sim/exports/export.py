@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
+from shlex import quote
 from textwrap import fill
 from typing import Final
 
+from policy.errors import SettingError
 from sim.errors import RefusedToAnswer, ScenarioError
 from sim.exports.formats import FORMATS, Format, close_format
 from sim.exports.names import Names
@@ -23,6 +25,9 @@ __all__ = ["Exported", "Fit", "best_fit", "export", "fitting"]
 
 _WIDTH = 110
 """Columns of the comment above a file."""
+
+_REASONS_MOST: Final = 8
+"""So many refusals, one behind the other, are followed to find all settings that a format takes."""
 
 _KIND: Final = re.compile(r"^kind: (\w+)$", re.MULTILINE)
 
@@ -57,29 +62,67 @@ class Fit:
 
     format: Format
     exported: Exported | None  # None: it does not fit
-    refusal: str = ""  # then why
+    why: str = ""  # then why, and the rest of a sentence: the formats that can say it, what to set, what else helps
+    able: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()  # key=value
+    hint: str = ""
     said: frozenset[str] = frozenset()  # keys of the scenario that the files say, or that were said before the refusal
 
+    @property
+    def refusal(self) -> str:
+        """Why it does not fit, and what helps, in a sentence; nothing where it fits."""
+        if self.exported is not None:
+            return ""
+        advice = [f"--to {listed(self.able, 'or')} can say it"] if self.able else []
+        changes = [f"--set {quote(setting)}" for setting in self.settings]
+        advice += [" ".join([*changes, self.hint])] if self.hint else []
+        return f"{self.why}: {'; '.join(advice or ['no other format can say it, and no --set helps'])}."
 
-def export(scenario: Scenario, to: str, names: Names | None = None) -> Exported:
+
+Again = Callable[[Sequence[str]], Scenario]
+"""Loads a scenario with further settings, key=value."""
+
+
+def export(scenario: Scenario, to: str, names: Names | None = None, again: Again | None = None) -> Exported:
     """Return the scenario in the format of that name.
 
     Raises ScenarioError for a name that is none, or that its files do not hold, and RefusedToAnswer, with the formats
-    that can say it, where they would say something else than the scenario.
+    that can say it, where they would say something else than the scenario. With `again` a refusal names all settings
+    that it takes, and not those of its first reason alone.
     """
     chosen, given = _format_named(to), names or Names()
     _refuse_useless_names(chosen, given)
     fit = _fit(chosen, scenario, given, _drafts(scenario, given))
     if fit.exported is None:
-        raise RefusedToAnswer(fit.refusal)
+        raise RefusedToAnswer(_with_all_settings(fit, again).refusal)
     return fit.exported
 
 
-def fitting(scenario: Scenario) -> tuple[Fit, ...]:
-    """Return what becomes of a scenario in each format. Raises ScenarioError where it contradicts itself."""
+def fitting(scenario: Scenario, again: Again | None = None) -> tuple[Fit, ...]:
+    """Return what becomes of a scenario in each format; `again` as in export().
+
+    Raises ScenarioError where it contradicts itself.
+    """
     names = Names()
     drafts = _drafts(scenario, names)
-    return tuple(_fit(one, scenario, names, drafts) for one in FORMATS)
+    return tuple(_with_all_settings(_fit(one, scenario, names, drafts), again) for one in FORMATS)
+
+
+def _with_all_settings(fit: Fit, again: Again | None) -> Fit:
+    """Return a refusal with all settings that make its format fit; as it is where its own are not part of such."""
+    settings, found = list(fit.settings), fit
+    for _ in range(_REASONS_MOST):
+        if again is None or not found.settings:
+            return fit
+        try:
+            changed = again(settings)
+        except (ScenarioError, SettingError):
+            return fit
+        found = _fit(fit.format, changed, Names(), _drafts(changed, Names()))
+        if found.exported is not None:
+            return replace(fit, settings=tuple(settings))
+        settings += found.settings
+    return fit
 
 
 def best_fit(scenario: Scenario, fits: Iterable[Fit] | None = None) -> Fit:
@@ -116,10 +159,7 @@ def _fit(one: Format, scenario: Scenario, names: Names, drafts: Mapping[str, Dra
         files = _with_heads(draft.files, scenario, one, notes)
         return Fit(one, Exported(one.name, files, notes, tuple(absent.values())), said=draft.said)
     able = [name for name, keys in said.items() if draft.key in keys]
-    advice = [f"--to {listed(able, 'or')} can say it"] if able else []
-    advice += [draft.hint] if draft.hint else []
-    advice = advice or ["no other format can say it, and no --set helps"]
-    return Fit(one, None, f"{draft.why}: {'; '.join(advice)}.", draft.said)
+    return Fit(one, None, draft.why, tuple(able), draft.settings, draft.hint, draft.said)
 
 
 def _renamed(one: Format, scenario: Scenario, names: Names) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from shlex import quote
 from typing import NoReturn
 
 from policy.versions import WEIGHT_ONE
@@ -22,12 +21,15 @@ __all__ = ["DoesNotFit", "Draft", "Telling"]
 class DoesNotFit(RefusedToAnswer):
     """A format would say something else than the scenario.
 
-    `key` is what it cannot say, `why` and `hint` are parts of a sentence, `said` the keys that it could say before.
+    `key` is what it cannot say, `why` and `hint` are parts of a sentence, `settings` what a user has to change, as
+    --set has it, and `said` the keys that it could say before.
     """
 
-    def __init__(self, key: str, why: str, hint: str = "", said: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, key: str, why: str, hint: str = "", settings: tuple[str, ...] = (), said: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(f"{why}.")
-        self.key, self.why, self.hint, self.said = key, why, hint, said
+        self.key, self.why, self.hint, self.settings, self.said = key, why, hint, settings, said
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,9 @@ class Telling:
         `settings` are all that a user has to change, in values that the system takes; `hint` what else helps.
         """
         spelled, words = self.spelled(key), self._stated[key].words if key in self._stated else "none"
-        if settings:
-            changes = (quote(f"{self.spelled(one)}={value}") for one, value in settings.items())
-            hint = f"{' '.join(f'--set {change}' for change in changes)} is what {self._system} takes"
-        raise DoesNotFit(spelled, f"{spelled} is {words}, and {why}", hint, frozenset(self._said))
+        changes = tuple(f"{self.spelled(one)}={value}" for one, value in (settings or {}).items())
+        hint = f"is what {self._system} takes" if changes else hint
+        raise DoesNotFit(spelled, f"{spelled} is {words}, and {why}", hint, changes, frozenset(self._said))
 
     def whole(self, key: str, time_ns: int, unit: str, unit_ns: int, least: int = 0, most: int | None = None) -> int:
         """Return a time in whole units, rounded to the nearest, and tell if it was; the key is said.

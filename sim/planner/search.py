@@ -252,7 +252,9 @@ class Search:
                 above = probe
             else:
                 below, step = probe, 2 * step
-        for each in cheaper[: max(below, 0)]:
+        # One whose runs do not tell says nothing of those with fewer replicas: their turn comes by their cost.
+        missed = max((place for place, each in enumerate(cheaper) if each.state == State.MISSED), default=0)
+        for each in cheaper[:missed]:
             if each.state == State.OPEN:
                 each.state = State.INFERRED
 
