@@ -13,11 +13,11 @@ from typing import Final
 
 from policy.autoscaling_rule import Signal
 from policy.errors import SettingError
-from policy.versions import WEIGHT_ONE
 from sim.arrivals.trace import trace_rate_per_s
 from sim.arrivals.trace_file import TimeFile
 from sim.errors import ScenarioError
 from sim.forecast.estimates import Figure
+from sim.forecast.goals import limits_of_figures
 from sim.forecast.paired import Difference
 from sim.scenario.arrival_spec import Arrivals, DayCurve, GammaGaps, Mmpp, Poisson, RecordedTrace, Spike, Steps
 from sim.scenario.capacity import capacity_per_s, mean_rate_per_s
@@ -27,10 +27,11 @@ from sim.scenario.fleet_spec import COLD_START_PARTS
 from sim.scenario.rules import check_rules, serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.traces import hole_in_trace, is_stretched, load_trace, meets_one_trace, trace_lasts_ns
-from sim.scenario.units import time_in_words
+from sim.scenario.units import listed, time_in_words
 from sim.scenario.versions import each_version, load_shares, version_names
 
 __all__ = [
+    "LOSSES",
     "RECORDED_ARRIVALS",
     "SCALED_TRACE",
     "STRETCHED_TRACE",
@@ -62,6 +63,12 @@ _LATENCY_MATTERS: Final = 1.2
 _BURSTS_DOUBLE: Final = 2.0
 _BATCHES_QUEUED: Final = 2
 _S: Final = 10**9
+
+LOSSES: Final = ("refused_share", "timed_out_share", "abandoned_share", "failed_share")
+"""Figures of what is lost."""
+
+_LOST_MUCH: Final = 0.01
+"""A share that is lost and that no goal limits is named from here on."""
 
 RECORDED_ARRIVALS: Final = "The arrivals are those recorded, in every run: the intervals hold for this trace."
 """What to say where every run meets the same trace."""
@@ -234,17 +241,27 @@ def _small_version(scenario: Scenario, figures: Figures) -> str | None:
     shares = list(load_shares(scenario))
     for place, version in enumerate(scenario.versions):
         if version.role == "canary" and scenario.rollout is not None:
-            steps = scenario.rollout.settings()["steps"]
-            shares[place] = max([shares[place], *(step["weight"] / WEIGHT_ONE for step in steps)])
+            shares[place] = 1.0  # behind its last step it is promoted
     for place, alone in enumerate(each_version(scenario)):
         takes = capacity_per_s(alone)
         if place > 0 and shares[place] * rate > takes:
             return (
                 f"versions.{place} ({names[place]}) gets up to {100 * shares[place]:.3g} % of the requests, "
-                f"{shares[place] * rate:.3g}/s, and its replicas can take {takes:.3g}/s: what is seen of it then is "
+                f"{shares[place] * rate:.4g}/s, and its replicas can take {takes:.4g}/s: what is seen of it then is "
                 "its queue. Give it replicas for its share."
             )
     return None
+
+
+def _lost(scenario: Scenario, figures: Figures) -> str | None:
+    """Requests that are lost where goals speak of others: those on latency hold for answered ones alone."""
+    limits = limits_of_figures(scenario.goals)
+    lost = {name: _value(figures, name) or 0.0 for name in LOSSES if name not in limits}
+    much = {name: share for name, share in lost.items() if share >= _LOST_MUCH}
+    if not limits or not much:
+        return None
+    said = listed(f"{100 * share:.3g} % ({name})" for name, share in much.items())
+    return f"Of the requests {said} are lost, and no goal limits that: goals on latency are about answered ones alone."
 
 
 def _not_calibrated(scenario: Scenario, figures: Figures) -> str | None:
@@ -267,6 +284,7 @@ _CHECKS: Final[Mapping[str, Callable[[Scenario, Figures], str | None]]] = {
     "busy_signal": _busy_signal,
     "instant_start": _instant_start,
     "small_version": _small_version,
+    "lost": _lost,
     "not_calibrated": _not_calibrated,
 }
 

@@ -17,14 +17,14 @@ from sim.errors import RefusedToAnswer, ScenarioError
 from sim.forecast.manifest import manifest_of
 from sim.forecast.provenance import host, versions
 from sim.forecast.spending import fleet_changes, least_fleet_values
-from sim.forecast.warnings import plain_warnings
+from sim.forecast.warnings import LOSSES, plain_warnings
 from sim.planner.arithmetic import excluded, family_of
 from sim.planner.bench import ScenarioBench
 from sim.planner.edges import Edge, edges_of
 from sim.planner.frontier import frontier_of
 from sim.planner.grid import Axis
 from sim.planner.headroom import Headroom, headroom_of
-from sim.planner.plan_notes import LOSSES, notes_of, warnings_beside
+from sim.planner.plan_notes import notes_of, warnings_beside
 from sim.planner.plan_result import Looked, Plan, PlanRow
 from sim.planner.question import CONFIDENCE, Question, Source, asked, longer_runs, parse_goals, taken_apart
 from sim.planner.search import TOLERANCE, Candidate, Search, State, Tried, Wanted

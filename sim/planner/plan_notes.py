@@ -14,13 +14,10 @@ from sim.scenario.rules import serving_rules
 from sim.scenario.spec import Scenario
 from sim.scenario.versions import each_version
 
-__all__ = ["LOSSES", "notes_of", "warnings_beside"]
+__all__ = ["notes_of", "warnings_beside"]
 
-LOSSES: Final = ("refused_share", "timed_out_share", "abandoned_share", "failed_share")
-"""Figures of what is lost, which are noted where no goal limits them."""
-
-_LOST_MUCH: Final = 0.01
-"""A share that is lost and that no goal limits is named from here on."""
+_OF_THE_ANSWER: Final = ("lost",)
+"""What there is to warn of in an answer alone: that others lose requests is why they are not."""
 
 
 def notes_of(question: Question, row: PlanRow | None) -> list[str]:
@@ -43,11 +40,6 @@ def notes_of(question: Question, row: PlanRow | None) -> list[str]:
             "A fixed fleet was not tried: in place of all that is said of fleet.autoscaler, give "
             f"--set fleet.autoscaler=none --vary fleet.replicas=1..{replicas_max}."
         )
-    if row is not None:
-        for name in LOSSES:
-            share = row.figures[name].value or 0.0
-            if name not in question.limits and share >= _LOST_MUCH:
-                notes.append(f"{100 * share:.3g} % of the requests are lost ({name}), and no goal limits that.")
     return notes
 
 
@@ -61,7 +53,7 @@ def warnings_beside(question: Question, rows: Sequence[PlanRow], chosen: int | N
     said = []
     for row in rows:
         for about, sentence in _row_warnings(question, row).items():
-            if about not in told:
+            if about not in told and about not in _OF_THE_ANSWER:
                 told[about] = sentence
                 said.append(f"With {', '.join(_apart(row, first))}: {sentence}")
     return said

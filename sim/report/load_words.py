@@ -7,7 +7,7 @@ from itertools import pairwise
 from sim.arrivals.renewal import NS_PER_S
 from sim.outcome.fleet_course import WINDOW_NS
 from sim.report.units import about_time, quantity
-from sim.scenario.arrival_spec import RecordedTrace
+from sim.scenario.arrival_spec import Mmpp, RecordedTrace
 from sim.scenario.capacity import capacity_per_s, mean_rate_per_s, met_rate_per_s
 from sim.scenario.schedule import expected_requests
 from sim.scenario.spare import without_spare
@@ -38,7 +38,11 @@ def load_in_words(scenario: Scenario) -> str | None:
     is_fixed = left.rollout is None and all(each.fleet.autoscaler is None for each in alone)
     load, most_per_s, of_busiest = met_rate_per_s(left), 0.0, ""
     busiest = _busiest(left)
-    if busiest is not None:
+    densest = left.traffic.arrivals
+    if isinstance(densest, Mmpp) and max(densest.rates) > _UNEVEN * load:
+        most_per_s = max(densest.rates)
+        of_busiest = f", and {quantity('load_per_s', most_per_s)} in its densest state"
+    elif busiest is not None:
         most_per_s, window_ns = busiest
         of_busiest = f", and {quantity('load_per_s', most_per_s)} in the busiest {about_time(window_ns)}"
     if len(alone) > 1:
@@ -47,10 +51,10 @@ def load_in_words(scenario: Scenario) -> str | None:
     if not is_fixed:
         return f"{said}."
     saturation, limit = _saturation(left)
-    shares = [load] if busiest is None else [load, most_per_s]
+    shares = [load, most_per_s] if most_per_s else [load]
     of_it = " and ".join(quantity("load_share", rate / saturation) for rate in shares)
     most = quantity("load_per_s", saturation)
-    return f"{said}{',' if busiest is None else ':'} {of_it} of the saturation of {most} ({limit})."
+    return f"{said}{':' if most_per_s else ','} {of_it} of the saturation of {most} ({limit})."
 
 
 def of_mean_in_words(scenario: Scenario) -> str | None:

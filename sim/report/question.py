@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.arrivals.rate_curve import day_curve
 from sim.forecast.goals import wanted_figures
 from sim.forecast.warnings import part_of_a_trace
 from sim.outcome.fleet_course import WINDOW_NS
@@ -137,7 +138,9 @@ def _arrivals(scenario: Scenario) -> str:
     if isinstance(arrivals, DayCurve):
         wave = f"a wave of {time_text(arrivals.period)}, {arrivals.peak_to_mean:g} times the mean at its peak"
         highest = _rate(arrivals.mean_rate * arrivals.peak_to_mean)
-        return f"along {wave} ({highest}), {_rate(arrivals.mean_rate)} in the mean"
+        curve = day_curve(arrivals.mean_rate, arrivals.peak_to_mean, arrivals.peak_at, arrivals.period)
+        lowest = _rate(float(curve.from_per_s.min()))
+        return f"along {wave} ({highest}) and {lowest} at its lowest, {_rate(arrivals.mean_rate)} in the mean"
     if isinstance(arrivals, Spike):
         when = f"that begins after {time_text(arrivals.at)} and lasts {time_text(arrivals.duration)}"
         return f"at {_rate(arrivals.rate)}, with a spike to {_rate(arrivals.peak_rate)} {when}"

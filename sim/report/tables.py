@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIGURE_NAMES",
+    "RUNS_SAID_MOST",
     "answer_of",
     "as_text",
     "breakdown_table",
@@ -77,7 +78,7 @@ FIGURE_NAMES = {
 }
 """The figures that are shown, in their order."""
 
-_RUNS_SAID_MOST = 1000
+RUNS_SAID_MOST = 1000
 """So many more runs are named at most."""
 
 _P99 = "latency_ms.p99"
@@ -390,7 +391,7 @@ def _more_runs(forecast: Forecast) -> Iterator[Text]:
     """Yield what would tell of goals that are not clear, or not known."""
     needed = runs_that_tell(forecast.goals, forecast.figures, forecast.provenance["runs"])
     if needed is not None:
-        about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
+        about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= RUNS_SAID_MOST else f"more than {RUNS_SAID_MOST}"
         yield Text(f"More runs may tell, {about} of them if those are like these: --runs or --precision.", style="dim")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -41,6 +42,9 @@ _GREY_MOST: Final = "0.5"
 _LOG_FROM: Final = 20.0
 """From so many times the least value on, the most is drawn on a logarithmic scale."""
 
+_LABEL_WIDTH: Final = 20
+"""Letters of a label in one line."""
+
 _LABELS_APART: Final = 0.06
 """Share of an axis within which labels would stand on each other."""
 
@@ -71,7 +75,7 @@ def whatif_picture(answer: WhatIf) -> Picture:
     names = _drawn(answer)
     draw = _bars if not answer.is_grid else _curve if len(answer.axes) == 1 else _map
     panel_in = _ROW_IN * len(answer.axes) + _AXIS_IN if draw is _bars else _PANEL_IN
-    meaning = "\nframe: base case; hatched: goal missed; x: no answer" if draw is _map else ""
+    meaning = "\nframe: base case; hatched: goal missed; x: not known" if draw is _map else ""
     figure = new_figure(panel_in * len(names) + _AXIS_IN / 2, title=answer.name + meaning)
     for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
         draw(axes, answer, name)
@@ -96,8 +100,15 @@ def _curve(axes: Axes, answer: WhatIf, name: str) -> None:
     values, low, high = (
         _shown(name, [_end(row, name, end) for row in answer.rows]) for end in ("value", "low", "high")
     )
-    axes.fill_between(at, low, high, **INTERVAL, label="95 % confidence")
-    axes.plot(at, values, **FORECAST, marker=".", label="forecast")
+    if unit is None:  # words have no order: no line leads from one to the next
+        spread = np.abs(np.array([values - low, high - values]))
+        axes.errorbar(
+            at, values, spread, fmt="o", color=FORECAST["color"], capsize=4, label="forecast, 95 % confidence"
+        )
+        axes.set_xlim(at[0] - 0.5, at[-1] + 0.5)
+    else:
+        axes.fill_between(at, low, high, **INTERVAL, label="95 % confidence")
+        axes.plot(at, values, **FORECAST, marker=".", label="forecast")
     axes.plot([at[answer.base]], [values[answer.base]], **_RING, label="base case")
     for goal in answer.rows[answer.base].goals:
         if goal.figure == name:
@@ -110,7 +121,7 @@ def _curve(axes: Axes, answer: WhatIf, name: str) -> None:
         bottom = np.full(int(missing.sum()), 0.03)
         axes.plot(at[missing], bottom, transform=axes.get_xaxis_transform(), **_CROSS, label="no answer")
     if unit is None:
-        axes.set_xticks(at, axis.values)
+        axes.set_xticks(at, _folded(axis.values), fontsize=SMALL - 1)
     axes.set_xlabel(axis.key if unit is None else f"{axis.key} ({unit})")
     axes.set_ylabel(_axis_label(answer, name))
     if _needs_logarithm(values):
@@ -143,12 +154,12 @@ def _map(axes: Axes, answer: WhatIf, name: str) -> None:
             text = "x" if math.isnan(values[y, x]) else digits_of(float(values[y, x]))
             box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
             axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 2, bbox=box)
-        if any(goal.figure == name and not goal.met for goal in row.goals):
+        if any(goal.figure == name and goal.value is not None and not goal.met for goal in row.goals):
             _frame(axes, x, y, hatch=_MISSED, edgecolor=COLOURS["muted"], linewidth=0)
         if place == answer.base:
             _frame(axes, x, y, edgecolor=COLOURS["ink"], linewidth=2)
-    axes.set_xticks(range(shape[1]), across.values, rotation=45 if shape[1] > _TICKS_LEVEL else 0)
-    axes.set_yticks(range(shape[0]), down.values)
+    axes.set_xticks(range(shape[1]), _folded(across.values), rotation=45 if shape[1] > _TICKS_LEVEL else 0)
+    axes.set_yticks(range(shape[0]), _folded(down.values))
     axes.set_xlabel(_key_label(across))
     axes.set_ylabel(_key_label(down))
     axes.grid(visible=False)
@@ -218,6 +229,11 @@ def _numbers(axis: Axis) -> tuple[Values, str | None]:
         except ValueError:
             continue
     return np.arange(len(axis.values), dtype=np.float64), None
+
+
+def _folded(values: Sequence[str]) -> list[str]:
+    """Return values as labels: a long one, such as a whole autoscaler, in several lines."""
+    return [fill(value, _LABEL_WIDTH, break_long_words=False) for value in values]
 
 
 def _key_label(axis: Axis) -> str:

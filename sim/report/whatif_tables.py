@@ -13,12 +13,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sim.forecast.goals import runs_that_tell
 from sim.forecast.paired import Difference
 from sim.forecast.warnings import on_recorded_arrivals
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.whatif import Row, WhatIf
 from sim.report.as_it_fits import AsItFits
-from sim.report.tables import goal_name, label_of
+from sim.report.tables import RUNS_SAID_MOST, goal_name, label_of
 from sim.report.units import about_time, capital, change, change_span, new_table, quantity, short_keys
 from sim.scenario.changes import value_in_words
 from sim.scenario.identity import as_written
@@ -181,7 +182,8 @@ def _on_differences(answer: WhatIf) -> list[str]:
     if not shown:
         return []
     lines = []
-    others = [name for name in answer.figures if name not in shown and _differs(answer, name)]
+    bounded = [name for name in shown if _has_room(answer, name)]
+    others = [name for name in answer.figures if name not in bounded and _differs(answer, name)]
     if others:
         words = " and ".join(label_of(name) for name in others) if len(others) <= 2 else f"{len(others)} more figures"
         lines.append(f"The differences of {words}, with their intervals, are in --json and --csv FILE.")
@@ -189,8 +191,11 @@ def _on_differences(answer: WhatIf) -> list[str]:
     lacking = [label_of(name) for name in answer.figures if not _differs(answer, name) and _value(base, name) is None]
     if lacking and base.refusal is None:
         lines.append(f"No difference of {' and '.join(lacking)}: the base case has none.")
-    if any(_is_sure(name, row.differences[name]) for row in answer.rows for name in shown if name in row.differences):
-        lines.append("A difference without an interval is sure to the digits shown: the runs came to the same there.")
+    if any(_is_sure(name, row.differences[name]) for row in answer.rows for name in bounded if name in row.differences):
+        of = f" of {label_of(bounded[0])}" if len(shown) > len(bounded) else ""
+        lines.append(
+            f"A difference{of} without an interval is sure to the digits shown: the runs came to the same there."
+        )
     return lines
 
 
@@ -208,13 +213,18 @@ def _differences_shown(answer: WhatIf) -> list[str]:
     return names
 
 
+def _has_room(answer: WhatIf, name: str) -> bool:
+    """Return whether a figure's column of differences has their intervals: that of refusals beside another has not."""
+    return name != _REFUSED or leading_figure(answer) == name
+
+
 def _rows_table(answer: WhatIf) -> Table:
     """Return a row for each configuration: its figures, what became of the goals, and two differences."""
     keys = short_keys([axis.key for axis in answer.axes])
     compared = _differences_shown(answer)
     judged = bool(answer.limits)
     heads = [*keys.values(), *(_head(name, answer) for name in answer.figures), *(["goals"] if judged else [])]
-    heads += [f"{label_of(name)}, difference{'' if name == _REFUSED else ' [95 %]'}" for name in compared]
+    heads += [f"{label_of(name)}, difference{' [95 %]' if _has_room(answer, name) else ''}" for name in compared]
     table = new_table(*heads, words=len(keys))
     table.padding = _GAP
     for place, row in enumerate(answer.rows):
@@ -250,7 +260,7 @@ def _difference(answer: WhatIf, row: Row, name: str, *, is_base: bool) -> str:
         is_same = row.scenario_hash == answer.rows[answer.base].scenario_hash and _value(row, name) is not None
         return "the same" if is_same else "-"
     difference = row.differences[name]
-    if name != _REFUSED or leading_figure(answer) == name:
+    if _has_room(answer, name):
         return difference_in_words(name, difference, answer.currency)
     if difference.value == 0 and not difference.beyond_noise:
         return "the same"
@@ -320,7 +330,19 @@ def why_unknown(answer: WhatIf) -> list[str]:
             worst = min(without, key=lambda row: row.figures[name].effective_samples or 0.0)
             of = ", of the one that shows the least" if len(without) > 1 else ""
             reasons.append(f"No {label_of(name)} {_where(answer, without)}{of}: {worst.figures[name].why}.")
-    return reasons[:_NAMED_MOST]
+    return [*reasons[:_NAMED_MOST], *_more_runs(answer)]
+
+
+def _more_runs(answer: WhatIf) -> list[str]:
+    """Return how many runs would tell of goals that are not clear, if any is not."""
+    runs = answer.provenance["runs"]
+    unclear = [[goal for goal in row.goals if goal.verdict == "not clear"] for row in answer.rows]
+    told = [runs_that_tell(goals, row.figures, runs) for goals, row in zip(unclear, answer.rows, strict=True)]
+    needed = max((each for each in told if each is not None), default=None)
+    if needed is None:
+        return []
+    about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= RUNS_SAID_MOST else f"more than {RUNS_SAID_MOST}"
+    return [f"Where a goal is not clear, more runs may tell, {about} of them if those are like these: --runs."]
 
 
 def _value(row: Row, name: str) -> float | None:

@@ -68,17 +68,30 @@ def test_device_busy_as_a_scaling_signal(signal: str, target: object, max_batch:
 
 @pytest.mark.parametrize(("replicas", "count"), [(1, 1), (3, 0)])
 def test_canary_too_small_for_its_share(replicas: int, count: int) -> None:
-    """Half of 1,200/s on one replica of 667/s would do; with the traffic that it gets in the last step it does not."""
+    """Half of 1,200/s on one replica of 667/s would do; with all of it, which it gets when promoted, it does not."""
     versions = [
         {"name": "v1", "fleet": {"replicas": 4}},
         {"name": "v2", "role": "canary", "fleet": {"replicas": replicas}},
     ]
-    rollout = {"start": "2s", "steps": [{"weight": "10%", "pause": "2s"}, {"weight": "60%", "pause": "2s"}]}
+    rollout = {"start": "2s", "steps": [{"weight": "10%", "pause": "2s"}, {"weight": "50%", "pause": "2s"}]}
     traffic = {"arrivals": {"process": "poisson", "rate": "1200/s"}, "timeout": "1s"}
     horizon = {"duration": "10s", "warm_up": "0s", "runs": 2}
     said = warned(traffic=traffic, versions=versions, rollout=rollout, queue={"cap": 64}, horizon=horizon)
     assert len(said) == count
-    assert all("(v2) gets up to 60 % of the requests, 720/s, and its replicas can take 667/s" in each for each in said)
+    promoted = "(v2) gets up to 100 % of the requests, 1200/s, and its replicas can take 666.7/s"
+    assert all(promoted in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(
+    ("goals", "count"), [({"p99": "1s"}, 1), ({"p99": "1s", "refused": "50%"}, 0), ({}, 0), ({"refused": "50%"}, 0)]
+)
+def test_loss_that_no_goal_limits(goals: dict[str, str], count: int) -> None:
+    """A queue of 4 under twice the load refuses half: a goal on latency is about the other half."""
+    traffic = {"arrivals": {"process": "poisson", "rate": "1300/s"}, "timeout": "1s"}
+    said = warned(traffic=traffic, queue={"cap": 4}, goals=goals, fleet={"replicas": 1})
+    assert len(said) == count
+    assert all(sentence.endswith("goals on latency are about answered ones alone.") for sentence in said)
+    assert all("(refused_share) are lost, and no goal limits that" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(("rate", "count"), [("150/s", 0), ("20/s", 1)])

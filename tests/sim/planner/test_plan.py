@@ -156,14 +156,14 @@ def test_loss_that_no_goal_limits_is_named() -> None:
     content = changed(queue={"cap": 4}, goals={})
     found = plan(content, [parse_axis("fleet.replicas=1,2")], goals="p90=90ms", seed=3)
     assert found.answer is not None
-    assert found.answer.changes == {"fleet.replicas": "1"} or not found.notes
+    assert found.answer.changes == {"fleet.replicas": "1"} or not found.warnings
     crowded = plan(
         changed(queue={"cap": 4}, goals={}, traffic={"arrivals": {"process": "poisson", "rate": "400/s"}}),
         [parse_axis("fleet.replicas=1,2")],
         goals="p90=90ms",
         seed=3,
     )
-    assert any("are lost (refused_share), and no goal limits that" in note for note in crowded.notes)
+    assert any("(refused_share) are lost, and no goal limits that" in warning for warning in crowded.warnings)
 
 
 def test_frontier_falls_with_the_cost() -> None:

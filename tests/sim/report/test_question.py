@@ -66,7 +66,8 @@ STEP = {"rate": "10/s", "duration": "90s"}
         ),
         (
             arrivals("day_curve", mean_rate="100/s", peak_to_mean=2.5, peak_at="12h"),
-            "Requests come along a wave of 1 d, 2.5 times the mean at its peak (250/s), 100/s in the mean.",
+            "Requests come along a wave of 1 d, 2.5 times the mean at its peak (250/s) and 18.48/s at its lowest, "
+            "100/s in the mean.",
         ),
         (
             arrivals("spike", rate="250/s", peak_rate="900/s", at="30s", duration="10s"),

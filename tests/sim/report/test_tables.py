@@ -172,6 +172,10 @@ def test_report_has_answer_figures_parts_and_goals_in_this_order() -> None:
         ),
         (["fleet.autoscaler={preset: kubernetes_hpa, target: 80%, max_replicas: 3}"], "Load: 450/s."),
         (
+            ["traffic.arrivals={process: mmpp, rates: [200/s, 800/s], dwells: [30s, 10s]}"],
+            "Load: 350/s, and 800/s in its densest state: 52.5 % and 120 % of the saturation of 667/s (full batches).",
+        ),
+        (
             ["versions=[{name: a}, {name: b, weight: 25%}]"],
             "Load: 450/s over all versions, 50.6 % of the saturation of 889/s (full batches, of a, which is full "
             "first).",

@@ -33,9 +33,30 @@ def test_configuration_without_an_answer_is_crossed_out() -> None:
 
 
 def test_words_stand_in_their_order() -> None:
-    """A key whose values are no numbers has one tick for each."""
+    """A key whose values are no numbers has one tick for each, and no line leads from one to the next."""
     (axes,) = whatif_picture(asked("fleet.routing.balance=random,round_robin", figures=("p90",))).figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["random", "round_robin"]
+    drawn = [line for line in axes.lines if not str(line.get_label()).startswith("goal")]
+    assert all(line.get_linestyle() == "None" for line in drawn)
+
+
+def test_long_values_are_labels_of_several_lines() -> None:
+    """Whole autoscalers beside each other would cover each other."""
+    scalers = "fleet.autoscaler=none,{target: 4, max_replicas: 8, tick: 1s}"
+    (axes,) = whatif_picture(asked(scalers, figures=("p90",))).figure.axes
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["none", "{target: 4,\nmax_replicas: 8,\ntick: 1s}"]
+
+
+def test_field_that_is_not_known_is_not_hatched_as_missed() -> None:
+    """It has an x; what is hatched has a value, and that is beyond the goal."""
+    answer = asked("queue.cap=64,none", "traffic.arrivals.rate=300/s,4000/s", figures=("p90",))
+    axes = whatif_picture(answer).figure.axes[0]
+    unknown = [place for place, row in enumerate(answer.rows) if "latency_ms.p90" not in row.figures]
+    assert unknown == [3]  # without a cap, far beyond the saturation
+    hatched = [(patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in axes.patches if patch.get_hatch()]
+    assert (1.0, 1.0) not in hatched
+    assert [text.get_text() for text in axes.texts].count("x") == 1
 
 
 def test_two_keys_are_a_map_in_grey_with_numbers() -> None:

@@ -20,6 +20,7 @@ from sim.report.whatif_tables import (
     whatif_notes,
     whatif_report,
     whatif_table,
+    why_unknown,
 )
 from tests.sim.report.whatif_answers import asked
 
@@ -83,7 +84,9 @@ def test_goal_comes_first_and_the_rest_is_named() -> None:
     """The difference of p90, which the goal is about, is a column; that of p50 is said to be elsewhere."""
     answer = asked("batching.max_batch=4,8", _LONGER, figures=("p50", "p90", "refused"))
     assert leading_figure(answer) == "latency_ms.p90"
-    assert "The differences of p50, with their intervals, are in --json and --csv FILE." in whatif_notes(answer)
+    assert "The differences of p50 and refused, with their intervals, are in --json and --csv FILE." in whatif_notes(
+        answer
+    )
     text = as_text(whatif_report(answer))
     assert "p90, difference [95 %]" in text
     assert "p50, difference" not in text
@@ -100,7 +103,9 @@ def test_difference_that_is_sure_says_why_it_has_no_interval() -> None:
     """Even gaps and a constant pass leave nothing to chance; without the line the missing interval would look lost."""
     answer = asked("traffic.arrivals.process=even", "batching.max_batch=8", "model.pass_time.base=8ms,9ms")
     (note,) = [line for line in whatif_notes(answer) if "without an interval" in line]
-    assert note == "A difference without an interval is sure to the digits shown: the runs came to the same there."
+    assert (
+        note == "A difference of p90 without an interval is sure to the digits shown: the runs came to the same there."
+    )
 
 
 def test_one_at_a_time_leaves_the_other_keys_empty() -> None:
@@ -257,3 +262,23 @@ def test_costs_say_of_how_much_traffic_they_are() -> None:
     without_costs = asked("batching.max_batch=4,8", priced, figures=("p50",))
     for answer in (without_price, without_costs):
         assert not any("of traffic" in note for note in whatif_notes(answer))
+
+
+def test_refusals_without_room_for_an_interval_are_not_said_to_be_sure() -> None:
+    """A third or so is refused with a queue of 4, give or take what the runs leave open: that stands in --csv."""
+    overload = ("queue.cap=4,64", "traffic.arrivals.rate=900/s", "goals={p90: 1s}", _LONGER)
+    answer = asked(*overload, figures=("p90", "refused"))
+    row = next(row for row in answer.rows if "refused_share" in row.differences)
+    assert row.differences["refused_share"].low < row.differences["refused_share"].high
+    notes = whatif_notes(answer)
+    assert any("refused, with their intervals, are in --json" in note for note in notes)
+    assert not any("without an interval" in note and "of p90" not in note for note in notes)
+
+
+def test_goals_that_are_not_clear_say_how_many_runs_may_tell() -> None:
+    """The largest number that any configuration needs; nothing where all are told."""
+    unclear = asked("batching.max_batch=4,8", "goals={refused: 0.001%}", "queue.cap=64")
+    assert "not clear" in {goal.verdict for row in unclear.rows for goal in row.goals}
+    assert any(line.startswith("Where a goal is not clear, more runs may tell, ") for line in why_unknown(unclear))
+    told = asked("batching.max_batch=4,8", "goals={p50: 10s}")
+    assert not any("not clear" in line for line in why_unknown(told))
