@@ -204,6 +204,9 @@ class _Search:
             found, standing = self._none_met(saturation)
         else:
             low = crossing(lambda rate: self._bench.at(rate).is_met, *bracket, _PRECISION)
+            _, above = self._bench.next_above(low)
+            if above.unknown is not None and not self._is_last:
+                raise TooShort(above.unknown)  # what is met with confidence ends there for lack of runs alone
             found = reach(self._bench, low, _PRECISION)
             low, standing = self._confirmed(low)
             found = replace(found, low=low)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,9 @@ _MOST: Final = 3.0
 _FIRST_STEP: Final = 1.15
 _PRECISION: Final = 0.02
 """Factors by which the traffic is raised at first, and a share to which an end is narrowed."""
+
+_QUESTIONS: Final = 20
+"""About so many rates are asked for, by which progress is told."""
 
 _RUNS: Final = 4
 """So many runs are made at each rate to begin with."""
@@ -59,11 +63,22 @@ class Headroom:
         }
 
 
-def headroom_of(question: Question, scenario: Scenario, fresh: int) -> tuple[Headroom | None, int]:
+def headroom_of(
+    question: Question, scenario: Scenario, fresh: int, progress: Callable[[float], None] | None = None
+) -> tuple[Headroom | None, int]:
     """Return how many times the traffic may be before a goal breaks, and how many requests were simulated to find that.
 
     None of a closed loop, which has no rate. So many `fresh` runs have met the goals at the scenario's own rate.
+    `progress` is called with about which share of the questions was asked.
     """
+    asked = 0
+
+    def tell() -> None:
+        nonlocal asked
+        if progress is not None:
+            progress(min(asked / _QUESTIONS, 1.0))
+        asked += 1
+
     rate = mean_rate_per_s(scenario)
     if rate == 0.0:
         return None, 0
@@ -75,6 +90,7 @@ def headroom_of(question: Question, scenario: Scenario, fresh: int) -> tuple[Hea
         runs=min(_RUNS, question.runs),
         most=fresh,
         together=fresh,
+        tell=tell,
     )
     most, precision, apart = _MOST * rate, _PRECISION, None
     low = ascend(lambda each: bench.at(each).is_met, rate, precision, step=_FIRST_STEP, most=most)

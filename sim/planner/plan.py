@@ -57,6 +57,9 @@ _FRONTIER_MORE: Final = 6
 _FRONTIER_COST: Final = 2.5
 """Of the answer's cost: what costs more is not shown."""
 
+_OF_SEARCH: Final = 500
+"""Thousandths of progress that are the search's; the rest is the headroom's, which asks for more traffic."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -90,7 +93,7 @@ def plan(
         scenarios, question.limits, seed=question.seed, runs=question.runs, more=[_P99, *LOSSES, *_OF_WARNINGS]
     )
     goal = Wanted(question.limits, confidence, question.runs, cost, prefer=_P99, longer=longer_runs(question.first))
-    tell = None if progress is None else lambda share: progress(round(900 * share), 1000)
+    tell = None if progress is None else lambda share: progress(round(_OF_SEARCH * share), 1000)
     search = Search(_candidates(question, cost), bench, goal, tell)
     found = search.run()
     closest = None if found is not None else _closest(search, question)
@@ -98,7 +101,8 @@ def plan(
     headroom = None
     if found is not None:
         answer = question.configurations[found.candidate.place].scenario
-        headroom, simulated = headroom_of(question, answer, len(found.fresh))
+        tell = None if progress is None else lambda share: progress(round(_OF_SEARCH + (1000 - _OF_SEARCH) * share), 1000)
+        headroom, simulated = headroom_of(question, answer, len(found.fresh), tell)
         search.simulated.update({"headroom": simulated} if headroom is not None else {})
     edges = () if found is None else _edges(source, axes, goals, question, found)
     return replace(_answer(question, search, found, closest, headroom, edges), fixed=_fixed(axes))

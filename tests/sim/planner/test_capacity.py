@@ -157,3 +157,12 @@ def test_closed_loop_has_no_rate() -> None:
     content = changed(traffic={"clients": {"count": 4, "think": "10ms"}})
     with pytest.raises(ScenarioError, match=r"closed loop.* whatif --set traffic\.clients\.count=16,32,64 shows"):
         capacity(content, seed=1)
+
+
+def test_what_is_met_for_sure_does_not_end_for_lack_of_runs_alone() -> None:
+    """Nothing is refused up to 139/s; runs of 12 s show that for 0.1 % up to 89/s alone, so longer ones are made."""
+    found = capacity(changed(goals={}), goals="p90=70ms,refused=0.1%", seed=1)
+    assert found.rate_per_s is not None
+    assert found.low_per_s is not None
+    assert found.low_per_s > 0.97 * found.rate_per_s
+    assert found.provenance["duration_s"] > 12.0
