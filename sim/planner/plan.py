@@ -101,7 +101,8 @@ def plan(
     headroom = None
     if found is not None:
         answer = question.configurations[found.candidate.place].scenario
-        tell = None if progress is None else lambda share: progress(round(_OF_SEARCH + (1000 - _OF_SEARCH) * share), 1000)
+        left = 1000 - _OF_SEARCH
+        tell = None if progress is None else lambda share: progress(_OF_SEARCH + round(left * share), 1000)
         headroom, simulated = headroom_of(question, answer, len(found.fresh), tell)
         search.simulated.update({"headroom": simulated} if headroom is not None else {})
     edges = () if found is None else _edges(source, axes, goals, question, found)
