@@ -42,6 +42,9 @@ _GREY_MOST: Final = "0.5"
 _LOG_FROM: Final = 20.0
 """From so many times the least value on, the most is drawn on a logarithmic scale."""
 
+_ROOM_ABOVE: Final = 1.05
+"""So much higher than what is drawn an axis is: a mark at its end would be cut."""
+
 _LABEL_WIDTH: Final = 20
 """Letters of a label in one line."""
 
@@ -119,7 +122,7 @@ def _curve(axes: Axes, answer: WhatIf, name: str) -> None:
     missing = np.isnan(values)
     if missing.any():
         bottom = np.full(int(missing.sum()), 0.03)
-        axes.plot(at[missing], bottom, transform=axes.get_xaxis_transform(), **_CROSS, label="no answer")
+        axes.plot(at[missing], bottom, transform=axes.get_xaxis_transform(), **_CROSS, label="not known")
     if unit is None:
         axes.set_xticks(at, _folded(axis.values), fontsize=SMALL - 1)
     axes.set_xlabel(axis.key if unit is None else f"{axis.key} ({unit})")
@@ -127,7 +130,7 @@ def _curve(axes: Axes, answer: WhatIf, name: str) -> None:
     if _needs_logarithm(values):
         log_scale(axes, "y", float(np.nanmin(values)), float(np.nanmax(values)))
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, _ROOM_ABOVE * axes.get_ylim()[1])
     axes.legend(handlelength=3)
 
 

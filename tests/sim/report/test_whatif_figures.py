@@ -27,7 +27,7 @@ def test_one_key_is_a_curve_with_a_band_a_goal_and_the_base_case() -> None:
 def test_configuration_without_an_answer_is_crossed_out() -> None:
     """It has no value that could be drawn, and is not left out in silence."""
     (axes,) = whatif_picture(asked("traffic.arrivals.rate=100/s,300/s,4000/s", figures=("p90",))).figure.axes
-    (crosses,) = [line for line in axes.lines if line.get_label() == "no answer"]
+    (crosses,) = [line for line in axes.lines if line.get_label() == "not known"]
     assert list(crosses.get_xdata()) == [4000.0]
     assert axes.get_xlabel() == "traffic.arrivals.rate (1/s)"
 
