@@ -22,7 +22,7 @@ def choose_engine(asked: str | None, talk: Talk) -> None:
         if engine == Engine.PROCESS and not is_named:
             talk.say(
                 "Simulating with the process engine: the compiled one, some hundred times as fast, is not compiled. "
-                "servecast warm does it, once, in about a minute."
+                "servecast warm does it, once, in about a minute. Where this takes longer, end it and do that first."
             )
         use_engine(engine)
         return
