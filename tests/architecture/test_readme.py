@@ -56,7 +56,7 @@ def test_own_traffic_is_forecast_planned_and_exported(
         "timestamp\n" + "\n".join(f"{n / 100:.2f}" for n in range(30_000)), encoding="utf-8"
     )
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("servecast ")]
-    assert [command[0] for command in commands] == ["forecast", "plan", "export", "plan"]
+    assert [command[0] for command in commands] == ["warm", "forecast", "plan", "export", "plan"]
     for command in commands:
         assert main(command) == 0
     out = capsys.readouterr().out
