@@ -90,18 +90,14 @@ def least_fleet_values(scenario: Scenario) -> dict[str, float]:
         return _fixed_values(scenario)
     if scenario.rollout is not None:
         return _values_of(scenario, [(alone, 0) for alone in each_version(scenario)])
-    loaded = version_rules(scenario).loaded
-    there = [alone for alone, is_loaded in zip(each_version(scenario), loaded, strict=True) if is_loaded]
-    return _values_of(scenario, [(alone, _fewest(alone)) for alone in there])
+    return _values_of(scenario, [(alone, _fewest(alone)) for alone in _loaded(scenario)])
 
 
 def _most_fleet_values(scenario: Scenario) -> dict[str, float]:
     """Return what the figures of a fleet that changes can hardly be above; of a rollout nothing is known."""
     if scenario.rollout is not None:
         return dict.fromkeys(least_fleet_values(scenario), math.inf)
-    loaded = version_rules(scenario).loaded
-    there = [alone for alone, is_loaded in zip(each_version(scenario), loaded, strict=True) if is_loaded]
-    return _values_of(scenario, [(alone, _most(alone)) for alone in there])
+    return _values_of(scenario, [(alone, _most(alone)) for alone in _loaded(scenario)])
 
 
 def version_fleet_values(alone: Scenario, run: MeasuredRun) -> dict[str, float]:
@@ -127,9 +123,13 @@ def _measured_values(fleets: Sequence[Scenario], loaded: Sequence[bool], run: Pa
 
 def _fixed_values(scenario: Scenario) -> dict[str, float]:
     """Return the figures of a fleet that never changes."""
-    fleets, loaded = each_version(scenario), version_rules(scenario).loaded
-    there = [alone for alone, is_loaded in zip(fleets, loaded, strict=True) if is_loaded]
-    return _values_of(scenario, [(alone, alone.fleet.replicas) for alone in there])
+    return _values_of(scenario, [(alone, alone.fleet.replicas) for alone in _loaded(scenario)])
+
+
+def _loaded(scenario: Scenario) -> list[Scenario]:
+    """Return the versions that are there from the start."""
+    loaded = version_rules(scenario).loaded
+    return [alone for alone, is_loaded in zip(each_version(scenario), loaded, strict=True) if is_loaded]
 
 
 def _values_of(scenario: Scenario, fleets: Sequence[tuple[Scenario, int]]) -> dict[str, float]:

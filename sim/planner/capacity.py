@@ -267,8 +267,7 @@ class _Search:
         unknown = min(self._bench.unknown(), key=lambda each: each.times, default=None)
         if unknown is None:
             lowest = self._bench.at(min(self._bench.missed()))
-            nearest = () if lowest.figure is None else (lowest.figure,)
-            return Reach(0.0, None, None, lowest.broken or nearest, None), lowest
+            return Reach(0.0, None, None, lowest.binding, None), lowest
         if not self._is_last:
             raise TooShort(unknown)
         highest = max(each.rate_per_s for each in self._bench.unknown())

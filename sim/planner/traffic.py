@@ -83,6 +83,11 @@ class Standing:
     broken: tuple[str, ...] = ()  # those whose values are beyond their limits, the farthest first
 
     @property
+    def binding(self) -> tuple[str, ...]:
+        """What is beyond its limit, else what is the nearest to it; nothing where no figure is known."""
+        return self.broken or (() if self.figure is None else (self.figure,))
+
+    @property
     def is_met(self) -> bool:
         """Whether all goals are met with confidence."""
         return self.high <= 1.0
@@ -359,10 +364,7 @@ def _broken_above(bench: TrafficBench, value: float) -> tuple[tuple[str, ...], b
     """
     above = next(rate for rate in bench.asked_above(value) if bench.at(rate).value > 1.0)
     broken = bench.at(above).broken
-    if broken:
-        return broken, True, above
-    nearest = bench.at(value).figure
-    return () if nearest is None else (nearest,), False, above
+    return broken or bench.at(value).binding, bool(broken), above
 
 
 def up_to_first_gap(bench: TrafficBench, begin: float, found: Reach, precision: float) -> tuple[Reach, float]:

@@ -135,7 +135,7 @@ def _sections(plan: Plan, scenario: str) -> Iterator[Section]:
     table = answer_table(plan)
     if table is not None:
         title = "The closest" if plan.chosen is None else "The answer and what comes next"
-        marked = [Paragraph(frontier_words(plan), quiet=True)] if len(plan.frontier) > 1 else []
+        marked = [Paragraph(line, quiet=True) for line in frontier_words(plan)]
         yield Section(title, (*blocks_of(table, capital(answer_title(plan))), *marked))
     if plan.answer is not None:
         files = going_on(plan, plan.answer, scenario)

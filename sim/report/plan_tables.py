@@ -62,7 +62,7 @@ def plan_report(plan: Plan, scenario: str = "SCENARIO") -> RenderableType:
         parts += ["", Text(files.sentence), *commands, *map(Text, files.left)]
     table = answer_table(plan)
     parts += [] if table is None else ["", Text(answer_title(plan)), table]
-    parts += [Text(frontier_words(plan), style="dim")] if len(plan.frontier) > 1 else []
+    parts += [Text(line, style="dim") for line in frontier_words(plan)]
     return Group(*parts, "", *notes)
 
 
@@ -70,7 +70,7 @@ def answer_title(plan: Plan) -> str:
     """Return what answer_table() shows."""
     parts = ["the closest" if plan.chosen is None else "the answer"]
     parts += ["the next cheapest looked at that seem to meet the goals"] if plan.runners_up else []
-    parts += [f"what less latency costs ({_ON_FRONTIER.strip()})"] if len(plan.frontier) > 1 else []
+    parts += [f"what less latency costs ({_ON_FRONTIER.strip()})"] if _frontier(plan) else []
     return listed(parts)
 
 
@@ -80,16 +80,21 @@ def answer_table(plan: Plan) -> AsItFits | None:
     What is on the frontier, where that is a choice, has a mark behind its state.
     """
     first = [place for place in (plan.chosen, plan.closest) if place is not None]
-    frontier = plan.frontier if len(plan.frontier) > 1 else ()
-    beside = {*plan.runners_up, *frontier}.difference(first)
+    beside = {*plan.runners_up, *_frontier(plan)}.difference(first)
     shown = first + sorted(beside, key=lambda place: (plan.rows[place].cost, place))
     return _as_it_fits(plan, shown) if shown else None
 
 
-def frontier_words(plan: Plan) -> str:
-    """Return what is to be said of the marked rows, which are the frontier."""
-    those = "looked at" if plan.chosen is None else "known to keep the goals"
-    return f"{_ON_FRONTIER.strip()}: nothing that is {those} is cheaper and faster."
+def frontier_words(plan: Plan) -> Iterator[str]:
+    """Yield what is to be said of the marked rows, which are the frontier, if any are."""
+    if _frontier(plan):
+        those = "looked at" if plan.chosen is None else "known to keep the goals"
+        yield f"{_ON_FRONTIER.strip()}: nothing that is {those} is cheaper and faster."
+
+
+def _frontier(plan: Plan) -> tuple[int, ...]:
+    """Return the frontier; nothing where it is one configuration, which is no choice."""
+    return plan.frontier if len(plan.frontier) > 1 else ()
 
 
 def how_found(plan: Plan) -> list[str]:
@@ -330,12 +335,11 @@ def _rows_table(plan: Plan, places: Sequence[int]) -> Table:
     headers = [column for name, end in zip(names, ends, strict=True) for column in (FIGURE_NAMES[name], end)]
     table = new_table(*keys.values(), *cost, *headers, "runs", "", words=len(keys))
     table.columns[-1].justify = "left"
-    frontier = plan.frontier if len(plan.frontier) > 1 else ()
     for place in places:
         row = plan.rows[place]
         cells = [cell for name in names for cell in _cells(plan, name, row.figures[name])]
         mean = [quantity(_MEAN_REPLICAS, row.figures[_MEAN_REPLICAS].value or 0.0)] if scales else []
-        state = row.state.value + (_ON_FRONTIER if place in frontier else "")
+        state = row.state.value + (_ON_FRONTIER if place in _frontier(plan) else "")
         table.add_row(*row.changes.values(), digits_of(row.cost), *mean, *cells, str(row.runs), state)
     return table
 

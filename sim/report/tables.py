@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIGURE_NAMES",
-    "RUNS_SAID_MOST",
     "answer_of",
     "as_text",
     "breakdown_table",
@@ -42,6 +41,7 @@ __all__ = [
     "impossible",
     "label_of",
     "limit_in_words",
+    "more_runs_words",
     "most_in_words",
     "part_in_words",
     "selftest_table",
@@ -78,7 +78,7 @@ FIGURE_NAMES = {
 }
 """The figures that are shown, in their order."""
 
-RUNS_SAID_MOST = 1000
+_RUNS_SAID_MOST = 1000
 """So many more runs are named at most."""
 
 _P99 = "latency_ms.p99"
@@ -391,8 +391,13 @@ def _more_runs(forecast: Forecast) -> Iterator[Text]:
     """Yield what would tell of goals that are not clear, or not known."""
     needed = runs_that_tell(forecast.goals, forecast.figures, forecast.provenance["runs"])
     if needed is not None:
-        about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= RUNS_SAID_MOST else f"more than {RUNS_SAID_MOST}"
-        yield Text(f"More runs may tell, {about} of them if those are like these: --runs or --precision.", style="dim")
+        yield Text(f"More {more_runs_words(needed)}: --runs or --precision.", style="dim")
+
+
+def more_runs_words(needed: int) -> str:
+    """Return that more runs may tell of goals, and about how many."""
+    about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= _RUNS_SAID_MOST else f"more than {_RUNS_SAID_MOST}"
+    return f"runs may tell, {about} of them if those are like these"
 
 
 def impossible(name: str, figure: Figure) -> str:

@@ -19,7 +19,7 @@ from sim.forecast.warnings import on_recorded_arrivals
 from sim.outcome.quantiles import QUANTILE_NAMES
 from sim.planner.whatif import Row, WhatIf
 from sim.report.as_it_fits import AsItFits
-from sim.report.tables import RUNS_SAID_MOST, goal_name, label_of
+from sim.report.tables import goal_name, label_of, more_runs_words
 from sim.report.units import about_time, capital, change, change_span, new_table, quantity, short_keys
 from sim.scenario.changes import value_in_words
 from sim.scenario.identity import as_written
@@ -341,8 +341,7 @@ def _more_runs(answer: WhatIf) -> list[str]:
     needed = max((each for each in told if each is not None), default=None)
     if needed is None:
         return []
-    about = f"about {float(f'{needed:.2g}'):.0f}" if needed <= RUNS_SAID_MOST else f"more than {RUNS_SAID_MOST}"
-    return [f"Where a goal is not clear, more runs may tell, {about} of them if those are like these: --runs."]
+    return [f"Where a goal is not clear, more {more_runs_words(needed)}: --runs."]
 
 
 def _value(row: Row, name: str) -> float | None:
